@@ -1,0 +1,285 @@
+"""What one run did: settings, data, versions, seed, metrics, series and cost, as one small JSON file.
+
+A record is written once and read by the report, by `cl-repro check` and by people, so the format is strict:
+unknown, missing or mistyped fields are refused with the name of the file and of the field.  JSON has no nan:
+a cell that a run did not measure is stored as null and read back as nan, infinities as "inf" and "-inf".
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from clrepro.errors import DataError
+
+SCHEMA = 1
+STATUSES = ("done", "failed")
+MAX_BYTES = 64 * 2**20  # a record with a 100 x 100 matrix has about 200 kB
+
+# No "__" inside a name: it stands for "/" in file names.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*(?:_[A-Za-z0-9.+-]+)*")
+_INFINITE = {"inf": math.inf, "-inf": -math.inf}
+_TEXT_FIELDS = ("paper", "profile", "setting", "method", "settings_hash", "status", "error")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a paper's program hands back to the sweep; numpy arrays and scalars are welcome everywhere.
+
+    Args:
+        metrics: name -> fraction or other single number, e.g. {"RA": 0.71}; nan = not measured.
+        series: name -> nested lists or arrays of numbers, e.g. {"R": float64 (T, T)}.
+        settings: everything that the program was told, after defaults.
+        data: name and sha256 of what it read.
+        cost: seconds and megabytes by name, e.g. {"train_s": 3.2, "eval_s": 0.4}.
+    """
+
+    metrics: Mapping[str, float]
+    series: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    cost: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One finished (or failed) run; `metrics` are fractions (not percent), `series["R"]` is the matrix R.
+
+    `command` keeps {data} and {artefacts} in place of folders, and `error` says in one line why a run failed.
+
+    Raises: DataError on construction when a field has the wrong type or a name cannot be part of a file name.
+    """
+
+    paper: str
+    profile: str
+    setting: str
+    method: str
+    seed: int
+    command: list[str]
+    settings: dict[str, Any]
+    settings_hash: str
+    metrics: dict[str, float]
+    series: dict[str, list[Any]] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    cost: dict[str, float] = field(default_factory=dict)
+    status: str = "done"
+    error: str = ""
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        _check(self)
+        object.__setattr__(self, "metrics", _numbers_from(self.metrics, "metrics"))
+        object.__setattr__(self, "cost", _numbers_from(self.cost, "cost"))
+        object.__setattr__(self, "series", _numbers_from(self.series, "series"))
+        object.__setattr__(self, "settings", plain(self.settings, "settings"))
+        object.__setattr__(self, "data", plain(self.data, "data"))
+
+    @property
+    def key(self) -> str:
+        """The row and seed this record belongs to, e.g. "rotations/5120/meralg1/seed0"."""
+        return f"{self.setting}/{self.method}/seed{self.seed}"
+
+    def path(self, out: Path) -> Path:
+        """The file that holds this record under the output folder `out`."""
+        return record_path(out, self.paper, self.profile, self.setting, self.method, self.seed)
+
+    def comparable(self) -> dict[str, Any]:
+        """The JSON form without cost and versions: equal for equal work on any executor."""
+        body = self._body()
+        del body["cost"], body["versions"]
+        return body
+
+    def to_json(self) -> str:
+        """Canonical JSON text: sorted keys, one top-level field per line, no nan, final newline."""
+        body = sorted(self._body().items())
+        lines = [f"{json.dumps(name)}: {canonical_json(value)}" for name, value in body]
+        return "{\n" + ",\n".join(lines) + "\n}\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "record") -> "RunRecord":
+        """The record in `text`.
+
+        Args: where — file name for the error message.
+        Raises: DataError naming `where` and the field.
+        """
+        body = parse_json_object(text, where)
+        names = {f.name for f in fields(cls)}
+        if unknown := sorted(set(body) - names):
+            raise DataError(f"{where}: unknown field {unknown[0]!r}; allowed are {', '.join(sorted(names))}")
+        if missing := sorted(names - set(body)):
+            raise DataError(f"{where}: field {missing[0]!r} is missing; remove the file and run again")
+        try:
+            return cls(**body)
+        except DataError as problem:
+            raise DataError(f"{where}: {problem}") from None
+
+    def _body(self) -> dict[str, Any]:
+        body = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name in ("metrics", "cost", "series"):
+            body[name] = _numbers_to_json(body[name])
+        return body
+
+
+def record_path(out: Path, paper: str, profile: str, setting: str, method: str, seed: int) -> Path:
+    """`<out>/<paper>/<profile>/records/<setting, "/" as "__">/<method>/seed<k>.json`."""
+    return out / paper / profile / "records" / setting.replace("/", "__") / method / f"seed{seed}.json"
+
+
+def read_record(path: Path) -> RunRecord:
+    """The record in the file `path`.  Raises: DataError when it is missing, unreadable or not a record."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise DataError(f"{path}: larger than {MAX_BYTES // 2**20} MB, so it is no run record")
+        text = path.read_bytes().decode("utf-8")
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be read ({problem.strerror})") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not UTF-8 text, so it is no run record; remove it and run again") from None
+    return RunRecord.from_json(text, str(path))
+
+
+def load_many(folder: Path) -> tuple[list[RunRecord], list[str]]:
+    """All records below `folder` in the order of their paths, and one line per file that is no good record.
+
+    Half-written, corrupt or foreign files never stop the reading: they become problems.
+    """
+    records: list[RunRecord] = []
+    problems: list[str] = []
+    for path in sorted(folder.rglob("seed*.json")):
+        if "work" in path.relative_to(folder).parts:
+            continue  # the folders of running jobs hold a program's own files
+        try:
+            records.append(read_record(path))
+        except DataError as problem:
+            problems.append(str(problem))
+    return records, problems
+
+
+def check_name(value: str, what: str) -> str:
+    """`value`, if every part between "/" may be part of a file name.  Raises: DataError."""
+    if not all(_NAME.fullmatch(part) for part in value.split("/")):
+        allowed = "letters, digits, '.', '+', '-' and single '_' (and '/' in a setting)"
+        raise DataError(f"{what} {value!r} is not allowed; use {allowed}")
+    return value
+
+
+def plain(value: Any, where: str = "value") -> Any:
+    """`value` with numpy scalars, arrays and tuples turned into JSON's own types.
+
+    Raises: DataError naming `where`.
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist(), where)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise DataError(f"{where} is {value}, which is allowed in metrics, series and cost only")
+        return value
+    if isinstance(value, list | tuple):
+        return [plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        if bad := [key for key in value if not isinstance(key, str)]:
+            raise DataError(f"{where} has the key {bad[0]!r}; keys are text")
+        return {key: plain(item, f"{where}.{key}") for key, item in value.items()}
+    raise DataError(f"{where} is a {type(value).__name__}; allowed are numbers, text, lists, dicts")
+
+
+def canonical_json(value: Any) -> str:
+    """The one JSON text for `value`: sorted keys, no blanks, no nan."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def parse_json_object(text: str, where: str) -> dict[str, Any]:
+    """The JSON object in `text`; duplicate keys, nan and deep nesting are refused.
+
+    Raises: DataError naming `where`.
+    """
+    try:
+        body = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as problem:
+        reason = "nested too deeply" if isinstance(problem, RecursionError) else problem
+        raise DataError(f"{where}: not valid JSON ({reason}); remove the file and run again") from None
+    if not isinstance(body, dict):
+        raise DataError(f"{where}: holds a {type(body).__name__}, expected a JSON object")
+    return body
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    body = dict(pairs)
+    if len(body) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return body
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _check(record: RunRecord) -> None:
+    for name in _TEXT_FIELDS:
+        if not isinstance(getattr(record, name), str):
+            raise DataError(f"field {name!r} is {getattr(record, name)!r}, expected text")
+    for name in ("paper", "profile", "setting", "method"):
+        check_name(getattr(record, name), f"field {name!r}:")
+    for name in ("paper", "profile", "method"):
+        if "/" in getattr(record, name):
+            raise DataError(f"field {name!r} is {getattr(record, name)!r}; '/' is allowed in a setting only")
+    if isinstance(record.seed, bool) or not isinstance(record.seed, int) or record.seed < 0:
+        raise DataError(f"field 'seed' is {record.seed!r}, expected an integer >= 0")
+    if isinstance(record.schema, bool) or record.schema != SCHEMA:
+        raise DataError(f"field 'schema' is {record.schema!r}; this version reads {SCHEMA}")
+    if record.status not in STATUSES:
+        raise DataError(f"field 'status' is {record.status!r}, expected one of {', '.join(STATUSES)}")
+    if not isinstance(record.command, list) or not all(isinstance(word, str) for word in record.command):
+        raise DataError(f"field 'command' is {record.command!r}, expected a list of text")
+    for name in ("settings", "metrics", "series", "data", "versions", "cost"):
+        if not isinstance(getattr(record, name), Mapping):
+            raise DataError(f"field {name!r} is a {type(getattr(record, name)).__name__}, expected an object")
+    for name, value in record.versions.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise DataError(f"field 'versions.{name}' is {value!r}, expected text")
+
+
+def _numbers_from(value: Any, where: str) -> Any:
+    """`value` with every leaf a number: null -> nan, "inf" -> infinity; only series are lists."""
+    body = {name: _number_tree(item, f"{where}.{name}") for name, item in value.items()}
+    for name, item in body.items():
+        if isinstance(item, list) != (where == "series"):
+            expected = "a list" if where == "series" else "a number"
+            raise DataError(f"field '{where}.{name}' is {item!r}, expected {expected}")
+        if where != "series":
+            body[name] = float(item)
+    return body
+
+
+def _number_tree(value: Any, where: str) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_number_tree(item, where) for item in value]
+    if value is None:
+        return math.nan
+    if isinstance(value, str) and value in _INFINITE:
+        return _INFINITE[value]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DataError(f"field {where!r} holds {value!r}, expected numbers")
+    if isinstance(value, int) and abs(value) > 2**63:
+        raise DataError(f"field {where!r} holds an integer of {value.bit_length()} bits, expected at most 64")
+    return value
+
+
+def _numbers_to_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _numbers_to_json(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers_to_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
+    return value

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Framework specifics, one file per framework; each imports its framework inside its functions."""

@@ -5,11 +5,13 @@ W1 is the same as applying a W1 whose *rows* are moved, so all tasks share one p
 but a (784, 100) table changes from task to task.  Dense files are evaluated row by row.
 """
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clrepro.engines import mlp
 from mer_repro.data import TaskFile
 from mer_repro.engine import FusedEngine
 
@@ -26,7 +28,6 @@ class Evaluator:
     def __init__(self, tasks: TaskFile, legacy: bool) -> None:
         self._tasks = tasks
         self._legacy = legacy
-        self._base: NDArray[np.float32] | None = None
 
     def accuracies(self, method: Any, on: list[int] | None = None) -> NDArray[np.float64]:
         """Returns accuracy (n_tasks,) as fractions; nan for tasks not in `on` (default: all tasks)."""
@@ -39,24 +40,39 @@ class Evaluator:
     def _predictions(self, method: Any, t: int) -> NDArray[np.int64]:
         engine, theta = method.network(t)
         if isinstance(engine, FusedEngine) and self._tasks.maps is not None:
-            theta, rows = self._folded(engine, theta, t)
+            layout, theta = self._folded(engine.layout, theta, self._tasks.maps[t])
+            parts = [mlp.logits(layout, theta, rows) for rows in chunks(self._packed)]
         else:
-            rows = self._tasks.test_rows(t)
-        parts = [engine.logits(theta, rows[at : at + CHUNK]) for at in range(0, len(rows), CHUNK)]
+            parts = [engine.logits(theta, rows) for rows in chunks(self._tasks.test_rows(t))]
         return np.concatenate([part.argmax(axis=1) for part in parts])
 
-    def _folded(self, engine: FusedEngine, theta: Any, t: int) -> tuple[Any, NDArray[np.float32]]:
-        """Returns theta with the task's pixel map folded into its first layer, and the base test rows."""
-        assert self._tasks.maps is not None
-        if self._base is None:
-            assert self._tasks.base_test is not None
-            self._base = self._tasks.base_test.astype(np.float32) / np.float32(255)
-        pixel_map = self._tasks.maps[t]
+    @cached_property
+    def _pixels(self) -> NDArray[np.int64]:
+        """Pixels that are not black in every base test image; the others add nothing to any product."""
+        assert self._tasks.base_test is not None
+        return np.flatnonzero(self._tasks.base_test.any(axis=0))
+
+    @cached_property
+    def _packed(self) -> NDArray[np.float32]:
+        """Base test images float32 (n, used pixels) in [0, 1]."""
+        assert self._tasks.base_test is not None
+        return self._tasks.base_test[:, self._pixels].astype(np.float32) / np.float32(255)
+
+    def _folded(self, layout: mlp.Layout, theta: Any, pixel_map: NDArray[np.int64]) -> tuple[mlp.Layout, Any]:
+        """Returns layout and parameters of the network that takes packed base images of this task."""
+        small = mlp.Layout((len(self._pixels), *layout.sizes[1:]))
+        folded = np.empty(small.n_params, np.float32)
         used = np.flatnonzero(pixel_map >= 0)
-        theta = theta.copy()
-        weight = engine.layout.views(theta)[0][0]
+        weight = layout.views(theta)[0][0]
         moved = np.zeros_like(weight)
         # A rotation may show one source pixel at two places: their rows add up.
         np.add.at(moved, pixel_map[used], weight[used])
-        weight[...] = moved
-        return theta, self._base
+        small.views(folded)[0][0][...] = moved[self._pixels]
+        n_first = weight.size
+        folded[small.sizes[0] * small.sizes[1] :] = theta[n_first:]
+        return small, folded
+
+
+def chunks(rows: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Returns views of CHUNK rows each."""
+    return [rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK)]

@@ -23,7 +23,7 @@ class MergedReplay:
         self.memory = ReplayMemory(
             self.net.engine, problem.settings.memories, problem.sampler(self.net.engine)
         )
-        self.n_replay = problem.settings.replay_batch_size
+        self.n_replay = problem.settings.n_replay
 
     def observe(self, x: NDArray[np.float32], t: int, y: NDArray[np.int64]) -> None:
         """Learn the rows of a batch one by one: x (b, inputs), y (b,), all of task t."""

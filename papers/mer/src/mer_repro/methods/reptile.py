@@ -27,7 +27,7 @@ class MERTwoRates:
         self.engine = self.net.engine
         self.memory = ReplayMemory(self.engine, settings.memories, problem.sampler(self.engine))
         self.alpha, self.beta, self.gamma = settings.lr, settings.beta, settings.gamma
-        self.n_batches, self.n_replay = settings.batches_per_example, settings.replay_batch_size
+        self.n_batches, self.n_replay = settings.n_batches, settings.n_replay
         self.current_scale = settings.s
         self.n_seen = 0
 

@@ -1,0 +1,142 @@
+"""Speed contests of MER: each engine at the paper's largest setting, with memories already full.
+
+`reference` is plain torch with the original's draws (shuffle all slots for every replayed item); `reference, compiled
+draws` takes that well-known cost away and leaves autograd against the fused kernels.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clrepro.bench import Contest
+from clrepro.datasets import load
+from clrepro.streams import apply_map, rotation_map
+from mer_repro.methods import METHODS
+from mer_repro.network import Problem
+from mer_repro.sampling import LegacySampler
+from mer_repro.settings import Settings
+from mer_repro.streams import Streams
+
+N_TASKS = 20
+MER_FLAGS = {"lr": 0.03, "beta": 0.03, "gamma": 1.0, "replay_batch_size": 100, "batches_per_example": 10}
+
+
+def contests() -> Iterator[Contest]:
+    """Yields the speed rows promised for MER."""
+    images, labels = task_data()
+    yield one_step(images, labels)
+    yield replay_contest("meralg1", "rotations, 5120 memories, replay 100, 10 batches", "≥ 60×", MER_FLAGS, images, labels)
+    yield replay_contest("eralg4", "rotations, 5120 memories, replay 25", "≥ 5×", {"lr": 0.1, "replay_batch_size": 25}, images, labels)
+    for finished in (1, 10, 19):
+        yield gem_contest(finished, images, labels)
+    yield evaluation(images)
+
+
+def task_data() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Returns (rows float32 (tasks, 300, 784), labels (tasks, 300)): 20 rotations of embedded real digits."""
+    data = load("mnist_quick")
+    rng = np.random.default_rng(0)
+    rows, labels = [], []
+    for t in range(N_TASKS):
+        pick = rng.choice(len(data.x_train), 300, replace=False)
+        flat = data.x_train[pick].reshape(300, -1)
+        rows.append(apply_map(flat, rotation_map(180 * t / N_TASKS)).astype(np.float32) / 255)
+        labels.append(data.y_train[pick])
+    return np.stack(rows), np.stack(labels)
+
+
+def method(model: str, engine: str, **flags: Any) -> Any:
+    """Returns a fresh learner of the paper's size."""
+    settings = Settings(model=model, engine=engine, **flags)
+    return METHODS[model](Problem(settings, 784, 10, N_TASKS, Streams(0)))
+
+
+def fill(learner: Any, images: NDArray[np.float32], labels: NDArray[np.int64], n: int) -> None:
+    """Offer n examples of all tasks to the learner's memory without training."""
+    rng = np.random.default_rng(1)
+    for _ in range(n):
+        t, i = int(rng.integers(N_TASKS)), int(rng.integers(images.shape[1]))
+        learner.memory.stage(images[t, i], t, int(labels[t, i]))
+        learner.memory.keep()
+    learner.n_seen = n
+
+
+def observing(learner: Any, images: NDArray[np.float32], labels: NDArray[np.int64], n: int) -> Callable[[], int]:
+    """Returns a function that learns the next n examples of the last task."""
+    place = iter(range(10**9))
+
+    def work() -> int:
+        for _ in range(n):
+            i = next(place) % images.shape[1]
+            learner.observe(images[-1, i : i + 1], N_TASKS - 1, labels[-1, i : i + 1])
+        return n
+
+    return work
+
+
+def one_step(images: NDArray[np.float32], labels: NDArray[np.int64]) -> Contest:
+    """The single-example SGD step itself, 101 in a row."""
+    sides = {}
+    for engine in ("fused", "reference"):
+        learner = method("online", engine)
+        flat_x, flat_y = images.reshape(-1, 784), labels.ravel()
+        rows = learner.net.engine.store(500)
+        for slot in range(500):
+            rows.put(slot, flat_x[slot * 12], int(flat_y[slot * 12]))
+        picks = np.random.default_rng(2).integers(0, 500, 101)
+
+        def work(engine: Any = learner.net.engine, theta: Any = learner.net.theta, rows: Any = rows) -> int:
+            engine.steps(theta, rows, picks, 0.01)
+            return 101
+
+        sides[engine] = work
+    return Contest("one SGD step on one example, 784-100-100-10", "step", sides, "≤ 10 µs", rounds=15)
+
+
+def replay_contest(
+    model: str, setting: str, target: str, flags: dict[str, Any],
+    images: NDArray[np.float32], labels: NDArray[np.int64],
+) -> Contest:  # fmt: skip
+    """A replay learner with a full memory."""
+    sides = {}
+    for side in ("fused", "reference", "reference, compiled draws"):
+        learner = method(model, side.split(",")[0], **flags)
+        fill(learner, images, labels, 6000)
+        if "compiled" in side:
+            sampler = LegacySampler(5120, random.Random(0), compiled=True)
+            sampler.load({"age": 6000})
+            learner.memory.sampler = sampler
+        sides[side] = observing(learner, images, labels, 20 if side == "fused" else 1)
+    return Contest(f"{model}: {setting}", "example", sides, target)
+
+
+def gem_contest(finished: int, images: NDArray[np.float32], labels: NDArray[np.int64]) -> Contest:
+    """GEM with 256 memories per task after some finished tasks."""
+    sides = {}
+    for engine in ("fused", "reference"):
+        learner = method("gem", engine, n_memories=256, memory_strength=1.0, lr=0.01)
+        for t in range(N_TASKS - 1 - finished, N_TASKS - 1):
+            learner._start_task(t)
+            for i in range(256):
+                learner.rows.put(t * 256 + i, images[t, i], int(labels[t, i]))
+            learner.filled[t] = True
+        sides[engine] = observing(learner, images, labels, 10 if engine == "fused" else 3)
+    return Contest(f"gem: rotations, 256 memories per task, {finished} finished tasks", "example", sides, "≥ 5×")
+
+
+def evaluation(images: NDArray[np.float32]) -> Contest:
+    """Predicting test rows."""
+    rows = images.reshape(-1, 784)[:2500].copy()
+    sides = {}
+    for engine in ("fused", "reference"):
+        learner = method("online", engine)
+
+        def work(engine: Any = learner.net.engine, theta: Any = learner.net.theta) -> int:
+            engine.logits(theta, rows)
+            return len(rows)
+
+        sides[engine] = work
+    return Contest("evaluation", "row", sides, rounds=15)

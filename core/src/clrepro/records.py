@@ -152,8 +152,9 @@ def load_many(folder: Path) -> tuple[list[RunRecord], list[str]]:
     records: list[RunRecord] = []
     problems: list[str] = []
     for path in sorted(folder.rglob("seed*.json")):
-        if "work" in path.relative_to(folder).parts:
-            continue  # the folders of running jobs hold a program's own files
+        parts = set(path.relative_to(folder).parts)
+        if "records" not in parts and parts & {"work", "artefacts", "data"}:
+            continue  # these folders of a sweep hold a program's own files
         try:
             records.append(read_record(path))
         except DataError as problem:

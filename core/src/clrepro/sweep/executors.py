@@ -1,0 +1,143 @@
+"""Who runs the jobs: this process, or a few worker processes.  An executor offers `submit(job)` and `stop()`.
+
+`submit` returns a future of the record's path; nothing else of the suite knows which executor it is, so
+another one (a cluster) is one more class with these two methods.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Protocol
+
+from clrepro.sweep.host import die_with_parent
+from clrepro.sweep.jobs import Job, failed_record, run_job, save_record
+
+MAX_RETRIES = 2
+# One thread each: jobs share the cores, and sums keep their order, so records never depend on their number.
+_LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")
+ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in _LIBRARIES} | {"VECLIB_MAXIMUM_THREADS": "1"}
+
+
+class Executor(Protocol):
+    """What the sweep needs of an executor; `slots` is how many jobs it takes at a time."""
+
+    slots: int
+
+    def submit(self, job: Job) -> "Future[Path]":
+        """Start `job` as soon as there is room.  The future ends with the path of its record."""
+
+    def stop(self) -> None:
+        """End what runs, now: futures not done are cancelled or fail.  Harmless when all is done."""
+
+
+class Serial:
+    """Runs each job at once in this process; for debugging, and for machines without room for a worker."""
+
+    slots = 1
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+
+    def submit(self, job: Job) -> "Future[Path]":
+        """Run `job` now.  Returns a finished future."""
+        future: Future[Path] = Future()
+        try:
+            future.set_result(run_job(job, self._out))
+        except Exception as problem:
+            future.set_exception(problem)
+        return future
+
+    def stop(self) -> None:
+        """Nothing to end: no job outlives `submit`."""
+
+
+class Processes:
+    """Runs jobs in `n` persistent workers of one thread each, made afresh (spawned, not forked).
+
+    Each worker is a pool of one, so its death (memory, a crash in native code) touches no other job.  It is
+    then replaced and its job retried from its last checkpoint, at most `MAX_RETRIES` times; after that a
+    failed record is written.  Workers die with this process, whatever ends it.
+    """
+
+    def __init__(self, out: Path, n: int) -> None:
+        self.slots = n
+        self._out = out
+        self._local = threading.local()
+        self._starting = threading.Lock()  # held while a worker is made, so that `stop` misses none
+        self._workers: list[BaseProcess] = []
+        self._stopped = False
+        self._environment = {name: os.environ.get(name) for name in ONE_THREAD}
+        os.environ.update(ONE_THREAD)  # numpy reads it when a worker imports it; too late for this process
+        self._threads = ThreadPoolExecutor(n, thread_name_prefix="sweep")
+
+    def submit(self, job: Job) -> "Future[Path]":
+        """Queue `job` for the next free worker."""
+        return self._threads.submit(self._run, job)
+
+    def stop(self) -> None:
+        """Kill the workers and wait until they are gone; give the environment back its thread counts."""
+        with self._starting:
+            self._stopped = True
+            for worker in self._workers:
+                worker.kill()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for worker in self._workers:
+            worker.join()
+        for name, value in self._environment.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+    def _run(self, job: Job) -> Path:
+        """Run `job` in this thread's worker, in new ones if that dies."""
+        for _ in range(1 + MAX_RETRIES):
+            with self._starting:
+                if self._stopped:
+                    raise RuntimeError("the sweep was stopped")
+                future = self._submit_to_worker(job)
+            try:
+                return future.result()
+            except BrokenProcessPool:
+                self._local.pool.shutdown()
+                self._local.pool = None
+                if self._stopped:
+                    raise
+        reason = f"the worker process died {1 + MAX_RETRIES} times (out of memory? see dmesg)"
+        return save_record(failed_record(job, reason), self._out)
+
+    def _submit_to_worker(self, job: Job) -> "Future[Path]":
+        if getattr(self._local, "pool", None) is None:
+            # A blocked signal stays blocked in the child: Ctrl-C is for us, we then end the workers.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            context = multiprocessing.get_context("spawn")
+            self._local.pool = ProcessPoolExecutor(
+                1, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),)
+            )
+        before = set(multiprocessing.active_children())
+        try:
+            future: Future[Path] = self._local.pool.submit(run_job, job, self._out)
+        except BrokenProcessPool as problem:  # it died while idle
+            future = Future()
+            future.set_exception(problem)
+        self._workers = [worker for worker in self._workers if worker.is_alive()]
+        self._workers += set(multiprocessing.active_children()) - before
+        return future
+
+
+def _start_worker(parent: int) -> None:
+    """Make this worker die with `parent`, even by SIGKILL."""
+    die_with_parent()
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    """End this process when its parent is gone: for other systems, or if it died before `die_with_parent`."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)

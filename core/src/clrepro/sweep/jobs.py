@@ -1,0 +1,224 @@
+"""One job of a sweep: a program's command line with its seed, run in its own folder, ending in one record.
+
+A job is a small JSON document, so any executor can carry it anywhere; `run_job` is the same for all of them.
+"""
+
+import contextlib
+import hashlib
+import importlib
+import shutil
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from clrepro.errors import DataError
+from clrepro.records import (
+    Outcome,
+    RunRecord,
+    canonical_json,
+    check_name,
+    parse_json_object,
+    read_record,
+    record_path,
+)
+from clrepro.runs import RunDir, make_folder, write_atomically
+from clrepro.sweep.host import Meter, versions
+
+PLACEHOLDERS = ("data", "artefacts")  # filled in when the job runs; {seed} is filled in by `expand`
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be made.
+
+    `command` is the program and its arguments with {data} and {artefacts} for folders; `data_sha256` stands
+    for the files the prepare steps made; `seconds` is the expected run time on one core, 0 if unknown.
+    """
+
+    paper: str
+    profile: str
+    setting: str
+    method: str
+    seed: int
+    command: list[str]
+    data_sha256: str = ""
+    seconds: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """Row and seed, e.g. "rotations/5120/meralg1/seed0"."""
+        return f"{self.setting}/{self.method}/seed{self.seed}"
+
+    @property
+    def settings_hash(self) -> str:
+        """Sha256 (hex) of all that decides the result: paper, command line, seed and data."""
+        decisive = [self.paper, self.command, self.seed, self.data_sha256]
+        return hashlib.sha256(canonical_json(decisive).encode()).hexdigest()
+
+    def record_path(self, out: Path) -> Path:
+        """The file under `out` that this job's record is written to."""
+        return record_path(out, self.paper, self.profile, self.setting, self.method, self.seed)
+
+    def to_json(self) -> str:
+        """The job as one line of canonical JSON."""
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "job") -> "Job":
+        """The job in `text`.  Raises: DataError naming `where` and the field."""
+        body = parse_json_object(text, where)
+        kinds: dict[str, Any] = {"seed": int, "command": list, "seconds": int | float}
+        for field in fields(cls):
+            if not isinstance(body.get(field.name), kinds.get(field.name, str)):
+                raise DataError(f"{where}: field {field.name!r} is {body.get(field.name)!r} or missing")
+        if unknown := set(body) - {field.name for field in fields(cls)}:
+            raise DataError(f"{where}: unknown field {min(unknown)!r}")
+        if not body["command"] or not all(isinstance(word, str) for word in body["command"]):
+            raise DataError(f"{where}: field 'command' is {body['command']!r}, expected a list of text")
+        for name in ("paper", "profile", "setting", "method"):
+            check_name(body[name], f"{where}: field {name!r}:")
+        return cls(**body)
+
+
+def finished_record(job: Job, out: Path) -> RunRecord | None:
+    """The good record of `job` under `out`, or None if missing, corrupt, failed or of other settings."""
+    try:
+        record = read_record(job.record_path(out))
+    except DataError:
+        return None
+    good = record.status == "done" and record.key == job.key and record.settings_hash == job.settings_hash
+    return record if good else None
+
+
+def run_job(job: Job, out: Path) -> Path:
+    """Run `job`, or find it done, and return the path of its record.
+
+    The program is `<paper>_repro.cli.run_program(argv, work_dir=...)`.  Its exception makes a record of
+    status "failed" with the reason in `error`; the work folder with its log then stays.  Checkpoints found in
+    the work folder are used only if the same settings made them.
+    Raises: DataError if the record cannot be written.
+    """
+    if finished_record(job, out) is not None:
+        return job.record_path(out)
+    work = _work_folder(job, out)
+    places = {name: str(folder) for name, folder in job_folders(job, out).items()}
+    make_folder(Path(places["artefacts"]))
+    argv = [fill(word, places) for word in job.command]
+    meter = Meter()
+    error, outcome = "", Outcome({})
+    with open(work.path / "log.txt", "a", encoding="utf-8") as log:
+        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            try:
+                outcome = _program(job.paper)(argv, work_dir=work.path)
+            except (Exception, SystemExit) as problem:
+                traceback.print_exc()
+                error = _one_line(problem)
+    record = _record(job, outcome, places | {"work": str(work.path)}, meter.cost(), error)
+    path = save_record(record, out)
+    if record.status == "done":
+        shutil.rmtree(work.path, ignore_errors=True)
+    return path
+
+
+def failed_record(job: Job, error: str) -> RunRecord:
+    """The record of a job that ended with no result, `error` saying why in one line."""
+    return _record(job, Outcome({}), {}, {}, error)
+
+
+def save_record(record: RunRecord, out: Path) -> Path:
+    """Write `record` to its place under `out`.  Returns the path.  Raises: DataError."""
+    path = record.path(out)
+    RunDir(path.parent)
+    write_atomically(path, record.to_json().encode())
+    return path
+
+
+def job_folders(job: Job, out: Path) -> dict[str, Path]:
+    """The absolute folders that stand for {data} and {artefacts} in the command of `job`."""
+    root = (out / job.paper / job.profile).resolve()
+    return {"data": root / "data", "artefacts": root / "artefacts" / _folder_name(job)}
+
+
+def fill(word: str, places: dict[str, str]) -> str:
+    """`word` with "{name}" replaced for every name of `places`; other braces stay."""
+    for name, value in places.items():
+        word = word.replace("{" + name + "}", value)
+    return word
+
+
+def _folder_name(job: Job) -> Path:
+    return Path(job.setting.replace("/", "__")) / job.method / f"seed{job.seed}"
+
+
+def _work_folder(job: Job, out: Path) -> RunDir:
+    """The job's work folder, emptied if what lies there was begun with other settings."""
+    path = (out / job.paper / job.profile / "work").resolve() / _folder_name(job)
+    stamp = path / "job.json"
+    try:
+        begun = stamp.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        begun = ""
+    stamp_text = canonical_json({"settings_hash": job.settings_hash}) + "\n"
+    if begun != stamp_text:
+        shutil.rmtree(path, ignore_errors=True)
+    work = RunDir(path)
+    work.atomic_write_text("job.json", stamp_text)
+    return work
+
+
+def _program(paper: str) -> Callable[..., Outcome]:
+    module = importlib.import_module(f"{paper}_repro.cli")
+    program: Callable[..., Outcome] = module.run_program
+    return program
+
+
+def _record(
+    job: Job, outcome: Outcome, places: dict[str, str], cost: dict[str, float], error: str
+) -> RunRecord:
+    """The record of `job`; an outcome that no record can hold makes it a failed one."""
+    try:
+        return RunRecord(
+            paper=job.paper,
+            profile=job.profile,
+            setting=job.setting,
+            method=job.method,
+            seed=job.seed,
+            command=job.command,
+            settings=_neutral(dict(outcome.settings), places),
+            settings_hash=job.settings_hash,
+            metrics=dict(outcome.metrics),
+            series=dict(outcome.series),
+            data=_neutral(dict(outcome.data), places),
+            versions=versions(),
+            cost={**outcome.cost, **cost},
+            status="failed" if error else "done",
+            error=error,
+        )
+    except (DataError, TypeError, ValueError) as problem:
+        if error:
+            raise
+        return _record(
+            job, Outcome({}), {}, cost, f"the program's outcome is no record: {_one_line(problem)}"
+        )
+
+
+def _neutral(value: Any, places: dict[str, str]) -> Any:
+    """`value` with this machine's folders replaced by placeholders, as records must not depend on them."""
+    if isinstance(value, Path):
+        value = str(value)
+    if isinstance(value, str):
+        for name, folder in places.items():
+            value = value.replace(folder, "{" + name + "}")
+        return value
+    if isinstance(value, dict):
+        return {key: _neutral(item, places) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_neutral(item, places) for item in value]
+    return value
+
+
+def _one_line(problem: BaseException) -> str:
+    text = " ".join(str(problem).split())
+    return f"{type(problem).__name__}: {text}" if text else type(problem).__name__

@@ -1,0 +1,99 @@
+"""Where a data set's files are: named folder, CL_REPRO_DATA, cache, or (only when asked) a download."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from clrepro.datasets.catalog import Entry
+from clrepro.errors import DataError
+
+VARIABLE = "CL_REPRO_DATA"
+
+
+def cache_folder() -> Path:
+    """Returns the folder that downloads go to."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("cl-repro") / "data"
+
+
+def locate(entry: Entry, data_dir: Path | None = None, download: bool = False) -> dict[str, Path]:
+    """Returns role -> path of every file of a data set, checksums verified.
+
+    Looks in data_dir if given (and then nowhere else), else in $CL_REPRO_DATA, then in the cache; within each in the
+    entry's usual sub-folders, for the compressed and the plain file.
+    Args: download — fetch what is missing into the cache.
+    Raises: DataError naming every place looked at, or the file whose checksum is wrong.
+    """
+    places = _places(entry, data_dir)
+    for folder in places:
+        found = {role: _file_in(folder, name) for role, name in entry.files.items()}
+        paths = {role: path for role, path in found.items() if path is not None}
+        if len(paths) == len(entry.files):
+            for path in paths.values():
+                _verify(path, entry)
+            return paths
+    if download:
+        return _fetch(entry)
+    looked = ", ".join(str(folder) for folder in places)
+    raise DataError(
+        f"{entry.name}: no complete set of files ({', '.join(entry.files.values())}); looked in {looked}. "
+        f"Put them there, set {VARIABLE}, or run: cl-repro data get {entry.name}"
+    )
+
+
+def _places(entry: Entry, data_dir: Path | None) -> list[Path]:
+    if data_dir is not None:
+        roots = [data_dir]
+    else:
+        roots = [Path(os.environ[VARIABLE])] if os.environ.get(VARIABLE) else []
+        roots.append(cache_folder())
+    return [root / folder for root in roots for folder in entry.folders]
+
+
+def _file_in(folder: Path, name: str) -> Path | None:
+    for candidate in (folder / name, folder / name.removesuffix(".gz")):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _verify(path: Path, entry: Entry) -> None:
+    """Compare a file of official name with the published checksum; an unpacked file has none."""
+    expected = entry.sha256.get(path.name)
+    if expected:
+        actual = sha256(path)
+        if actual != expected:
+            raise DataError(
+                f"{path}: sha256 {actual[:16]}…, but the official file has {expected[:16]}…; "
+                "it is damaged or another release: delete it and fetch it again"
+            )
+
+
+def sha256(path: Path) -> str:
+    """Returns the hex digest of a file.  Raises: DataError if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _fetch(entry: Entry) -> dict[str, Path]:
+    """Download every file from the first mirror that answers."""
+    import pooch
+
+    folder = cache_folder() / entry.name
+    paths = {}
+    for role, name in entry.files.items():
+        problems = []
+        for mirror in entry.mirrors:
+            known = entry.sha256.get(name) or None
+            try:
+                paths[role] = Path(pooch.retrieve(mirror + name, known, fname=name, path=folder))
+                break
+            except Exception as error:  # network libraries raise many kinds; each mirror's reason is reported below
+                problems.append(f"{mirror}: {' '.join(str(error).split())[:120]}")
+        else:
+            raise DataError(f"{entry.name}: {name} could not be fetched ({'; '.join(problems)})")
+    return paths

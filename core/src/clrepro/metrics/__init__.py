@@ -1,1 +1,1 @@
-"""TODO"""
+"""Numbers from accuracy matrices and from many seeds."""

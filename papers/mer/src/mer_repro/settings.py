@@ -96,7 +96,7 @@ class Settings:
         values: dict[str, Any] = {}
         for field in fields(cls):
             value = override.get(field.name, getattr(args, field.name, field.default))
-            values[field.name] = value == "yes" if field.type == "bool" and isinstance(value, str) else value
+            values[field.name] = value == "yes" if field.type is bool and isinstance(value, str) else value
         return cls(**values)
 
     def contract(self) -> dict[str, Any]:

@@ -1,0 +1,11 @@
+"""Command line of the MER experiments; see README.md.  The program is mer_repro.cli."""
+
+try:
+    from mer_repro.cli import main
+except ModuleNotFoundError as error:
+    raise SystemExit(
+        f"error: {error}; run 'pip install -e .[mer]' in the repository, or 'nox -s env-mer' and use its python"
+    ) from None
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,109 @@
+"""The original's files and its one line of output, byte for byte (contract 2.7), plus the JSON record beside them."""
+
+import argparse
+import hashlib
+import io
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clrepro.records import RunRecord, canonical_json
+from clrepro.runs import make_folder, write_atomically
+from clrepro.sweep.host import versions
+from mer_repro.settings import Settings
+
+if TYPE_CHECKING:
+    from mer_repro.train import TrainResult
+
+Matrix = NDArray[np.float64]
+
+
+def base_name(settings: Settings, now: datetime | None = None, unique: str | None = None) -> str:
+    """Returns <save_path>/<model>_<data_file>_<YYYY_MM_DD_HH_MM_SS>_<32 hex digits>."""
+    stamp = (now or datetime.now()).strftime("%Y_%m_%d_%H_%M_%S")
+    name = f"{settings.model}_{Path(settings.data_file).name}_{stamp}_{unique or uuid.uuid4().hex}"
+    return f"{settings.save_path.rstrip('/')}/{name}"
+
+
+def text_file(baseline: Matrix, matrix: Matrix, metrics: Mapping[str, float]) -> str:
+    """Returns the .txt: untrained accuracies, a bar, one line per finished task, and the three summary numbers."""
+    lines = [_numbers(baseline), "|", *[_numbers(row) for row in matrix], ""]
+    lines += [f"Final Accuracy: {metrics['RA']:.4f}", f"Backward: {metrics['BTI']:.4f}"]
+    lines += [f"Forward:  {metrics['FWT']:.4f}"]
+    return "\n".join(lines) + "\n"
+
+
+def _numbers(row: Matrix) -> str:
+    return " ".join(f"{value:.4f}" for value in row)
+
+
+def one_liner(settings: Settings, metrics: Mapping[str, float]) -> str:
+    """Returns the arguments as a dict, then " # " and RA, BTI, FWT with three decimals."""
+    return f"{settings.contract()} # " + " ".join(f"{metrics[name]:.3f}" for name in ("RA", "BTI", "FWT"))
+
+
+def stdout_line(base: str, settings: Settings, metrics: Mapping[str, float], seconds: float) -> str:
+    """Returns the line a run prints: base name, arguments, metrics, seconds of training and evaluation."""
+    return f"{base}: {one_liner(settings, metrics)} # {seconds}"
+
+
+def tuple_file(result: "TrainResult", settings: Settings) -> bytes:
+    """Returns the .pt's bytes: (result_t, result_a, state_dict, stats, one_liner, args), args an argparse.Namespace."""
+    import torch
+
+    stats = [torch.tensor(result.metrics[name]) for name in ("RA", "BTI", "FWT")]
+    content = (
+        torch.from_numpy(result.result_t), torch.from_numpy(result.result_a), result.state_dict, stats,
+        one_liner(settings, result.metrics), argparse.Namespace(**settings.contract()),
+    )  # fmt: skip
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def read_tuple(path: Path) -> Any:
+    """Returns the 6-tuple of a result file, admitting tensors and argparse.Namespace and nothing else."""
+    import torch
+
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        return torch.load(path, weights_only=True)
+
+
+def record_body(result: "TrainResult", settings: Settings, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns metrics, series, settings, data and cost as the run record keeps them."""
+    full = {name: getattr(settings, name) for name in settings.__dataclass_fields__}
+    full |= {"engine_used": result.engine}
+    del full["checkpoint_dir"]  # where a run was saved on its way does not belong to what it did
+    return {
+        "metrics": dict(result.metrics),
+        "series": {"R": result.matrix, "baseline": result.baseline, "order": result.order},
+        "settings": full,
+        "data": dict(data),
+        "cost": {"train_s": result.train_s, "eval_s": result.eval_s},
+    }
+
+
+def sidecar(result: "TrainResult", settings: Settings, data: Mapping[str, Any]) -> RunRecord:
+    """Returns the run record that lies beside the original's files; unlike a sweep's it belongs to no profile."""
+    body = record_body(result, settings, data)
+    decisive = canonical_json([body["settings"], body["data"]])
+    return RunRecord(
+        paper="mer", profile="command-line", setting=Path(settings.data_file).stem, method=settings.model,
+        seed=settings.seed, command=["main.py"], settings_hash=hashlib.sha256(decisive.encode()).hexdigest(),
+        versions=versions(), **body,
+    )  # fmt: skip
+
+
+def write_results(base: str, result: "TrainResult", settings: Settings, data: Mapping[str, Any]) -> str:
+    """Write <base>.txt, .pt and .json; returns the line to print.  Raises: DataError if the folder does not take them."""
+    make_folder(Path(base).parent)
+    text = text_file(result.baseline[result.order], result.matrix[:, result.order], result.metrics)
+    write_atomically(Path(f"{base}.txt"), text.encode())
+    write_atomically(Path(f"{base}.pt"), tuple_file(result, settings))
+    write_atomically(Path(f"{base}.json"), sidecar(result, settings, data).to_json().encode())
+    return stdout_line(base, settings, result.metrics, result.train_s + result.eval_s)

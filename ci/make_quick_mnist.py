@@ -2,8 +2,8 @@
 
     python ci/make_quick_mnist.py --data_dir DIR     (DIR holds mnist/*.gz)
 
-The draw is fixed (SeedSequence 20181026, MER's month on arXiv) and the output is a pure function of the official
-files, so running this again must give the same bytes; `clrepro.datasets.quick` holds their sha256.
+The draw is fixed (SeedSequence 20181026, MER's month on arXiv) and the output is a pure function of the
+official files, so running this again must give the same bytes; `clrepro.datasets.quick` holds their sha256.
 Images are stored row by row; pixel-major and bit-plane orders were tried and come out 15 to 65 % larger.
 """
 
@@ -19,7 +19,16 @@ from clrepro.datasets import load
 from clrepro.datasets.quick import FILE
 
 PER_CLASS = {"train": 1000, "test": 200}
-FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0, "dict_size": 1 << 24}]
+FILTERS = [
+    {
+        "id": lzma.FILTER_LZMA2,
+        "preset": 9 | lzma.PRESET_EXTREME,
+        "lc": 4,
+        "lp": 0,
+        "pb": 0,
+        "dict_size": 1 << 24,
+    }
+]
 
 
 def draw(labels: NDArray[np.int64], per_class: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -23,7 +23,9 @@ def autograd(layout, theta, x, y, weight):
     """The same gradient from torch, flat in the engine's layout."""
     leaf = torch.from_numpy(theta.copy()).requires_grad_()
     h = torch.from_numpy(x)
-    for layer, (at, n_in, width) in enumerate(zip(layout.offsets, layout.sizes, layout.sizes[1:], strict=False)):
+    for layer, (at, n_in, width) in enumerate(
+        zip(layout.offsets, layout.sizes, layout.sizes[1:], strict=False)
+    ):
         end = at + n_in * width
         h = h @ leaf[at:end].view(n_in, width) + leaf[end : end + width]
         if layer < len(layout.sizes) - 2:

@@ -4,7 +4,7 @@ try:
     from mer_repro.get_data import main
 except ModuleNotFoundError as error:
     raise SystemExit(
-        f"error: {error}; run 'pip install -e .[mer]' in the repository, or 'nox -s env-mer' and use its python"
+        f"error: {error}; run 'pip install -e .[mer]' in the repository, or 'nox -s env-mer'"
     ) from None
 
 if __name__ == "__main__":

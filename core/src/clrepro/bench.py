@@ -1,8 +1,8 @@
 """Speed as ratios: two or more ways of doing the same work, interleaved on one core, medians and spread.
 
-The machine is noisy, so no single time means much; a ratio of interleaved medians does.  Each paper offers its contests
-in `<paper>_repro.bench.contests()`; `python -m clrepro.bench [PAPER ...] [--only TEXT] [--out DIR]` runs them, prints a
-table and writes `bench.json`.
+The machine is noisy, so no single time means much; a ratio of interleaved medians does.  Each paper offers
+its contests in `<paper>_repro.bench.contests()`; `python -m clrepro.bench [PAPER ...] [--only TEXT] [--out
+DIR]` runs them, prints a table and writes `bench.json`.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,14 @@ from clrepro.runs import write_atomically
 class Contest:
     """Work done by several contenders.
 
-    Attributes: name — what is timed; unit — what one unit of work is; sides — contender name to a function that does
-        some units and returns how many; the first side is ours, the others are compared with it; target — the ratio or
-        time that was promised, in words; rounds — interleaved repetitions.
+    Attributes: name — what is timed; unit — what one unit of work is; sides — contender name to a function
+        that does some units and returns how many; the first side is ours, the others are compared with it;
+        target — the ratio or time that was promised, in words; rounds — interleaved repetitions.
     """
 
     name: str
     unit: str
-    sides: dict[str, Callable[[], int]]
+    sides: Mapping[str, Callable[[], int]]
     target: str = ""
     rounds: int = 5
 
@@ -50,7 +50,9 @@ class Standing:
         return statistics.median(self.seconds[side])
 
     def ratio(self, side: str) -> tuple[float, float, float]:
-        """Returns (median, smallest, largest) over the rounds of side / ours: how many times faster ours is."""
+        """Returns (median, smallest, largest) over the rounds of side / ours: how many times faster ours
+        is.
+        """
         ours = self.seconds[next(iter(self.contest.sides))]
         each = [other / own for other, own in zip(self.seconds[side], ours, strict=True)]
         return statistics.median(each), min(each), max(each)
@@ -58,11 +60,14 @@ class Standing:
     def to_json(self) -> dict[str, Any]:
         """Returns everything measured."""
         contest = self.contest
-        others = list(contest.sides)[1:]
+        others, names = list(contest.sides)[1:], ("median", "min", "max")
         return {
-            "name": contest.name, "unit": contest.unit, "target": contest.target, "seconds_per_unit": self.seconds,
-            "ratio": {side: dict(zip(("median", "min", "max"), self.ratio(side), strict=True)) for side in others},
-        }  # fmt: skip
+            "name": contest.name,
+            "unit": contest.unit,
+            "target": contest.target,
+            "seconds_per_unit": self.seconds,
+            "ratio": {side: dict(zip(names, self.ratio(side), strict=True)) for side in others},
+        }
 
 
 def run(contest: Contest) -> Standing:
@@ -79,7 +84,9 @@ def run(contest: Contest) -> Standing:
 
 
 def pin_to_one_core() -> None:
-    """Keep this process, and every thread it starts, on one core; without that right, times are noisier but valid."""
+    """Keep this process, and every thread it starts, on one core; without that right, times are noisier but
+    valid.
+    """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
@@ -106,10 +113,16 @@ def lines(standing: Standing) -> Iterable[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the contests of the papers named (default: all that are installed); returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m clrepro.bench", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("papers", nargs="*", default=["mer"], help="papers whose contests to run (default: mer)")
+    parser = argparse.ArgumentParser(
+        prog="python -m clrepro.bench", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument(
+        "papers", nargs="*", default=["mer"], help="papers whose contests to run (default: mer)"
+    )
     parser.add_argument("--only", default="", help="run only contests whose name contains this text")
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for bench.json (default: results)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("results"), help="folder for bench.json (default: results)"
+    )
     args = parser.parse_args(argv)
     pin_to_one_core()
     standings = []
@@ -122,7 +135,11 @@ def main(argv: list[str] | None = None) -> int:
             if args.only in contest.name:
                 standings.append(run(contest))
                 print("\n".join(lines(standings[-1])), flush=True)
-    report = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
+    report: dict[str, Any] = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+    }
     args.out.mkdir(parents=True, exist_ok=True)
     report |= {"contests": [standing.to_json() for standing in standings]}
     write_atomically(args.out / "bench.json", (json.dumps(report, indent=1) + "\n").encode())

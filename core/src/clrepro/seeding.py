@@ -9,8 +9,8 @@ import numpy as np
 class Seeds:
     """Named random generators derived from one seed.
 
-    Each name has its own `numpy.random.SeedSequence` (spawn key = sha256 of the name), so its numbers depend on the seed
-    and the name only, whoever else draws.
+    Each name has its own `numpy.random.SeedSequence` (spawn key = sha256 of the name), so its numbers depend
+    on the seed and the name only, whoever else draws.
 
     Args: seed — non-negative integer.
     Raises: ValueError for a negative seed.

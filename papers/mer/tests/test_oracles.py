@@ -1,7 +1,10 @@
-"""Oracles of the ten learners (contract section 8): reductions to known methods, closed forms, laws of chance."""
+"""Oracles of the ten learners (contract section 8): reductions to known methods, closed forms, laws of
+chance.
+"""
 
 import numpy as np
 import pytest
+
 from mer_repro.engine import theta_to_numpy
 from mer_repro.methods import METHODS
 from mer_repro.network import Problem
@@ -57,7 +60,9 @@ def test_fused_and_reference_engine_agree_on_one_stream(model):
     fused = weights(trained(model, "fused", sampler="legacy"))
     reference = weights(trained(model, "reference", sampler="legacy"))
     assert np.abs(fused - reference).max() < 1e-5
-    assert np.abs(fused - weights(learner(model))).max() > 1e-2, "nothing was learned: the comparison is empty"
+    assert np.abs(fused - weights(learner(model))).max() > 1e-2, (
+        "nothing was learned: the comparison is empty"
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -103,7 +108,9 @@ def test_continuing_from_a_saved_state_equals_the_straight_run(model, engine):
 )
 def test_without_its_own_idea_a_method_is_online(model, flags, engine):
     """O5."""
-    np.testing.assert_allclose(weights(trained(model, engine, **flags)), weights(trained("online", engine)), atol=1e-6)
+    np.testing.assert_allclose(
+        weights(trained(model, engine, **flags)), weights(trained("online", engine)), atol=1e-6
+    )
 
 
 def test_gem_is_online_during_the_first_task():
@@ -137,7 +144,9 @@ def test_gamma_scales_the_whole_step():
 
 
 def test_meralg1_is_two_sgd_steps_then_reptile():
-    """O5, written out with one-example steps of online: current first, then one memory item, theta <- W + beta (theta - W)."""
+    """O5, written out with one-example steps of online: current first, then one memory item, theta <- W +
+    beta (theta - W).
+    """
     x, t, y = next(iter(examples()))
     method = learner("meralg1", replay_batch_size=1, batches_per_example=1, beta=0.3, gamma=1.0, memories=1)
     plain = learner("online")
@@ -150,7 +159,9 @@ def test_meralg1_is_two_sgd_steps_then_reptile():
     plain.net.step(x[1:2], y[1:2])
     plain.net.step(x[:1], y[:1])  # the only item in memory
     method.observe(x[1:2], t, y[1:2])
-    np.testing.assert_allclose(method.net.theta, expected + np.float32(0.3) * (plain.net.theta - expected), atol=1e-6)
+    np.testing.assert_allclose(
+        method.net.theta, expected + np.float32(0.3) * (plain.net.theta - expected), atol=1e-6
+    )
 
 
 def test_meralg7_stores_its_first_example_without_learning_it():
@@ -261,7 +272,9 @@ def test_gem_packed_past_equals_autograd(factored, monkeypatch):
         picks = method.net.batch.put(x, y)
         dots = method.past.compare(method.net.theta, method.net.batch.rows, picks)
         step = method.past.direction(v)
-        layers = method.net.engine.unpack(method.net.engine.pack(method.net.engine.unpack(method.net.theta)) * 0)
+        layers = method.net.engine.unpack(
+            method.net.engine.pack(method.net.engine.unpack(method.net.theta)) * 0
+        )
         assert len(layers) == 3
         results.append((dots, method.past.gram(), method, step))
     np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-4, atol=1e-6)
@@ -339,7 +352,9 @@ def test_initial_weights_follow_the_glorot_law_and_torchs_own_draws(engine):
         bound = (3**0.5) * (2 / (layer.in_features + layer.out_features)) ** 0.5
         torch.nn.init.uniform_(layer.weight, -bound, bound)
         state = method.state_dict()
-        torch.testing.assert_close(state[f"net.net.{2 * place}.weight"], layer.weight.detach(), rtol=0, atol=0)
+        torch.testing.assert_close(
+            state[f"net.net.{2 * place}.weight"], layer.weight.detach(), rtol=0, atol=0
+        )
         assert not state[f"net.net.{2 * place}.bias"].any()
     wide = method.state_dict()["net.net.2.weight"].numpy()
     bound = (6 / 200) ** 0.5

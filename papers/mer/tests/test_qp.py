@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from mer_repro.qp import nonnegative_dual
 
 
@@ -31,7 +32,10 @@ def test_objective_is_the_smallest_among_feasible_points():
     v = nonnegative_dual(p, q, 0.1)
     best = v @ p @ v / 2 + q @ v
     rng = np.random.default_rng(0)
-    for other in [*(v + np.abs(rng.normal(0, s, 6)) for s in (1e-4, 1e-2, 1)), *(0.1 + rng.exponential(1, (50, 6)))]:
+    for other in [
+        *(v + np.abs(rng.normal(0, s, 6)) for s in (1e-4, 1e-2, 1)),
+        *(0.1 + rng.exponential(1, (50, 6))),
+    ]:
         assert other @ p @ other / 2 + q @ other >= best - 1e-8
 
 

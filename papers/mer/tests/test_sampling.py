@@ -4,8 +4,9 @@ import random
 
 import numpy as np
 import pytest
-from mer_repro.sampling import FastSampler, LegacySampler
 from scipy.stats import chisquare
+
+from mer_repro.sampling import FastSampler, LegacySampler
 
 
 def plain_picks(rng, size, n):
@@ -55,7 +56,9 @@ def test_draws_are_uniform_independent_and_repeat(kind):
 
 @pytest.mark.parametrize("kind", ["fast", "legacy"])
 def test_reservoir_law(kind):
-    """Exact: m/n for all.  Legacy: (m+1)/(n+1) for the first m, m/(n+1) after, because the counter runs one ahead."""
+    """Exact: m/n for all.  Legacy: (m+1)/(n+1) for the first m, m/(n+1) after, because the counter runs one
+    ahead.
+    """
     m, n, trials = 20, 200, 2000
     kept = np.zeros(n)
     for trial in range(trials):

@@ -31,7 +31,9 @@ def load_generator_state(target: "torch.Generator", state: NDArray[np.uint8]) ->
 
 
 def use_one_thread() -> None:
-    """Let torch compute on one thread: small matrices are faster so, and sums do not depend on the core count."""
+    """Let torch compute on one thread: small matrices are faster so, and sums do not depend on the core
+    count.
+    """
     import torch
 
     torch.set_num_threads(1)

@@ -10,8 +10,8 @@ class Reservoir:
     """Decides which slot each offered item takes; the payload lives elsewhere.
 
     law="exact": after n items each is stored with probability m/n (m = capacity).
-    law="legacy": acceptance m/(age + 1), age counting the item itself: each of the first m items is stored with
-    probability (m + 1)/(n + 1), each later one with m/(n + 1).
+    law="legacy": acceptance m/(age + 1), age counting the item itself: each of the first m items is stored
+    with probability (m + 1)/(n + 1), each later one with m/(n + 1).
 
     Args: capacity — slots, 1 or more; rng — the only source of chance.
     Raises: ValueError for a capacity below 1 or an unknown law.
@@ -35,8 +35,8 @@ class Reservoir:
     def offer(self, n: int = 1) -> NDArray[np.int64]:
         """Decide where the next n items of the stream go; advances the stream counter.
 
-        Returns: int64 (n,), slot in [0, capacity), or -1 for "not stored".  A later item may take the slot of an
-        earlier one of the same call: write them in order.
+        Returns: int64 (n,), slot in [0, capacity), or -1 for "not stored".  A later item may take the slot
+        of an earlier one of the same call: write them in order.
         """
         slots = np.arange(self.seen, self.seen + n, dtype=np.int64)
         late = slots >= self.capacity
@@ -48,7 +48,9 @@ class Reservoir:
         return slots
 
     def draw(self, n: int) -> NDArray[np.int64]:
-        """Returns n filled slots int64 (n,), independent and uniform (with replacement); empty if nothing is stored."""
+        """Returns n filled slots int64 (n,), independent and uniform (with replacement); empty if nothing is
+        stored.
+        """
         return self._rng.integers(0, self.size, n) if self.size else np.empty(0, np.int64)
 
     def state(self) -> dict[str, Any]:

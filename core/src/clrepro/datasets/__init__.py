@@ -35,8 +35,8 @@ def load(name: str, data_dir: Path | None = None, download: bool = False) -> Dat
     Raises: UsageError for an unknown name; DataError if files are missing, damaged or inconsistent.
     """
     if name == "mnist_quick":
-        arrays = quick.read_quick()
-        return Dataset(name, *arrays, CATALOG["mnist"].licence, "embedded subset", {quick.FILE.name: quick.SHA256})
+        evidence = {quick.FILE.name: quick.SHA256}
+        return Dataset(name, *quick.read_quick(), CATALOG["mnist"].licence, "embedded subset", evidence)
     if name not in CATALOG:
         raise UsageError(f"data set {name!r}: one of {', '.join(['mnist_quick', *CATALOG])}")
     entry = CATALOG[name]
@@ -44,7 +44,9 @@ def load(name: str, data_dir: Path | None = None, download: bool = False) -> Dat
     arrays = tuple(read_idx(paths[role]) for role in ("x_train", "y_train", "x_test", "y_test"))
     for images, labels, part in ((arrays[0], arrays[1], "train"), (arrays[2], arrays[3], "test")):
         if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
-            raise DataError(f"{name}: {part} images {images.shape} and labels {labels.shape} do not belong together")
+            raise DataError(
+                f"{name}: {part} images {images.shape} and labels {labels.shape} do not belong together"
+            )
     return Dataset(
         name, arrays[0], arrays[1].astype(np.int64), arrays[2], arrays[3].astype(np.int64),
         entry.licence, str(paths["x_train"].parent), {path.name: sha256(path) for path in paths.values()},

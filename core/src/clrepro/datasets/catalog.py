@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 class Entry:
     """A data set as its publisher distributes it.
 
-    Attributes: files — role (x_train, y_train, x_test, y_test, or archive) to official file name; sha256 — file name
-        to hex digest ("" where none is published or measured); mirrors — addresses that a file name is appended to;
-        folders — sub-folders of a data folder in which the files are usually kept, most usual first.
+    Attributes: files — role (x_train, y_train, x_test, y_test, or archive) to official file name; sha256 —
+        file name to hex digest ("" where none is published or measured); mirrors — addresses that a file
+        name is appended to; folders — sub-folders of a data folder in which the files are usually kept, most
+        usual first.
     """
 
     name: str
@@ -37,10 +38,10 @@ CATALOG = {
             licence="CC BY-SA 3.0",
             files=_IDX,
             sha256={
-                "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-                "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-                "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-                "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+                "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",  # noqa: E501
+                "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",  # noqa: E501
+                "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",  # noqa: E501
+                "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",  # noqa: E501
             },
             mirrors=(
                 "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -54,10 +55,10 @@ CATALOG = {
             licence="MIT",
             files=_IDX,
             sha256={
-                "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-                "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-                "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-                "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+                "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",  # noqa: E501
+                "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",  # noqa: E501
+                "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",  # noqa: E501
+                "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",  # noqa: E501
             },
             mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
             folders=("fashion_mnist", "", "FashionMNIST/raw"),

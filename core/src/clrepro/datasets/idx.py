@@ -19,20 +19,27 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
     Args: path — the file; a name ending in .gz is decompressed.
     Raises: DataError if it is missing, truncated, longer than stated, not idx, or not of unsigned bytes.
-    Source: the format note on the MNIST page: bytes 0 0 type rank, then rank big-endian 32-bit sizes, then the data.
+    Source: the format note on the MNIST page: bytes 0 0 type rank, then rank big-endian 32-bit sizes, then
+    the data.
     """
     data = _content(path)
     if len(data) < 4 or data[0] or data[1]:
-        raise DataError(f"{path}: not an idx file (it starts with {data[:4].hex() or 'nothing'}, expected 0000...)")
+        raise DataError(
+            f"{path}: not an idx file (it starts with {data[:4].hex() or 'nothing'}, expected 0000...)"
+        )
     kind, rank = data[2], data[3]
     if kind != _UINT8 or not 1 <= rank <= 4:
-        raise DataError(f"{path}: idx type {kind:#04x} with {rank} dimensions; expected unsigned bytes (0x08), 1 to 4")
+        raise DataError(
+            f"{path}: idx type {kind:#04x} with {rank} dimensions; expected unsigned bytes (0x08), 1 to 4"
+        )
     start = 4 + 4 * rank
     if len(data) < start:
         raise DataError(f"{path}: truncated in its header ({len(data)} bytes of {start})")
     shape = tuple(int(size) for size in np.frombuffer(data, ">u4", rank, 4))
     if len(data) - start != prod(shape):
-        raise DataError(f"{path}: holds {len(data) - start} bytes, but its header {shape} asks for {prod(shape)}")
+        raise DataError(
+            f"{path}: holds {len(data) - start} bytes, but its header {shape} asks for {prod(shape)}"
+        )
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()
 
 
@@ -46,5 +53,7 @@ def _content(path: Path) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}); delete it and fetch it again") from None
     if len(data) > MAX_BYTES:
-        raise DataError(f"{path}: more than {MAX_BYTES} bytes of content; no idx file of these data sets is so large")
+        raise DataError(
+            f"{path}: more than {MAX_BYTES} bytes of content; no idx file of these data sets is so large"
+        )
     return bytes(data)

@@ -20,8 +20,8 @@ def cache_folder() -> Path:
 def locate(entry: Entry, data_dir: Path | None = None, download: bool = False) -> dict[str, Path]:
     """Returns role -> path of every file of a data set, checksums verified.
 
-    Looks in data_dir if given (and then nowhere else), else in $CL_REPRO_DATA, then in the cache; within each in the
-    entry's usual sub-folders, for the compressed and the plain file.
+    Looks in data_dir if given (and then nowhere else), else in $CL_REPRO_DATA, then in the cache; within
+    each in the entry's usual sub-folders, for the compressed and the plain file.
     Args: download — fetch what is missing into the cache.
     Raises: DataError naming every place looked at, or the file whose checksum is wrong.
     """
@@ -92,7 +92,9 @@ def _fetch(entry: Entry) -> dict[str, Path]:
             try:
                 paths[role] = Path(pooch.retrieve(mirror + name, known, fname=name, path=folder))
                 break
-            except Exception as error:  # network libraries raise many kinds; each mirror's reason is reported below
+            except (
+                Exception
+            ) as error:  # network libraries raise many kinds; each mirror's reason is reported below
                 problems.append(f"{mirror}: {' '.join(str(error).split())[:120]}")
         else:
             raise DataError(f"{entry.name}: {name} could not be fetched ({'; '.join(problems)})")

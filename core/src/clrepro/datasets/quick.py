@@ -22,7 +22,9 @@ def read_quick() -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint8
     try:
         packed = FILE.read_bytes()
     except OSError as error:
-        raise DataError(f"{FILE}: the embedded digits cannot be read ({error.strerror}); install cl-repro again") from None
+        raise DataError(
+            f"{FILE}: the embedded digits cannot be read ({error.strerror}); install cl-repro again"
+        ) from None
     if hashlib.sha256(packed).hexdigest() != SHA256:
         raise DataError(f"{FILE}: the embedded digits are damaged (wrong sha256); install cl-repro again")
     body = np.frombuffer(lzma.decompress(packed, format=lzma.FORMAT_XZ), np.uint8)

@@ -1,12 +1,16 @@
 """Compiled loops of the ReLU MLP engine; `clrepro.engines.mlp` is the public face and states the maths.
 
-Layout: one flat parameter vector theta; layer l holds its weights input-major (fan_in, fan_out), then its bias.
-Inputs are sparse rows (active pixel numbers and their values): about four fifths of an MNIST image is black, and with
-input-major weights a black pixel touches nothing, forwards or backwards.  Inactive hidden units are skipped likewise.
+Layout: one flat parameter vector theta; layer l holds its weights input-major (fan_in, fan_out), then its
+bias. Inputs are sparse rows (active pixel numbers and their values): about four fifths of an MNIST image is
+black, and with input-major weights a black pixel touches nothing, forwards or backwards.  Inactive hidden
+units are skipped likewise.
 
-No loop reorders an update; only the inner dot product may be re-associated by the compiler, identically in every run
-on one instruction set, so results are bit-stable on a machine.
+No loop reorders an update; only the inner dot product may be re-associated by the compiler, identically in
+every run on one instruction set, so results are bit-stable on a machine.
 """
+
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator"
+# Types are numba's: float32 arrays throughout, int64 scalars.
 
 import logging
 import os
@@ -21,17 +25,24 @@ _log = logging.getLogger(__name__)
 
 
 def _compiled(function: Callable[..., Any]) -> Any:
-    """Compile lazily; keep machine code on disk where that is possible (a read-only image may offer no place)."""
+    """Compile lazily; keep machine code on disk where that is possible (a read-only image may offer no
+    place).
+    """
     try:
         return numba.njit(cache=True, nogil=True, fastmath=_FAST)(function)
     except RuntimeError:
-        _log.debug("no writable numba cache (NUMBA_CACHE_DIR=%s): compiling in memory", os.environ.get("NUMBA_CACHE_DIR"))
+        _log.debug(
+            "no writable numba cache (NUMBA_CACHE_DIR=%s): compiling in memory",
+            os.environ.get("NUMBA_CACHE_DIR"),
+        )
         return numba.njit(nogil=True, fastmath=_FAST)(function)
 
 
 @_compiled
 def _row(theta, at, width):
-    """theta[at : at + width]; inner loops over such a slice need no test for negative indices and so vectorise."""
+    """theta[at : at + width]; inner loops over such a slice need no test for negative indices and so
+    vectorise.
+    """
     return theta[at : at + width]
 
 
@@ -74,7 +85,9 @@ def _first_layer(theta, out, index, value, n, n_in):
 
 @_compiled
 def _forward(theta, sizes, offsets, index, value, n, act):
-    """Fill act[l, :sizes[l+1]] with layer outputs: ReLU applied in all layers but the last, which keeps logits."""
+    """Fill act[l, :sizes[l+1]] with layer outputs: ReLU applied in all layers but the last, which keeps
+    logits.
+    """
     n_layers = sizes.shape[0] - 1
     _first_layer(theta, act[0, : sizes[1]], index, value, n, sizes[0])
     for layer in range(1, n_layers):
@@ -112,7 +125,8 @@ def _softmax_error(logits, label, scale):
 
 @_compiled
 def _backward_hidden(theta, sizes, offsets, layer, below, delta, error_below, rate, update):
-    """error_below <- (W delta) where below is active; with update, also theta <- theta - rate * gradient of this layer.
+    """error_below <- (W delta) where below is active; with update, also theta <- theta - rate * gradient of
+    this layer.
 
     The dot product reads a row before the same pass overwrites it.
     """
@@ -187,7 +201,9 @@ def sgd_batch(theta, sizes, offsets, index, value, count, label, picks, weight, 
         row = picks[i]
         _update_first(theta, sizes[0], index[row], value[row], count[row], error[i, 0, : sizes[1]], rate)
         for layer in range(1, top + 1):
-            _apply_layer(theta, sizes, offsets, layer, act[i, layer - 1], error[i, layer, : sizes[layer + 1]], rate)
+            _apply_layer(
+                theta, sizes, offsets, layer, act[i, layer - 1], error[i, layer, : sizes[layer + 1]], rate
+            )
 
 
 @_compiled

@@ -4,8 +4,8 @@ The maths, for layers l = 1..L with a_l = h_{l-1} W_l + b_l, h_l = max(a_l, 0), 
 CE = -log softmax(z)[y]:  delta_L = softmax(z) - onehot(y);  delta_l = (W_{l+1} delta_{l+1}) * [a_l > 0];
 grad W_l = h_{l-1} (outer) delta_l;  grad b_l = delta_l.  The derivative of ReLU at 0 is 0.
 
-Plain numpy versions (`gradient`, `logits`) are the reference; `Trainer` runs the compiled kernels, which agree with
-them to rounding (see core/tests/test_mlp.py).
+Plain numpy versions (`gradient`, `logits`) are the reference; `Trainer` runs the compiled kernels, which
+agree with them to rounding (see core/tests/test_mlp.py).
 """
 
 from dataclasses import dataclass, field
@@ -30,7 +30,9 @@ class Layout:
 
     def __post_init__(self) -> None:
         if len(self.sizes) < 2 or min(self.sizes) < 1:
-            raise ValueError(f"layer sizes {self.sizes}: need at least input and output, each of 1 or more units")
+            raise ValueError(
+                f"layer sizes {self.sizes}: need at least input and output, each of 1 or more units"
+            )
 
     @cached_property
     def offsets(self) -> tuple[int, ...]:
@@ -46,9 +48,13 @@ class Layout:
         return self.offsets[-1]
 
     def views(self, theta: NDArray[Any]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-        """Returns (weight (fan_in, fan_out), bias (fan_out,)) of each layer as views into theta (n_params,)."""
+        """Returns (weight (fan_in, fan_out), bias (fan_out,)) of each layer as views into theta
+        (n_params,).
+        """
         if theta.shape != (self.n_params,):
-            raise ValueError(f"parameter vector of shape {theta.shape}; layers {self.sizes} need ({self.n_params},)")
+            raise ValueError(
+                f"parameter vector of shape {theta.shape}; layers {self.sizes} need ({self.n_params},)"
+            )
         out = []
         for at, n_in, width in zip(self.offsets, self.sizes, self.sizes[1:], strict=False):
             end = at + n_in * width
@@ -84,13 +90,19 @@ def _forward(layout: Layout, theta: NDArray[Any], x: NDArray[Any]) -> tuple[list
 
 
 def gradient(
-    layout: Layout, theta: NDArray[Any], x: NDArray[Any], y: NDArray[np.int64], weight: NDArray[Any] | None = None
+    layout: Layout,
+    theta: NDArray[Any],
+    x: NDArray[Any],
+    y: NDArray[np.int64],
+    weight: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """Returns the flat gradient (n_params,) of sum_i weight[i] * CE(x_i, y_i); default weights 1/n give the mean loss.
+    """Returns the flat gradient (n_params,) of sum_i weight[i] * CE(x_i, y_i); default weights 1/n give the
+    mean loss.
 
     Args: x — (n, inputs); y — int64 (n,); weight — (n,), any non-negative numbers.
     """
-    return block_gradients(layout, theta, x[None], y[None], None if weight is None else weight[None])[0]
+    one = block_gradients(layout, theta, x[None], y[None], None if weight is None else weight[None])
+    return np.asarray(one[0])
 
 
 def block_gradients(
@@ -101,11 +113,13 @@ def block_gradients(
     weight: NDArray[Any] | None = None,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """Returns one flat gradient per block, (blocks, n_params): all blocks share one forward and one backward pass.
+    """Returns one flat gradient per block, (blocks, n_params): all blocks share one forward and one backward
+    pass.
 
     Args: x — (blocks, rows, inputs); y — int64 (blocks, rows); weight — (blocks, rows), default 1/rows;
         out — (blocks, n_params) to fill.
-    Source: GEM needs the gradient of every past task's memory at the same parameters (Lopez-Paz & Ranzato 2017, eq. 8).
+    Source: GEM needs the gradient of every past task's memory at the same parameters (Lopez-Paz & Ranzato
+    2017, eq. 8).
     """
     n_blocks, rows = y.shape
     inputs, delta = _forward(layout, theta, x.reshape(n_blocks * rows, -1))
@@ -129,7 +143,8 @@ def block_gradients(
 class SparseRows:
     """Rows of inputs kept as (pixel numbers, values), with their labels: what the compiled kernels read.
 
-    A slot is overwritten with `put`; slots are numbered 0..capacity-1.  Memory: capacity * (6 * n_inputs + 12) bytes.
+    A slot is overwritten with `put`; slots are numbered 0..capacity-1.  Memory: capacity * (6 * n_inputs +
+    12) bytes.
     """
 
     def __init__(self, capacity: int, n_inputs: int) -> None:
@@ -201,7 +216,12 @@ class Trainer:
         self._act, self._error = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
 
     def sgd_steps(
-        self, theta: Vector, rows: SparseRows, picks: NDArray[np.int64], rate: float, scale: Vector | None = None
+        self,
+        theta: Vector,
+        rows: SparseRows,
+        picks: NDArray[np.int64],
+        rate: float,
+        scale: Vector | None = None,
     ) -> None:
         """One SGD step per picked slot, in order; scale (n,) multiplies each step's loss (default 1)."""
         from clrepro.engines import kernels

@@ -1,7 +1,8 @@
 """Every metric of the suite's papers under the paper's name: pure functions of the accuracy matrix.
 
-R float64 (T, T) holds fractions, R[after_task, on_task] in order of presentation; b float64 (T,) is the untrained
-network's accuracy.  A cell that a run did not measure is nan, and a function reads only the cells its formula names.
+R float64 (T, T) holds fractions, R[after_task, on_task] in order of presentation; b float64 (T,) is the
+untrained network's accuracy.  A cell that a run did not measure is nan, and a function reads only the cells
+its formula names.
 """
 
 import numpy as np
@@ -16,12 +17,16 @@ def mer_retained_accuracy(r: Matrix) -> float:
 
 
 def mer_learning_accuracy(r: Matrix) -> float:
-    """Returns LA = mean_t R[t, t]: accuracy on each task right after learning it.  Source: Riemer et al. 2019."""
+    """Returns LA = mean_t R[t, t]: accuracy on each task right after learning it.  Source: Riemer et al.
+    2019.
+    """
     return float(np.mean(np.diagonal(r)))
 
 
 def mer_backward(r: Matrix) -> float:
-    """Returns BTI = mean_t (R[T-1, t] - R[t, t]), the last task counting as 0: RA - LA.  Source: Riemer et al. 2019."""
+    """Returns BTI = mean_t (R[T-1, t] - R[t, t]), the last task counting as 0: RA - LA.  Source: Riemer et
+    al. 2019.
+    """
     return float(np.mean(r[-1] - np.diagonal(r)))
 
 

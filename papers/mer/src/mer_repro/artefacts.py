@@ -1,4 +1,6 @@
-"""The original's files and its one line of output, byte for byte (contract 2.7), plus the JSON record beside them."""
+"""The original's files and its one line of output, byte for byte (contract 2.7), plus the JSON record beside
+them.
+"""
 
 import argparse
 import hashlib
@@ -31,7 +33,9 @@ def base_name(settings: Settings, now: datetime | None = None, unique: str | Non
 
 
 def text_file(baseline: Matrix, matrix: Matrix, metrics: Mapping[str, float]) -> str:
-    """Returns the .txt: untrained accuracies, a bar, one line per finished task, and the three summary numbers."""
+    """Returns the .txt: untrained accuracies, a bar, one line per finished task, and the three summary
+    numbers.
+    """
     lines = [_numbers(baseline), "|", *[_numbers(row) for row in matrix], ""]
     lines += [f"Final Accuracy: {metrics['RA']:.4f}", f"Backward: {metrics['BTI']:.4f}"]
     lines += [f"Forward:  {metrics['FWT']:.4f}"]
@@ -53,7 +57,9 @@ def stdout_line(base: str, settings: Settings, metrics: Mapping[str, float], sec
 
 
 def tuple_file(result: "TrainResult", settings: Settings) -> bytes:
-    """Returns the .pt's bytes: (result_t, result_a, state_dict, stats, one_liner, args), args an argparse.Namespace."""
+    """Returns the .pt's bytes: (result_t, result_a, state_dict, stats, one_liner, args), args an
+    argparse.Namespace.
+    """
     import torch
 
     stats = [torch.tensor(result.metrics[name]) for name in ("RA", "BTI", "FWT")]
@@ -89,7 +95,9 @@ def record_body(result: "TrainResult", settings: Settings, data: Mapping[str, An
 
 
 def sidecar(result: "TrainResult", settings: Settings, data: Mapping[str, Any]) -> RunRecord:
-    """Returns the run record that lies beside the original's files; unlike a sweep's it belongs to no profile."""
+    """Returns the run record that lies beside the original's files; unlike a sweep's it belongs to no
+    profile.
+    """
     body = record_body(result, settings, data)
     decisive = canonical_json([body["settings"], body["data"]])
     return RunRecord(
@@ -100,7 +108,9 @@ def sidecar(result: "TrainResult", settings: Settings, data: Mapping[str, Any]) 
 
 
 def write_results(base: str, result: "TrainResult", settings: Settings, data: Mapping[str, Any]) -> str:
-    """Write <base>.txt, .pt and .json; returns the line to print.  Raises: DataError if the folder does not take them."""
+    """Write <base>.txt, .pt and .json; returns the line to print.  Raises: DataError if the folder does not
+    take them.
+    """
     make_folder(Path(base).parent)
     text = text_file(result.baseline[result.order], result.matrix[:, result.order], result.metrics)
     write_atomically(Path(f"{base}.txt"), text.encode())

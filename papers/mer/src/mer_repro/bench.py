@@ -1,7 +1,7 @@
 """Speed contests of MER: each engine at the paper's largest setting, with memories already full.
 
-`reference` is plain torch with the original's draws (shuffle all slots for every replayed item); `reference, compiled
-draws` takes that well-known cost away and leaves autograd against the fused kernels.
+`reference` is plain torch with the original's draws (shuffle all slots for every replayed item); `reference,
+compiled draws` takes that well-known cost away and leaves autograd against the fused kernels.
 """
 
 import random
@@ -28,8 +28,17 @@ def contests() -> Iterator[Contest]:
     """Yields the speed rows promised for MER."""
     images, labels = task_data()
     yield one_step(images, labels)
-    yield replay_contest("meralg1", "rotations, 5120 memories, replay 100, 10 batches", "≥ 60×", MER_FLAGS, images, labels)
-    yield replay_contest("eralg4", "rotations, 5120 memories, replay 25", "≥ 5×", {"lr": 0.1, "replay_batch_size": 25}, images, labels)
+    yield replay_contest(
+        "meralg1", "rotations, 5120 memories, replay 100, 10 batches", "≥ 60×", MER_FLAGS, images, labels
+    )
+    yield replay_contest(
+        "eralg4",
+        "rotations, 5120 memories, replay 25",
+        "≥ 5×",
+        {"lr": 0.1, "replay_batch_size": 25},
+        images,
+        labels,
+    )
     for finished in (1, 10, 19):
         yield gem_contest(finished, images, labels)
     yield evaluation(images)
@@ -64,7 +73,9 @@ def fill(learner: Any, images: NDArray[np.float32], labels: NDArray[np.int64], n
     learner.n_seen = n
 
 
-def observing(learner: Any, images: NDArray[np.float32], labels: NDArray[np.int64], n: int) -> Callable[[], int]:
+def observing(
+    learner: Any, images: NDArray[np.float32], labels: NDArray[np.int64], n: int
+) -> Callable[[], int]:
     """Returns a function that learns the next n examples of the last task."""
     place = iter(range(10**9))
 
@@ -79,7 +90,7 @@ def observing(learner: Any, images: NDArray[np.float32], labels: NDArray[np.int6
 
 def one_step(images: NDArray[np.float32], labels: NDArray[np.int64]) -> Contest:
     """The single-example SGD step itself, 101 in a row."""
-    sides = {}
+    sides: dict[str, Callable[[], int]] = {}
     for engine in ("fused", "reference"):
         learner = method("online", engine)
         flat_x, flat_y = images.reshape(-1, 784), labels.ravel()
@@ -88,7 +99,12 @@ def one_step(images: NDArray[np.float32], labels: NDArray[np.int64]) -> Contest:
             rows.put(slot, flat_x[slot * 12], int(flat_y[slot * 12]))
         picks = np.random.default_rng(2).integers(0, 500, 101)
 
-        def work(engine: Any = learner.net.engine, theta: Any = learner.net.theta, rows: Any = rows) -> int:
+        def work(
+            engine: Any = learner.net.engine,
+            theta: Any = learner.net.theta,
+            rows: Any = rows,
+            picks: Any = picks,
+        ) -> int:
             engine.steps(theta, rows, picks, 0.01)
             return 101
 
@@ -101,7 +117,7 @@ def replay_contest(
     images: NDArray[np.float32], labels: NDArray[np.int64],
 ) -> Contest:  # fmt: skip
     """A replay learner with a full memory."""
-    sides = {}
+    sides: dict[str, Callable[[], int]] = {}
     for side in ("fused", "reference", "reference, compiled draws"):
         learner = method(model, side.split(",")[0], **flags)
         fill(learner, images, labels, 6000)
@@ -115,7 +131,7 @@ def replay_contest(
 
 def gem_contest(finished: int, images: NDArray[np.float32], labels: NDArray[np.int64]) -> Contest:
     """GEM with 256 memories per task after some finished tasks."""
-    sides = {}
+    sides: dict[str, Callable[[], int]] = {}
     for engine in ("fused", "reference"):
         learner = method("gem", engine, n_memories=256, memory_strength=1.0, lr=0.01)
         for t in range(N_TASKS - 1 - finished, N_TASKS - 1):
@@ -124,13 +140,15 @@ def gem_contest(finished: int, images: NDArray[np.float32], labels: NDArray[np.i
                 learner.rows.put(t * 256 + i, images[t, i], int(labels[t, i]))
             learner.filled[t] = True
         sides[engine] = observing(learner, images, labels, 10 if engine == "fused" else 3)
-    return Contest(f"gem: rotations, 256 memories per task, {finished} finished tasks", "example", sides, "≥ 5×")
+    return Contest(
+        f"gem: rotations, 256 memories per task, {finished} finished tasks", "example", sides, "≥ 5×"
+    )
 
 
 def evaluation(images: NDArray[np.float32]) -> Contest:
     """Predicting test rows."""
     rows = images.reshape(-1, 784)[:2500].copy()
-    sides = {}
+    sides: dict[str, Callable[[], int]] = {}
     for engine in ("fused", "reference"):
         learner = method("online", engine)
 

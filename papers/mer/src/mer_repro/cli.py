@@ -40,9 +40,9 @@ HELP = {
     "data_file": "task file, made by get_data.py",
     "samples_per_task": "examples drawn per task; all if 0 or less",
     "shuffle_tasks": "present the tasks in random order (yes/no)",
-    "engine": "fused: compiled kernels; reference: plain torch with the original's draws; auto: fused unless --cuda yes",
+    "engine": "fused: compiled; reference: plain torch, the original's draws; auto: fused unless --cuda yes",
     "sampler": "replay draws: fast, or legacy (the original's generator, number by number)",
-    "eval_policy": "full: every row; tasks: rows that close a task; metrics: only the cells that the metrics read",
+    "eval_policy": "full: every row; tasks: rows that close a task; metrics: only cells the metrics read",
     "legacy_eval": "leave the last test example out of the count, as the original does (yes/no)",
     "checkpoint_dir": "save to this folder between tasks and continue from it",
 }
@@ -63,7 +63,11 @@ def parser() -> argparse.ArgumentParser:
         kind: Any = field.type if field.type in (int, float) else str
         default = ("yes" if field.default else "no") if name in YES_NO else field.default
         out.add_argument(
-            f"--{name}", type=kind, default=default, choices=CHOICES.get(name), help=f"{HELP[name]} (default: {default})"
+            f"--{name}",
+            type=kind,
+            default=default,
+            choices=CHOICES.get(name),
+            help=f"{HELP[name]} (default: {default})",
         )
     return out
 
@@ -105,7 +109,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("error: interrupted; nothing was written (give --checkpoint_dir to continue next time)", file=sys.stderr)
+        print(
+            "error: interrupted; nothing was written (give --checkpoint_dir to continue next time)",
+            file=sys.stderr,
+        )
         return 130
     return 0
 

@@ -9,11 +9,13 @@ from mer_repro.evaluate import Evaluator
 
 
 class Curve:
-    """Evaluation rows in the original's timing: before every log_every-th observe call and whenever the task changes.
+    """Evaluation rows in the original's timing: before every log_every-th observe call and whenever the task
+    changes.
 
     A row carries the task that was current before the call, so the row at a task switch closes the old task.
-    Policies: full — every row, all tasks (the contract).  tasks — only the untrained row and the rows that close a
-    task: all that R needs.  metrics — of those, only the cells that RA, LA, BTI and FWT read; the others are nan.
+    Policies: full — every row, all tasks (the contract).  tasks — only the untrained row and the rows that
+    close a task: all that R needs.  metrics — of those, only the cells that RA, LA, BTI and FWT read; the
+    others are nan.
     """
 
     def __init__(self, policy: str, log_every: int, order: list[int], evaluator: Evaluator) -> None:
@@ -61,9 +63,11 @@ class Curve:
         return np.array(self._labels, np.float32), np.array(self._rows, np.float32)
 
     def matrix(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Returns (R (T, T), baseline (T,)): row p of R closes the p-th *presented* task, columns are task numbers.
+        """Returns (R (T, T), baseline (T,)): row p of R closes the p-th *presented* task, columns are task
+        numbers.
 
-        Differs from the original for shuffled tasks, whose matrix mixed the two orders up and could gain a row.
+        Differs from the original for shuffled tasks, whose matrix mixed the two orders up and could gain a
+        row.
         """
         return np.array([self._rows[row] for row in self._closing]), self._rows[0].copy()
 

@@ -1,7 +1,7 @@
 """Task files: the original's (every task written out, 4 to 21 GB) and the lazy one (base images once, 55 MB).
 
-Lazy layout, a dict saved by torch: format "cl-repro/lazy-tasks/1", kind, source, descriptors (list of T), maps int64
-(T, 784) as in clrepro.streams, x_train / x_test uint8 (N, 784), y_train / y_test int64 (N,).
+Lazy layout, a dict saved by torch: format "cl-repro/lazy-tasks/1", kind, source, descriptors (list of T),
+maps int64 (T, 784) as in clrepro.streams, x_train / x_test uint8 (N, 784), y_train / y_test int64 (N,).
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from clrepro.errors import DataError
 from clrepro.streams import apply_map
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 LAZY_FORMAT = "cl-repro/lazy-tasks/1"
 Rows = NDArray[np.float32]
@@ -36,7 +36,11 @@ class LazyTasks:
         self.maps: NDArray[np.int64] | None = arrays["maps"]
         self._descriptors = content.get("descriptors")
         n_pixels = self._x_train.shape[1]
-        if not isinstance(self._descriptors, list) or len(self._descriptors) != len(arrays["maps"]) or not self._descriptors:
+        if (
+            not isinstance(self._descriptors, list)
+            or len(self._descriptors) != len(arrays["maps"])
+            or not self._descriptors
+        ):
             raise DataError(f"{where}: {len(arrays['maps'])} pixel maps need as many task descriptors")
         if arrays["maps"].shape[1] != n_pixels or self.base_test.shape[1] != n_pixels:
             raise DataError(f"{where}: images and pixel maps disagree about the number of pixels")
@@ -82,7 +86,11 @@ class DenseTasks:
     base_test: NDArray[np.uint8] | None = None
 
     def __init__(self, content: Any, where: str) -> None:
-        if not isinstance(content, list) or len(content) != 2 or not all(isinstance(part, list) for part in content):
+        if (
+            not isinstance(content, list)
+            or len(content) != 2
+            or not all(isinstance(part, list) for part in content)
+        ):
             raise DataError(f"{where}: expected [train tasks, test tasks], as get_data.py writes it")
         self._train, self._test = ([_task(task, where) for task in part] for part in content)
         if len(self._train) != len(self._test) or not self._train:
@@ -125,7 +133,8 @@ TaskFile = LazyTasks | DenseTasks
 def load_tasks(path: Path) -> TaskFile:
     """Returns the tasks in a file of either layout.
 
-    Raises: DataError if it is missing, damaged, or holds anything but plain tensors of the right types and shapes.
+    Raises: DataError if it is missing, damaged, or holds anything but plain tensors of the right types and
+    shapes.
     """
     import torch
 
@@ -133,9 +142,13 @@ def load_tasks(path: Path) -> TaskFile:
         raise DataError(f"{path}: no such task file; make it with: python get_data.py all --source quick")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
-    except Exception as error:  # torch reports damage with many kinds of exception; the first line tells which
+    except (
+        Exception
+    ) as error:  # torch reports damage with many kinds of exception; the first line tells which
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise DataError(f"{path}: not a readable task file ({reason}); make it again with get_data.py") from None
+        raise DataError(
+            f"{path}: not a readable task file ({reason}); make it again with get_data.py"
+        ) from None
     if isinstance(content, dict):
         if content.get("format") != LAZY_FORMAT:
             raise DataError(f"{path}: format {content.get('format')!r}; this version reads {LAZY_FORMAT!r}")
@@ -159,7 +172,9 @@ def _array(value: Any, dtype: str, rank: int, where: str) -> NDArray[Any]:
         raise DataError(f"{where} is {type(value).__name__}, expected a tensor")
     array: NDArray[Any] = value.numpy()
     if str(array.dtype) != dtype or array.ndim != rank or 0 in array.shape:
-        raise DataError(f"{where} is {array.dtype} {array.shape}, expected {dtype} with {rank} dimensions, not empty")
+        raise DataError(
+            f"{where} is {array.dtype} {array.shape}, expected {dtype} with {rank} dimensions, not empty"
+        )
     return array
 
 
@@ -183,15 +198,24 @@ def save_lazy(
     kind: str, source: str, descriptors: list[Any], maps: NDArray[np.int64],
     arrays: dict[str, NDArray[Any]], path: Path,
 ) -> None:  # fmt: skip
-    """Write a lazy task file.  Args: arrays — x_train, y_train, x_test, y_test as in the module's description."""
+    """Write a lazy task file.  Args: arrays — x_train, y_train, x_test, y_test as in the module's
+    description.
+    """
     import torch
 
-    content: dict[str, Any] = {"format": LAZY_FORMAT, "kind": kind, "source": source, "descriptors": descriptors}
+    content: dict[str, Any] = {
+        "format": LAZY_FORMAT,
+        "kind": kind,
+        "source": source,
+        "descriptors": descriptors,
+    }
     tensors: dict[str, torch.Tensor] = {name: torch.from_numpy(array) for name, array in arrays.items()}
     torch.save(content | tensors | {"maps": torch.from_numpy(maps)}, path)
 
 
-def save_dense(descriptors: list[Any], maps: NDArray[np.int64], arrays: dict[str, NDArray[Any]], path: Path) -> None:
+def save_dense(
+    descriptors: list[Any], maps: NDArray[np.int64], arrays: dict[str, NDArray[Any]], path: Path
+) -> None:
     """Write every task out in the original's layout; needs memory for all of them."""
     import torch
 

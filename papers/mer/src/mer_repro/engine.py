@@ -1,11 +1,12 @@
-"""The two engines: the same few operations on a flat parameter vector, in torch (reference) and compiled (fused).
+"""The two engines: the same few operations on a flat parameter vector, in torch (reference) and compiled
+(fused).
 
-A method calls nothing else, so its file reads like the paper's algorithm and runs on either.  `theta` is a float32
-vector (n_params,), a numpy array in the fused engine and a tensor in the reference; both understand `theta[...]`.
+A method calls nothing else, so its file reads like the paper's algorithm and runs on either.  `theta` is a
+float32 vector (n_params,), a numpy array in the fused engine and a tensor in the reference; both understand
+`theta[...]`.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import torch
 
 Picks = NDArray[np.int64]
-Linears = "Sequence[tuple[torch.Tensor, torch.Tensor]]"
 
 
 class FusedEngine:
@@ -122,7 +122,9 @@ class TorchRows:
 
 
 class TorchEngine:
-    """Autograd on views into theta, one optimiser-free SGD step at a time: the plain reading of the algorithms."""
+    """Autograd on views into theta, one optimiser-free SGD step at a time: the plain reading of the
+    algorithms.
+    """
 
     name = "reference"
 
@@ -163,7 +165,9 @@ class TorchEngine:
         return functional.linear(x, *views[-1])
 
     def _gradient(self, theta: "torch.Tensor", rows: TorchRows, picks: Picks, scale: Any) -> "torch.Tensor":
-        """Returns grad of the mean loss (scale None), of scale * loss (number), or of a weighted sum (array)."""
+        """Returns grad of the mean loss (scale None), of scale * loss (number), or of a weighted sum
+        (array).
+        """
         import torch
         from torch.nn import functional
 
@@ -217,7 +221,41 @@ class TorchEngine:
             return np.asarray(self._forward(theta, torch.from_numpy(x).to(self.device)).cpu().numpy())
 
 
-Engine = FusedEngine | TorchEngine
+class Engine(Protocol):
+    """What a method may ask of an engine; theta and rows are the engine's own kinds of vector and store."""
+
+    name: str
+    layout: mlp.Layout
+
+    def store(self, capacity: int) -> Any:
+        """Returns empty slots for `capacity` examples."""
+
+    def pack(self, layers: Any) -> Any:
+        """Returns theta from torch Linear tensors (weight (out, in), bias (out,)) per layer."""
+
+    def unpack(self, theta: Any) -> Any:
+        """Returns torch Linear tensors per layer, copied from theta."""
+
+    def steps(self, theta: Any, rows: Any, picks: Picks, rate: float, scale: Any = None) -> None:
+        """One SGD step per pick, one example each, in order; `scale` (n,) multiplies the losses."""
+
+    def batch(self, theta: Any, rows: Any, picks: Picks, rate: float, weight: Any = None) -> None:
+        """One SGD step on the weighted sum of cross-entropies (default: their mean)."""
+
+    def gradient(self, theta: Any, rows: Any, picks: Picks) -> Any:
+        """Returns the flat gradient of the mean cross-entropy over the picked slots."""
+
+    def descend(self, theta: Any, direction: Any, rate: float) -> None:
+        """theta <- theta - rate * direction."""
+
+    def interpolate(self, theta: Any, start: Any, rate: float) -> None:
+        """theta <- start + rate * (theta - start)."""
+
+    def copy(self, theta: Any) -> Any:
+        """Returns a copy of theta."""
+
+    def logits(self, theta: Any, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns logits (n, classes) for dense rows x (n, inputs)."""
 
 
 def make_engine(choice: str, sizes: tuple[int, ...], cuda: bool) -> Engine:

@@ -1,8 +1,9 @@
 """Test accuracy of a learner on every task.
 
-A lazy task file says how each task's images come from one base set: by moving pixels.  Moving pixels and then applying
-W1 is the same as applying a W1 whose *rows* are moved, so all tasks share one packed set of test images and nothing
-but a (784, 100) table changes from task to task.  Dense files are evaluated row by row.
+A lazy task file says how each task's images come from one base set: by moving pixels.  Moving pixels and
+then applying W1 is the same as applying a W1 whose *rows* are moved, so all tasks share one packed set of
+test images and nothing but a (784, 100) table changes from task to task.  Dense files are evaluated row by
+row.
 """
 
 from functools import cached_property
@@ -21,8 +22,8 @@ CHUNK = 2500  # rows per matrix product: inputs and hidden layers then stay with
 class Evaluator:
     """Counts hits on the test sets of a task file.
 
-    Args: tasks — the opened file; legacy — leave the last test example out of the count but not of the divisor, as the
-        original does (contract 4).
+    Args: tasks — the opened file; legacy — leave the last test example out of the count but not of the
+        divisor, as the original does (contract 4).
     """
 
     def __init__(self, tasks: TaskFile, legacy: bool) -> None:

@@ -1,4 +1,6 @@
-"""`get_data.py`: make the task files mnist_rotations.pt, mnist_permutations.pt and mnist_manypermutations.pt."""
+"""`get_data.py`: make the task files mnist_rotations.pt, mnist_permutations.pt and
+mnist_manypermutations.pt.
+"""
 
 import argparse
 import os
@@ -27,8 +29,8 @@ PAPER = Path(__file__).resolve().parents[2]
 def task_maps(kind: str, n_tasks: int, seed: int) -> tuple[list[Any], NDArray[np.int64]]:
     """Returns (descriptors, pixel maps int64 (n_tasks, 784)).
 
-    Rotations: task t turns by an angle uniform in [180 t / T, 180 (t + 1) / T) degrees.  Permutations: one torch
-    randperm per task, task 0 included.  Source: contract 2.5.
+    Rotations: task t turns by an angle uniform in [180 t / T, 180 (t + 1) / T) degrees.  Permutations: one
+    torch randperm per task, task 0 included.  Source: contract 2.5.
     """
     if kind == "rotations":
         rng = Seeds(seed).generator("angles")
@@ -44,8 +46,8 @@ def task_maps(kind: str, n_tasks: int, seed: int) -> tuple[list[Any], NDArray[np
 def base_images(source: str, raw: Path | None) -> Dataset:
     """Returns the MNIST images to make tasks from.
 
-    Args: source — quick (embedded), raw (official files, found as `clrepro.datasets` finds them), download, or auto:
-        raw where that is possible, else quick with a note.
+    Args: source — quick (embedded), raw (official files, found as `clrepro.datasets` finds them), download,
+        or auto: raw where that is possible, else quick with a note.
     """
     if source == "quick":
         return load("mnist_quick")
@@ -94,7 +96,9 @@ def unpack(archive: Path, out_dir: Path) -> list[Path]:
             for member in tar:
                 place = Path(member.name)
                 if place.is_absolute() or ".." in place.parts or member.issym() or member.islnk():
-                    raise DataError(f"{archive}: refuses to unpack {member.name!r}: it leads outside the folder")
+                    raise DataError(
+                        f"{archive}: refuses to unpack {member.name!r}: it leads outside the folder"
+                    )
                 if place.name in names and member.isfile():
                     done.append(_take(tar, member, make_folder(out_dir) / place.name))
     except (OSError, tarfile.TarError, EOFError) as error:
@@ -118,13 +122,23 @@ def parser() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
     out = argparse.ArgumentParser(prog="get_data.py", description=(__doc__ or "").split("\n")[0])
     out.add_argument("dataset", choices=["all", *KINDS], help="which task file to make")
-    out.add_argument("--source", choices=["auto", "raw", "quick", "download"], default="auto",
-                     help="auto: official MNIST files if found, else the embedded digits (default)")  # fmt: skip
+    out.add_argument(
+        "--source",
+        choices=["auto", "raw", "quick", "download"],
+        default="auto",
+        help="auto: official MNIST files if found, else the embedded digits (default)",
+    )
     out.add_argument("--raw", type=Path, help="folder with the official MNIST files")
-    out.add_argument("--archive", type=Path, help="take the task file from a mnist_<name>.tar.gz as once hosted")
+    out.add_argument(
+        "--archive", type=Path, help="take the task file from a mnist_<name>.tar.gz as once hosted"
+    )
     out.add_argument("--out_dir", type=Path, default=PAPER / "data", help="default: data/ of this paper")
-    out.add_argument("--format", choices=["lazy", "dense"], default="lazy",
-                     help="lazy: images once (55 MB, default); dense: the original's layout (4 to 21 GB at full size)")  # fmt: skip
+    out.add_argument(
+        "--format",
+        choices=["lazy", "dense"],
+        default="lazy",
+        help="lazy: images once, 55 MB (default); dense: the original's layout, 4 to 21 GB at full size",
+    )
     out.add_argument("--n_tasks", type=int, help="default: 20, 20 and 100")
     out.add_argument("--seed", type=int, default=0, help="of angles and permutations (default 0)")
     out.add_argument("--force", action="store_true", help="make the file even if a good one is there")
@@ -150,7 +164,8 @@ def run(argv: Sequence[str] | None = None) -> None:
             continue
         data = data or base_images(args.source, args.raw)
         make(kind, data, path, dense=args.format == "dense", n_tasks=args.n_tasks or n_tasks, seed=args.seed)
-        print(f"{path}: {args.n_tasks or n_tasks} tasks from {data.name} ({data.licence}), {path.stat().st_size / 1e6:.1f} MB")
+        size = path.stat().st_size / 1e6
+        print(f"{path}: {args.n_tasks or n_tasks} tasks from {data.name} ({data.licence}), {size:.1f} MB")
 
 
 def _is_good(path: Path) -> bool:

@@ -49,7 +49,8 @@ class Learner:
 def build(model: str, n_inputs: int, n_outputs: int, n_tasks: int, args: Any) -> Learner:
     """Returns a fresh learner, seeded by args.seed.
 
-    Args: model — one of `METHODS`; args — `Settings` or any namespace with some of its names (others take defaults).
+    Args: model — one of `METHODS`; args — `Settings` or any namespace with some of its names (others take
+    defaults).
     Raises: UsageError if the settings do not fit the model.
     """
     settings = Settings.from_namespace(args, model=model)

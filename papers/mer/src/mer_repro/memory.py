@@ -1,4 +1,6 @@
-"""Replay memory of the er* and mer* learners: stored rows, their tasks, and the sampler that picks among them."""
+"""Replay memory of the er* and mer* learners: stored rows, their tasks, and the sampler that picks among
+them.
+"""
 
 from typing import Any
 
@@ -10,7 +12,9 @@ from mer_repro.sampling import Sampler
 
 
 class ReplayMemory:
-    """`capacity` slots filled by the sampler's reservoir, plus one slot (the last) for the example being learned."""
+    """`capacity` slots filled by the sampler's reservoir, plus one slot (the last) for the example being
+    learned.
+    """
 
     def __init__(self, engine: Engine, capacity: int, sampler: Sampler) -> None:
         self.rows = engine.store(capacity + 1)
@@ -19,7 +23,9 @@ class ReplayMemory:
         self.sampler = sampler
 
     def stage(self, x: NDArray[np.float32], t: int, y: int) -> None:
-        """Put the incoming example into the extra slot, where a batch can name it; it is not in the memory yet."""
+        """Put the incoming example into the extra slot, where a batch can name it; it is not in the memory
+        yet.
+        """
         self.rows.put(self.current, x, y)
         self.task[self.current] = t
 

@@ -89,7 +89,9 @@ class SharedNetwork:
 
 
 def named_linears(prefix: str, layers: Any) -> "dict[str, torch.Tensor]":
-    """Returns {prefix.{2l}.weight, prefix.{2l}.bias}: a Sequential counts the ReLU between two Linear layers."""
+    """Returns {prefix.{2l}.weight, prefix.{2l}.bias}: a Sequential counts the ReLU between two Linear
+    layers.
+    """
     out = {}
     for place, (weight, bias) in enumerate(layers):
         out[f"{prefix}.{2 * place}.weight"], out[f"{prefix}.{2 * place}.bias"] = weight, bias

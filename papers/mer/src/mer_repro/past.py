@@ -1,9 +1,9 @@
 """Gradients of the finished tasks' memories, which GEM compares with the present one at every step.
 
-`AutogradPast` forms them one task at a time, as the original does.  `FrozenPast` uses that finished memories never
-change: it keeps the first layer's inputs packed, follows the first layer's outputs through steps it knows exactly, and
-works with the factors of the gradients (layer inputs h and errors delta, since grad W = sum of h outer delta) as long
-as that is cheaper than writing out one 89,610-vector per task.
+`AutogradPast` forms them one task at a time, as the original does.  `FrozenPast` uses that finished memories
+never change: it keeps the first layer's inputs packed, follows the first layer's outputs through steps it
+knows exactly, and works with the factors of the gradients (layer inputs h and errors delta, since grad W =
+sum of h outer delta) as long as that is cheaper than writing out one 89,610-vector per task.
 """
 
 from typing import Any
@@ -63,7 +63,9 @@ class FrozenPast:
         self._ends = np.cumsum(lengths)
         self._weight = np.repeat(1 / lengths, lengths).astype(np.float32)[:, None]
         self._factored = len(slots) <= FACTORED_ROWS
-        self._x_products = self._x @ self._x.T + 1 if self._factored else None  # + 1: the bias is an input of one
+        self._x_products = (
+            self._x @ self._x.T + 1 if self._factored else None
+        )  # + 1: the bias is an input of one
         self._first: Array | None = None  # first-layer outputs at the present parameters
         self._age = 0
 
@@ -96,7 +98,9 @@ class FrozenPast:
         rows = self._x_products * (scaled[0] @ scaled[0].T)
         for h, error in zip(self._inputs[1:], scaled[1:], strict=True):
             rows += (h @ h.T + 1) * (error @ error.T)
-        return np.add.reduceat(np.add.reduceat(rows.astype(np.float64), self._starts, axis=0), self._starts, axis=1)
+        return np.add.reduceat(
+            np.add.reduceat(rows.astype(np.float64), self._starts, axis=0), self._starts, axis=1
+        )
 
     def _written_out(self) -> Array:
         """G (t, n_params), formed once per step and only if a constraint is violated."""
@@ -139,13 +143,16 @@ class FrozenPast:
         return np.repeat(v, lengths).astype(np.float32)[:, None] * self._weight
 
     def moved(self, rate: float, v: NDArray[np.float64] | None) -> None:
-        """Follow the first layer through theta <- theta - rate * direction(v), where that is cheaper than x W again."""
+        """Follow the first layer through theta <- theta - rate * direction(v), where that is cheaper than x
+        W again.
+        """
         assert self._first is not None
         if v is not None and self._x_products is None:
             self._first = None
             return
         change = self._met @ self._g_errors[0]
         if v is not None:
+            assert self._x_products is not None
             change += self._x_products @ (self._errors[0] * self._row_weights(v))
         self._first -= np.float32(rate) * change
         self._age += 1
@@ -154,7 +161,8 @@ class FrozenPast:
 def factors(
     layout: mlp.Layout, theta: Array, x: Array, y: NDArray[np.int64], first: Array | None
 ) -> tuple[list[Array], list[Array]]:
-    """Returns (inputs, errors) of every layer for each row: grad W_l of row i is inputs[l][i] (outer) errors[l][i].
+    """Returns (inputs, errors) of every layer for each row: grad W_l of row i is inputs[l][i] (outer)
+    errors[l][i].
 
     Args: first — outputs of the first layer (n, width) if they are known already.
     """

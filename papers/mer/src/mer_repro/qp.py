@@ -1,9 +1,9 @@
 """GEM's projection: the dual quadratic programme, solved as a non-negative least-squares problem.
 
-min_v 1/2 v'Pv + q'v subject to v >= margin, with P = G G' and q = G g.  Substituting u = v - margin and factoring
-P = A'A turns it into min_u ||A u - b||, u >= 0 with A'b = -(q + margin * P 1), which SciPy solves exactly.
-P is only positive *semi*definite when gradients are collinear; directions of numerically no length are left out of A,
-which changes neither objective nor feasibility because q lies in the range of P.
+min_v 1/2 v'Pv + q'v subject to v >= margin, with P = G G' and q = G g.  Substituting u = v - margin and
+factoring P = A'A turns it into min_u ||A u - b||, u >= 0 with A'b = -(q + margin * P 1), which SciPy solves
+exactly. P is only positive *semi*definite when gradients are collinear; directions of numerically no length
+are left out of A, which changes neither objective nor feasibility because q lies in the range of P.
 """
 
 import numpy as np
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 
-def nonnegative_dual(gram: NDArray[np.float64], dots: NDArray[np.float64], margin: float) -> NDArray[np.float64]:
+def nonnegative_dual(
+    gram: NDArray[np.float64], dots: NDArray[np.float64], margin: float
+) -> NDArray[np.float64]:
     """Returns v (t,) >= margin minimising 1/2 v'Pv + q'v.
 
     Args: gram — P (t, t), symmetric up to rounding; dots — q (t,); margin — lower bound of every v.

@@ -1,8 +1,9 @@
 """Which stored examples are replayed and which slot a new one takes, by two laws of chance.
 
-`FastSampler` (default) draws independent uniform slots and keeps the textbook reservoir.  `LegacySampler` repeats the
-original's use of one Mersenne Twister number by number: it shuffles the whole list of slots anew for every single
-replayed item and takes the next position, which is in law the same draw, and its reservoir accepts with m/(age + 1).
+`FastSampler` (default) draws independent uniform slots and keeps the textbook reservoir.  `LegacySampler`
+repeats the original's use of one Mersenne Twister number by number: it shuffles the whole list of slots anew
+for every single replayed item and takes the next position, which is in law the same draw, and its reservoir
+accepts with m/(age + 1).
 """
 
 import random
@@ -49,7 +50,9 @@ class FastSampler:
 
 
 class LegacySampler:
-    """The original's draws from `random`, in its order; `compiled` gives the same numbers about 100 times faster."""
+    """The original's draws from `random`, in its order; `compiled` gives the same numbers about 100 times
+    faster.
+    """
 
     def __init__(self, capacity: int, rng: random.Random, compiled: bool) -> None:
         self._capacity = capacity
@@ -83,7 +86,9 @@ class LegacySampler:
         return np.array(positions, np.int64)
 
     def offer(self) -> int:
-        """Returns the slot of the example just learned, or -1; the counter already includes it (contract 3.2)."""
+        """Returns the slot of the example just learned, or -1; the counter already includes it (contract
+        3.2).
+        """
         self._age += 1
         if self._age <= self._capacity:
             return self._age - 1

@@ -77,9 +77,13 @@ class Settings:
         if self.model == "gem" and self.n_memories == 0:
             raise UsageError("--n_memories 0: gem remembers examples of every task; give at least 1")
         if self.engine == "fused" and self.cuda:
-            raise UsageError("--engine fused runs on the CPU; leave out --cuda yes, or take --engine reference")
+            raise UsageError(
+                "--engine fused runs on the CPU; leave out --cuda yes, or take --engine reference"
+            )
         if "cifar100" in self.data_file:
-            raise UsageError(f"--data_file {self.data_file}: the CIFAR-100 network is not part of these experiments")
+            raise UsageError(
+                f"--data_file {self.data_file}: the CIFAR-100 network is not part of these experiments"
+            )
 
     @classmethod
     def from_flags(cls, flags: dict[str, Any]) -> "Settings":
@@ -92,7 +96,9 @@ class Settings:
 
     @classmethod
     def from_namespace(cls, args: Any, **override: Any) -> "Settings":
-        """Settings from any object with some of these attributes; yes/no texts are understood for the booleans."""
+        """Settings from any object with some of these attributes; yes/no texts are understood for the
+        booleans.
+        """
         values: dict[str, Any] = {}
         for field in fields(cls):
             value = override.get(field.name, getattr(args, field.name, field.default))

@@ -1,7 +1,8 @@
 """The run's sources of chance.  All start from `--seed` and none is a global generator.
 
-The original seeds three global generators once and consumes them in a fixed order (contract 2.3).  `torch` and `python`
-here are private generators that yield the same numbers as those; `fast` serves the engine's default sampler.
+The original seeds three global generators once and consumes them in a fixed order (contract 2.3).  `torch`
+and `python` here are private generators that yield the same numbers as those; `fast` serves the engine's
+default sampler.
 """
 
 import random
@@ -12,7 +13,9 @@ from clrepro.seeding import Seeds
 
 
 class Streams:
-    """torch: task order, subsets and initial weights; python: epoch shuffles and legacy draws; fast: replay draws."""
+    """torch: task order, subsets and initial weights; python: epoch shuffles and legacy draws; fast: replay
+    draws.
+    """
 
     def __init__(self, seed: int) -> None:
         self.torch = generator(seed)

@@ -43,7 +43,9 @@ class TrainResult:
 
 @dataclass(frozen=True)
 class Batch:
-    """Consecutive examples of one task: x float32 (b, n_inputs), y int64 (b,); `place` counts tasks as presented."""
+    """Consecutive examples of one task: x float32 (b, n_inputs), y int64 (b,); `place` counts tasks as
+    presented.
+    """
 
     x: NDArray[np.float32]
     y: NDArray[np.int64]
@@ -61,7 +63,9 @@ def run(settings: Settings, tasks: TaskFile, *, checkpoint: RunDir | None = None
         streams = Streams(settings.seed)
         continuum = Continuum(settings, tasks, streams)
         learner = Learner(Problem(settings, tasks.n_inputs, tasks.n_outputs, tasks.n_tasks, streams))
-        curve = Curve(settings.eval_policy, settings.log_every, continuum.order, Evaluator(tasks, settings.legacy_eval))
+        curve = Curve(
+            settings.eval_policy, settings.log_every, continuum.order, Evaluator(tasks, settings.legacy_eval)
+        )
         clock = Clock()
         first = restore(checkpoint, learner, streams, curve, clock)
         for batch in continuum.batches(first):
@@ -92,7 +96,8 @@ def metrics(matrix: NDArray[np.float64], baseline: NDArray[np.float64], order: l
     """Returns RA, LA, BTI, FWT as fractions.
 
     The matrix has presentation order on both axes here: column order[p] of R moves to column p.
-    Source: contract 4; for tasks in file order these are the original's three printed numbers and LA = RA - BTI.
+    Source: contract 4; for tasks in file order these are the original's three printed numbers and LA = RA -
+    BTI.
     """
     r, b = matrix[:, order], baseline[order]
     return {
@@ -106,8 +111,8 @@ def metrics(matrix: NDArray[np.float64], baseline: NDArray[np.float64], order: l
 class Continuum:
     """The order of tasks, the examples drawn for each, and their order in every epoch.
 
-    Draws from the generators in the original's order: task order, then one permutation per task in file order (torch),
-    then one shuffle per task and epoch in order of presentation (python).
+    Draws from the generators in the original's order: task order, then one permutation per task in file
+    order (torch), then one shuffle per task and epoch in order of presentation (python).
     """
 
     def __init__(self, settings: Settings, tasks: TaskFile, streams: Streams) -> None:
@@ -174,7 +179,9 @@ class Clock:
 def save(
     checkpoint: RunDir | None, place: int, learner: Learner, streams: Streams, curve: Curve, clock: Clock
 ) -> None:
-    """Write parameters, memory, generators and evaluation rows, as they are before the place-th presented task."""
+    """Write parameters, memory, generators and evaluation rows, as they are before the place-th presented
+    task.
+    """
     if checkpoint is None:
         return
     state: dict[str, Any] = {"place": place, "learner": learner.method.state(), "streams": streams.state()}
@@ -183,9 +190,7 @@ def save(
     clock.saved()
 
 
-def restore(
-    checkpoint: RunDir | None, learner: Learner, streams: Streams, curve: Curve, clock: Clock
-) -> int:
+def restore(checkpoint: RunDir | None, learner: Learner, streams: Streams, curve: Curve, clock: Clock) -> int:
     """Continue from the checkpoint if there is one; returns the place of the task to go on with."""
     state = checkpoint.load_state("checkpoint") if checkpoint is not None else None
     if state is None:

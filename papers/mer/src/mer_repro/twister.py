@@ -1,8 +1,11 @@
-"""Python's `random.shuffle`, compiled: the same Mersenne Twister words, so the same permutations and the same end state.
+"""Python's `random.shuffle`, compiled: the same Mersenne Twister words, so the same permutations and the
+same end state.
 
-Source: Matsumoto & Nishimura 1998 (MT19937); CPython draws an integer below n as the top bit_length(n) bits of one
-word, again until it is below n, and shuffles from the last position down to the second.
+Source: Matsumoto & Nishimura 1998 (MT19937); CPython draws an integer below n as the top bit_length(n) bits
+of one word, again until it is below n, and shuffles from the last position down to the second.
 """
+
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator"
 
 import random
 
@@ -26,7 +29,9 @@ def _refill(words):
 
 @numba.njit(cache=True)
 def _picks(words, at, size, n):
-    """Returns (picks int64 (n,), next position in words): shuffle 0..size-1 before each pick j, take position j."""
+    """Returns (picks int64 (n,), next position in words): shuffle 0..size-1 before each pick j, take
+    position j.
+    """
     order = np.arange(size)
     out = np.empty(n, np.int64)
     for j in range(n):
@@ -53,7 +58,9 @@ def _picks(words, at, size, n):
 
 
 def shuffled_picks(rng: random.Random, size: int, n: int) -> NDArray[np.int64]:
-    """Returns n picks (int64) among `size` slots as n full shuffles of a plain list would give, and moves rng as far."""
+    """Returns n picks (int64) among `size` slots as n full shuffles of a plain list would give, and moves
+    rng as far.
+    """
     version, internal, gauss = rng.getstate()
     words = np.array(internal[:-1], np.uint32)
     picks, at = _picks(words, internal[-1], size, n)

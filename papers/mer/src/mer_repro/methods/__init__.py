@@ -1,4 +1,6 @@
-"""The ten learners by their command-line names.  A new one is a class in a file of its family and a line here."""
+"""The ten learners by their command-line names.  A new one is a class in a file of its family and a line
+here.
+"""
 
 from mer_repro.methods.ewc import EWC
 from mer_repro.methods.gem import GEM
@@ -9,7 +11,16 @@ from mer_repro.methods.reptile import MERCurrentRate, MEROneRate, MERTwoRates
 from mer_repro.methods.taskinput import TaskInput
 
 Method = (
-    Online | Independent | TaskInput | EWC | GEM | MergedReplay | BalancedReplay | MERTwoRates | MEROneRate | MERCurrentRate
+    Online
+    | Independent
+    | TaskInput
+    | EWC
+    | GEM
+    | MergedReplay
+    | BalancedReplay
+    | MERTwoRates
+    | MEROneRate
+    | MERCurrentRate
 )
 
 METHODS: dict[str, type[Method]] = {

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
 
 class EWC:
-    """theta <- theta - alpha * grad [CE + lambda * sum_u sum_i F_u,i (theta_i - theta*_u,i)^2], u over finished tasks.
+    """theta <- theta - alpha * grad [CE + lambda * sum_u sum_i F_u,i (theta_i - theta*_u,i)^2], u over
+    finished tasks.
 
-    F_u is the square of the *mean* gradient of the task's first q examples at its end (not the mean of squares), there
-    is no factor one half, and every finished task keeps its own term: all as in the original.
-    The sum over tasks is kept as two vectors, the total A = sum F_u and the centre c = sum F_u theta*_u / A, because
-    its gradient is 2 lambda A (theta - c): the cost does not grow with the number of tasks.  Accumulated in float64.
+    F_u is the square of the *mean* gradient of the task's first q examples at its end (not the mean of
+    squares), there is no factor one half, and every finished task keeps its own term: all as in the
+    original. The sum over tasks is kept as two vectors, the total A = sum F_u and the centre c = sum F_u
+    theta*_u / A, because its gradient is 2 lambda A (theta - c): the cost does not grow with the number of
+    tasks. Accumulated in float64.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -71,7 +73,9 @@ class EWC:
             self._stiffness, self._centre = stiffness, centre
 
     def pull(self) -> Any:
-        """Returns the penalty's gradient 2 lambda A (theta - c) at the present parameters, or None without a penalty."""
+        """Returns the penalty's gradient 2 lambda A (theta - c) at the present parameters, or None without a
+        penalty.
+        """
         if self.strength == 0 or not self.total.any():
             return None
         return self._stiffness * (self.net.theta - self._centre)
@@ -87,9 +91,13 @@ class EWC:
     def state(self) -> dict[str, Any]:
         """Returns everything an exact continuation needs."""
         return {
-            "net": self.net.state(), "rows": self.rows.state(), "filled": self.filled, "current": self.current,
-            "total": self.total, "centre": self.centre,
-        }  # fmt: skip
+            "net": self.net.state(),
+            "rows": self.rows.state(),
+            "filled": self.filled,
+            "current": self.current,
+            "total": self.total,
+            "centre": self.centre,
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a saved state."""

@@ -13,13 +13,15 @@ from mer_repro.qp import nonnegative_dual
 if TYPE_CHECKING:
     import torch
 
+
 class GEM:
     """If the step would raise the loss on a finished task's memory, take the nearest step that does not.
 
-    g <- g + G'v with v = argmin 1/2 v'GG'v + (Gg)'v, v >= margin, whenever some G_u g < 0; G_u is the mean gradient of
-    task u's q remembered examples at the present parameters.  The current task never constrains itself.
-    Differs from the original: only slots that were really filled enter G_u (there, unfilled ones held garbage), and the
-    solver accepts collinear gradients.
+    g <- g + G'v with v = argmin 1/2 v'GG'v + (Gg)'v, v >= margin, whenever some G_u g < 0; G_u is the mean
+    gradient of task u's q remembered examples at the present parameters.  The current task never constrains
+    itself.
+    Differs from the original: only slots that were really filled enter G_u (there, unfilled ones held
+    garbage), and the solver accepts collinear gradients.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -79,9 +81,13 @@ class GEM:
     def state(self) -> dict[str, Any]:
         """Returns everything an exact continuation needs, at a task boundary."""
         return {
-            "net": self.net.state(), "rows": self.rows.state(), "filled": self.filled, "seen": list(self.seen),
-            "current": self.current, "pointer": self.pointer,
-        }  # fmt: skip
+            "net": self.net.state(),
+            "rows": self.rows.state(),
+            "filled": self.filled,
+            "seen": list(self.seen),
+            "current": self.current,
+            "pointer": self.pointer,
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a saved state."""

@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
 
 class Independent:
-    """Task t trains only its own network, of width n_hiddens // n_tasks; finetune starts it from the previous task's."""
+    """Task t trains only its own network, of width n_hiddens // n_tasks; finetune starts it from the
+    previous task's.
+    """
 
     def __init__(self, problem: Problem) -> None:
         settings = problem.settings
         width = settings.n_hiddens // problem.n_tasks
         if width < 1:
             raise UsageError(
-                f"--n_hiddens {settings.n_hiddens}: independent shares the units among {problem.n_tasks} tasks and "
+                f"--n_hiddens {settings.n_hiddens}: shared among {problem.n_tasks} tasks, "
                 f"needs at least one each; give {problem.n_tasks} or more"
             )
         sizes = (problem.n_inputs, *[width] * settings.n_layers, problem.n_outputs)

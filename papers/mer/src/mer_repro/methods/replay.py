@@ -1,4 +1,6 @@
-"""Experience replay: algorithm 4 (one merged batch) and algorithm 5 (balanced over tasks) of the paper's appendix."""
+"""Experience replay: algorithm 4 (one merged batch) and algorithm 5 (balanced over tasks) of the paper's
+appendix.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
 
 
 class MergedReplay:
-    """eralg4: one step on the mean loss of {replay draw} + {current example}, then offer it to the reservoir."""
+    """eralg4: one step on the mean loss of {replay draw} + {current example}, then offer it to the
+    reservoir.
+    """
 
     balanced = False
 
@@ -37,7 +41,9 @@ class MergedReplay:
 
     @staticmethod
     def weights(tasks: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Returns 1 / (rows of the same task) for each row: their weighted sum adds up one mean loss per task."""
+        """Returns 1 / (rows of the same task) for each row: their weighted sum adds up one mean loss per
+        task.
+        """
         _, inverse, count = np.unique(tasks, return_inverse=True, return_counts=True)
         return (1 / count[inverse]).astype(np.float32)
 
@@ -62,7 +68,8 @@ class MergedReplay:
 class BalancedReplay(MergedReplay):
     """eralg5: the same draw, but each task present in the batch contributes its own mean loss.
 
-    The step therefore grows with the number of tasks present; the original's lower learning rates account for it.
+    The step therefore grows with the number of tasks present; the original's lower learning rates account
+    for it.
     """
 
     balanced = True

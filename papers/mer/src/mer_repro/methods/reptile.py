@@ -1,7 +1,8 @@
 """Meta-Experience Replay: algorithms 1, 6 and 7 of the paper.
 
-All three visit a batch of replayed examples and the current one singly, each an SGD step of its own, and then move only
-a fraction of the way towards where those steps led (Reptile), which rewards gradients that point the same way.
+All three visit a batch of replayed examples and the current one singly, each an SGD step of its own, and
+then move only a fraction of the way towards where those steps led (Reptile), which rewards gradients that
+point the same way.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 
 class MERTwoRates:
-    """meralg1: s batches per example, current example first; rate beta within a batch, gamma across the batches."""
+    """meralg1: s batches per example, current example first; rate beta within a batch, gamma across the
+    batches.
+    """
 
     def __init__(self, problem: Problem) -> None:
         settings = problem.settings
@@ -86,7 +89,9 @@ class MEROneRate(MERTwoRates):
 
 
 class MERCurrentRate(MERTwoRates):
-    """meralg7: one batch in random order, the current example's loss multiplied by s; one Reptile rate gamma."""
+    """meralg7: one batch in random order, the current example's loss multiplied by s; one Reptile rate
+    gamma.
+    """
 
     def learn(self) -> None:
         """Algorithm 7 for the staged example; the very first example is stored without being learned."""

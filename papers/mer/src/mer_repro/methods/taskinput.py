@@ -1,5 +1,6 @@
 """An input layer per task under shared upper layers."""
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 class TaskInput:
     """z = O(relu(S(... relu(I_t(x))))): I_t belongs to task t, S and O to all.
 
-    `settings.n_layers` is already one less than the flag (the input layer counts as one).  0 leaves no shared hidden
-    layer; -1 leaves one linear map per task, which the original meant to offer but crashed on.
+    `settings.n_layers` is already one less than the flag (the input layer counts as one).  0 leaves no
+    shared hidden layer; -1 leaves one linear map per task, which the original meant to offer but crashed on.
     Differs from the original: all biases start at zero (there only the first shared layer's did).
     """
 
@@ -25,7 +26,7 @@ class TaskInput:
         settings = problem.settings
         hidden = [settings.n_hiddens] * (settings.n_layers + 1)
         sizes = (problem.n_inputs, *hidden, problem.n_outputs)
-        draw = [(n_in, n_out) for n_in, n_out in zip(sizes, sizes[1:], strict=False)]
+        draw = [(n_in, n_out) for n_in, n_out in itertools.pairwise(sizes)]
         generator = problem.streams.torch
         inputs = [default_linear(*draw[0], generator) for _ in range(problem.n_tasks)]
         shared = [default_linear(*pair, generator) for pair in draw[1:]]
@@ -34,7 +35,8 @@ class TaskInput:
         self.engine = problem.engine(sizes)
         self.rate = settings.lr
         self.batch = Batch(self.engine, settings.batch_size)
-        # theta always holds the input layer of task `loaded` in its first n_first entries; the others wait in `first`.
+        # theta always holds the input layer of task `loaded` in its first n_first entries; the others wait
+        # in `first`.
         self.theta: Any = self.engine.pack([inputs[0], *shared])
         self.n_first = self.engine.layout.offsets[1]
         self.first = [theta_to_numpy(self.engine.pack([layer, *shared]))[: self.n_first] for layer in inputs]
@@ -70,7 +72,11 @@ class TaskInput:
         if len(unpacked) > 1:
             layers["o_layer.0"] = unpacked[-1]
         self._swap_in(back)
-        return {f"{name}.{part}": pair[i] for name, pair in layers.items() for i, part in enumerate(("weight", "bias"))}
+        return {
+            f"{name}.{part}": pair[i]
+            for name, pair in layers.items()
+            for i, part in enumerate(("weight", "bias"))
+        }
 
     def state(self) -> dict[str, Any]:
         """Returns everything an exact continuation needs."""

@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 PROGRAM = '''
@@ -60,6 +62,7 @@ def misbehave(fault, artefacts, step):
 
 GET_DATA = """
 import sys
+import time
 from pathlib import Path
 import numpy as np
 target = Path(sys.argv[sys.argv.index("--out_dir") + 1])
@@ -95,6 +98,13 @@ command = "main.py --model m --data_path {{data}}/ --save_path {{artefacts}}/ --
 """
 
 
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 class FakePaper:
     """A checkout with the paper "fake" in a temporary folder, importable here and in child processes."""
 
@@ -119,6 +129,16 @@ class FakePaper:
         for method, flags in rows:
             text += ROW.format(profile=name, setting="s", method=method, flags=flags)
         self.write_profiles(text)
+
+    @staticmethod
+    def all_dead(processes: list[psutil.Process], timeout_s: float = 5.0) -> bool:
+        """Whether all end in time; one that init has yet to reap is dead (some containers take seconds)."""
+        give_up = time.monotonic() + timeout_s
+        while any(map(_alive, processes)):
+            if time.monotonic() > give_up:
+                return False
+            time.sleep(0.01)
+        return True
 
     def environment(self) -> dict[str, str]:
         """For child processes: where the checkout and its package are."""

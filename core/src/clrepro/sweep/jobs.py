@@ -153,7 +153,7 @@ def _folder_name(job: Job) -> Path:
 
 
 def _work_folder(job: Job, out: Path) -> RunDir:
-    """The job's work folder, emptied if what lies there was begun with other settings."""
+    """The job's work folder; it and the artefacts are emptied if other settings began what lies there."""
     path = (out / job.paper / job.profile / "work").resolve() / _folder_name(job)
     stamp = path / "job.json"
     try:
@@ -163,6 +163,7 @@ def _work_folder(job: Job, out: Path) -> RunDir:
     stamp_text = canonical_json({"settings_hash": job.settings_hash}) + "\n"
     if begun != stamp_text:
         shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(job_folders(job, out)["artefacts"], ignore_errors=True)
     work = RunDir(path)
     work.atomic_write_text("job.json", stamp_text)
     return work

@@ -1,0 +1,1 @@
+"""The commands of `cl-repro`, one module each with one function `run(...)` that returns the exit code."""

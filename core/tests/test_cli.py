@@ -1,0 +1,266 @@
+"""The command line: argument types, one line per error and its exit code, each command from end to end."""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clrepro import cli
+from clrepro.commands.list import duration
+from clrepro.errors import BusyError, DataError, UsageError
+from clrepro.records import load_many
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "value"),
+    [
+        (cli.yes_no, "yes", True),
+        (cli.yes_no, "no", False),
+        (cli.true_false, "True", True),
+        (cli.true_false, "false", False),
+        (cli.choice("a", "b"), "b", "b"),
+        (cli.integer, "-3", -3),
+        (cli.positive_int, "1", 1),
+        (cli.non_negative_int, "0", 0),
+        (cli.finite_float, "-1e-3", -0.001),
+        (cli.positive_float, ".03", 0.03),
+        (cli.non_negative_float, "0", 0.0),
+        (cli.existing_dir, "/", Path("/")),
+    ],
+)
+def test_argument_types_read(read: Callable[[str], object], text: str, value: object) -> None:
+    assert read(text) == value
+    assert type(read(text)) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (cli.yes_no, "Yes"),
+        (cli.yes_no, "true"),
+        (cli.yes_no, ""),
+        (cli.true_false, "yes"),
+        (cli.choice("a"), "A"),
+        (cli.integer, "1.0"),
+        (cli.positive_int, "0"),
+        (cli.positive_int, "-1"),
+        (cli.non_negative_int, "-1"),
+        (cli.non_negative_int, "1" * 5000),
+        (cli.finite_float, "nan"),
+        (cli.finite_float, "inf"),
+        (cli.finite_float, "1e999"),
+        (cli.finite_float, "x"),
+        (cli.positive_float, "0"),
+        (cli.non_negative_float, "-0.1"),
+        (cli.existing_dir, "/no/such/folder"),
+        (cli.existing_file, "/"),
+    ],
+)
+def test_argument_types_refuse(read: Callable[[str], object], text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        read(text)
+
+
+@pytest.mark.parametrize(("kind", "code"), [(UsageError, 2), (DataError, 1), (BusyError, 1)])
+def test_known_errors_are_one_line(
+    kind: type[Exception], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> int:
+        raise kind("what\nwas given")
+
+    assert cli.guarded(fail) == code
+    assert capsys.readouterr().err == "error: what was given\n"
+
+
+def test_our_own_bugs_keep_their_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        cli.guarded(lambda: 1 // 0)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "nonsense",
+        "reproduce",
+        "reproduce fake --seeds 0",
+        "reproduce fake --jobs two",
+        "reproduce fake --executor ray",
+        "reproduce fake --data_dir /no/such/folder",
+        "reproduce nowhere",
+        "reproduce fake --profile huge",
+        "reproduce fake --only zzz*",
+        "report --records /no/such/folder",
+        "check nowhere",
+        "data get nothing",
+        "doctor --strange",
+    ],
+)
+def test_usage_errors_are_one_line_and_code_2(
+    words: str, fake_paper: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = cli.main(words.split())
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    said = capsys.readouterr()
+    assert code == 2
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
+
+
+def test_help_needs_no_heavy_import() -> None:
+    program = "import sys, clrepro.cli as c; c._parser(); assert not {'numpy', 'rich'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_reproduce_from_end_to_end(fake_paper: Any, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ("reproduce", "fake", "--out", str(out))
+    done = fake_paper.cli(*words, "--only", "*/short", "--jobs", "1")
+    assert done.returncode == 0, done.stderr
+    assert "2 runs, 0 of them done before" in done.stderr
+    assert "[2/2 runs]" in done.stderr
+    done = fake_paper.cli(*words, "--seeds", "3")
+    assert "6 runs, 2 of them done before" in done.stderr
+    assert "longer" in done.stdout
+    assert "short" in done.stdout
+    records, problems = load_many(out)
+    assert (len(records), problems) == (6, [])
+    folder = out / "fake" / "quick"
+    assert "RA" in (folder / "table.md").read_text()
+    assert "RA" in (folder / "table.csv").read_text()
+    page = (out / "report.html").read_text()
+    assert "longer" in page
+    serial = fake_paper.cli("reproduce", "all", "--out", str(tmp_path / "serial"), "--executor", "serial")
+    assert serial.returncode == 0, serial.stderr
+    assert len(load_many(tmp_path / "serial")[0]) == 4
+
+
+def test_a_failed_run_makes_the_exit_code_1_and_is_tried_again(fake_paper: Any, tmp_path: Path) -> None:
+    fake_paper.add_profile("bad", [("broken", "--fault raise"), ("fine", "")])
+    words = ("reproduce", "fake", "--profile", "bad", "--out", str(tmp_path))
+    for n_before in (0, 1):
+        done = fake_paper.cli(*words)
+        assert done.returncode == 1
+        assert f"{n_before} of them done before" in done.stderr
+        assert "failed: s/broken/seed0: ValueError: two lines" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "fine" in done.stdout
+
+
+@pytest.mark.parametrize("place", ["out", "out/fake", "out/fake/quick/records", "out/fake/quick/data"])
+def test_an_unusable_output_folder(place: str, fake_paper: Any, tmp_path: Path) -> None:
+    """A file where a folder is expected fails as a read-only folder does, even for root."""
+    blocked = tmp_path / place
+    blocked.parent.mkdir(parents=True, exist_ok=True)
+    blocked.write_text("")
+    done = fake_paper.cli("reproduce", "fake", "--out", str(tmp_path / "out"))
+    assert done.returncode == 1
+    assert str(blocked) in done.stderr
+    assert "Traceback" not in done.stderr
+    if place != "out/fake/quick/records":  # there each run says so
+        assert done.stderr.count("\n") == 1
+
+
+def full_disk(path: Path) -> bool:
+    """Mount a file system of 64 kB on `path`, if this process may."""
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(path)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_a_full_disk_is_one_line_and_loses_no_record(fake_paper: Any, tmp_path: Path) -> None:
+    out = tmp_path / "small"
+    if not full_disk(out):
+        pytest.skip("may not mount a small file system here")
+    try:
+        done = fake_paper.cli("reproduce", "fake", "--out", str(out), "--only", "*/short", "--jobs", "1")
+        kept = len(load_many(out)[0])
+        (out / "filler").write_bytes(b"x" * 60_000) if kept == 0 else None
+        with open(out / "filler", "wb", buffering=0) as filler:
+            try:
+                while True:
+                    filler.write(b"x" * 1024)
+            except OSError:
+                pass
+        done = fake_paper.cli("reproduce", "fake", "--out", str(out), "--jobs", "1")
+        assert done.returncode == 1
+        assert "No space left" in done.stderr
+        assert "Traceback" not in done.stderr
+        records, problems = load_many(out)
+        assert not problems
+        assert len([record for record in records if record.status == "done"]) >= kept
+    finally:
+        subprocess.run(["umount", str(out)], check=True)
+
+
+def test_check_passes_updates_and_notices(fake_paper: Any, tmp_path: Path) -> None:
+    words = ("check", "fake", "--out", str(tmp_path))
+    assert fake_paper.cli("reproduce", "fake", "--out", str(tmp_path)).returncode == 0
+    first = fake_paper.cli(*words)
+    assert first.returncode == 1
+    assert "--update" in first.stderr
+    updated = fake_paper.cli(*words, "--update")
+    assert updated.returncode == 0, updated.stderr
+    assert "4 runs are the new baseline" in updated.stdout
+    passed = fake_paper.cli(*words)
+    assert (passed.returncode, passed.stdout) == (0, "fake: pass (6 equal)\n")
+
+    program = fake_paper.folder / "src/fake_repro/cli.py"
+    program.write_text(program.read_text().replace("0.02)", "0.03)"))
+    other = ("--out", str(tmp_path / "other"))
+    assert fake_paper.cli("reproduce", "fake", *other).returncode == 0
+    changed = fake_paper.cli("check", "fake", *other)
+    assert changed.returncode in (
+        0,
+        1,
+    )  # two seeds decide little, but the difference is shown with its p value
+    assert "walk/6/short RA" in changed.stdout
+    assert "p =" in changed.stdout
+
+    record = next((tmp_path / "fake/quick/records").rglob("seed1.json"))
+    record.write_text(record.read_text()[:50])
+    missing = fake_paper.cli(*words)
+    assert missing.returncode == 1
+    assert "seed1.json" in missing.stdout
+    refused = fake_paper.cli(*words, "--update")
+    assert refused.returncode == 1
+    assert "baseline not changed" in refused.stderr
+
+
+def test_list_data_and_doctor(fake_paper: Any, tmp_path: Path) -> None:
+    listed = fake_paper.cli("list")
+    assert listed.returncode == 0
+    assert "ten numbers" in listed.stdout
+    assert "1 s" in listed.stdout
+    data = fake_paper.cli("data", "--data_dir", str(tmp_path))
+    assert data.returncode == 0
+    assert "found    mnist_quick" in data.stdout
+    assert "missing  mnist " in data.stdout
+    doctor = fake_paper.cli("doctor", "--out", str(tmp_path / "new"))
+    assert doctor.returncode == 0
+    assert "ok    python" in doctor.stdout
+    assert "papers in" in doctor.stdout
+    assert all(line.startswith(("ok ", "warn ")) for line in doctor.stdout.splitlines()[:-1])
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_damaged_data_file_is_noticed(fake_paper: Any, tmp_path: Path) -> None:
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (tmp_path / f"{name}-ubyte.gz").write_bytes(b"not gzip")
+    data = fake_paper.cli("data", "--data_dir", str(tmp_path))
+    assert data.returncode == 1
+    assert "damaged  mnist" in data.stdout
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.3, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (9000, "2.5 h")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from clrepro import __version__
 from clrepro.errors import BusyError, DataError, UsageError
+from clrepro.threads import ONE_THREAD
 
 
 class Parser(argparse.ArgumentParser):
@@ -129,6 +130,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(command: str, words: dict[str, object]) -> int:
     import importlib
 
+    if words.get("executor") == "serial":  # its jobs run here, and numpy reads this when it is imported
+        os.environ.update(ONE_THREAD)
     program: Callable[..., int] = importlib.import_module(f"clrepro.commands.{command}").run
     return program(**words)
 

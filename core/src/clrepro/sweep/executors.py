@@ -17,11 +17,9 @@ from typing import Protocol
 
 from clrepro.sweep.host import die_with_parent
 from clrepro.sweep.jobs import Job, failed_record, run_job, save_record
+from clrepro.threads import ONE_THREAD
 
 MAX_RETRIES = 2
-# One thread each: jobs share the cores, and sums keep their order, so records never depend on their number.
-_LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")
-ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in _LIBRARIES} | {"VECLIB_MAXIMUM_THREADS": "1"}
 
 
 class Executor(Protocol):

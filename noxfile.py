@@ -1,0 +1,148 @@
+"""Tasks of the suite.  `nox -l` lists them; `python3 ci/run_nox.py ...` does the same without nox installed.
+
+Every paper that is present has `tests-<paper>`, `reproduce-<paper>` and `env-<paper>`.  A paper's sessions
+share one environment, .nox/<paper>, with the versions of poetry.lock; it is made once (ci/environments.py),
+so the second `nox -s reproduce-mer` starts at once.  What follows `--` goes to the session's program.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "ci"))
+if sys.version_info < (3, 11):  # noqa: UP036 (nox may run under another Python)
+    raise SystemExit("error: this nox runs under an old Python; call `python3 ci/run_nox.py` instead")
+
+from constraints import constraints  # noqa: E402
+from environments import EnvironmentProblem, ensure  # noqa: E402
+
+nox.needs_version = ">=2025.2"
+PAPERS = sorted(p.name for p in (ROOT / "papers").iterdir() if (p / "src").is_dir())
+REPRODUCIBLE = [paper for paper in PAPERS if (ROOT / "papers" / paper / "profiles.toml").is_file()]
+CORE = "mer"  # its extra has all that the core's adapters and engines need
+# One thread per process: the parallelism of this suite is over runs, and small matrices lose by more.
+QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+
+
+def run(session: nox.Session, env: str, *command: str, success_codes: tuple[int, ...] = (0,)) -> None:
+    """Run `python COMMAND...` of environment `env`, made first if need be; the user's own variables win."""
+    python = environment(session, env)
+    variables = {name: os.environ.get(name, value) for name, value in QUIET.items()}
+    # Programs that ours start by name, such as python in a paper's script, are the environment's own.
+    variables["PATH"] = os.pathsep.join([str(python.parent), os.environ.get("PATH", "")])
+    session.run(str(python), *command, env=variables, external=True, success_codes=success_codes)
+
+
+def environment(session: nox.Session, env: str) -> Path:
+    """The interpreter of environment .nox/<env>: a paper's, or "lint" with the linter alone."""
+    extras = ["dev"] if env == "lint" else [env, "dev"]
+    install = ["ruff"] if env == "lint" else ["-e", f".[{','.join(extras)}]"]
+    settings = "" if env == "lint" else (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    try:
+        return ensure(ROOT / ".nox" / env, install, constraints(ROOT / "poetry.lock", extras), settings)
+    except (EnvironmentProblem, OSError, ValueError) as problem:
+        session.error(str(problem))
+
+
+def pytest(session: nox.Session, env: str, *folders: str) -> None:
+    """Run the tests in `folders`; with a selection after `--`, a folder where it selects nothing is fine."""
+    codes = (0, 5) if session.posargs else (0,)
+    run(session, env, "-m", "pytest", *folders, *session.posargs, success_codes=codes)
+
+
+def paper_sessions(paper: str) -> None:
+    """Make the three sessions of `paper`; one spelt with an underscore answers to a hyphen too."""
+    for spelling in dict.fromkeys([paper, paper.replace("_", "-")]):
+        @nox.session(name=f"env-{spelling}", python=False, default=False)
+        def env(session: nox.Session) -> None:
+            session.log("source %s", environment(session, paper).with_name("activate"))
+
+        @nox.session(name=f"tests-{spelling}", python=False, default=False)
+        def tests(session: nox.Session) -> None:
+            pytest(session, paper, f"papers/{paper}/tests")
+
+        @nox.session(name=f"reproduce-{spelling}", python=False, default=False)
+        def reproduce(session: nox.Session) -> None:
+            run(session, paper, "-m", "clrepro.cli", "reproduce", paper, *session.posargs)
+
+        env.__doc__ = f"Make the environment of papers/{paper} and say how to enter it."
+        tests.__doc__ = f"Run the tests of papers/{paper}; pytest's flags may follow `--`."
+        reproduce.__doc__ = f"Reproduce papers/{paper}; quick profile unless told otherwise after `--`."
+
+
+for _paper in PAPERS:
+    paper_sessions(_paper)
+
+
+@nox.session(python=False, default=True)
+def lint(session: nox.Session) -> None:
+    """Check the style rules; `-- --fix` mends what can be mended."""
+    run(session, "lint", "-m", "ruff", "check", ".", *session.posargs)
+
+
+@nox.session(python=False, default=True)
+def typecheck(session: nox.Session) -> None:
+    """Check the types of the core, the papers and the tools."""
+    run(session, CORE, "-m", "mypy", *session.posargs)
+
+
+@nox.session(python=False, default=True)
+def tests(session: nox.Session) -> None:
+    """Run every test: the core's, the tools' and those of each paper present."""
+    for name in ["core", *PAPERS]:
+        session.notify(f"tests-{name}")
+
+
+@nox.session(name="tests-core", python=False, default=False)
+def tests_core(session: nox.Session) -> None:
+    """Run the tests of the shared core and of ci/."""
+    pytest(session, CORE, "core/tests", "ci/tests")
+
+
+@nox.session(python=False, default=False)
+def reproduce(session: nox.Session) -> None:
+    """Reproduce every paper present, each in its own environment, then write results/report.html."""
+    for paper in REPRODUCIBLE:
+        session.notify(f"reproduce-{paper}")
+    session.notify("report", posargs=_out(session.posargs))
+
+
+@nox.session(python=False, default=False)
+def report(session: nox.Session) -> None:
+    """Write the tables and results/report.html from the records at hand."""
+    run(session, CORE, "-m", "clrepro.cli", "report", *session.posargs)
+
+
+@nox.session(python=False, default=False)
+def data(session: nox.Session) -> None:
+    """Say which data sets are where; `-- get mnist` fetches one into the cache."""
+    run(session, CORE, "-m", "clrepro.cli", "data", *session.posargs)
+
+
+@nox.session(python=False, default=False)
+def check(session: nox.Session) -> None:
+    """Compare the quick records at hand with ci/baselines; every paper unless one is named after `--`."""
+    run(session, CORE, "-m", "clrepro.cli", "check", *(session.posargs or ["all"]))
+
+
+@nox.session(python=False, default=False)
+def bench(session: nox.Session) -> None:
+    """Measure the promised speed ratios; paper names and flags of clrepro.bench may follow `--`."""
+    run(session, CORE, "-m", "clrepro.bench", *session.posargs)
+
+
+def _out(posargs: list[str]) -> list[str]:
+    """The part of the arguments of `reproduce` that `report` must hear too: where the records are."""
+    for place, word in enumerate(posargs):
+        if word == "--out":
+            return posargs[place : place + 2]
+        if word.startswith("--out="):
+            return [word]
+    return []
+
+
+if __name__ == "__main__":
+    nox.main()

@@ -266,3 +266,35 @@ def test_a_damaged_data_file_is_noticed(fake_paper: Any, tmp_path: Path) -> None
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_report_merges_folders_fills_readmes_and_names_bad_files(fake_paper: Any, tmp_path: Path) -> None:
+    empty = fake_paper.cli("report", "--out", str(tmp_path / "none"))
+    assert (empty.returncode, empty.stderr.count("\n")) == (1, 1)
+    assert "no finished run below" in empty.stderr
+    out, other = tmp_path / "out", tmp_path / "other"
+    for folder, only in ((out, "*/short"), (other, "*")):
+        fake_paper.cli("reproduce", "fake", "--out", str(folder), "--only", only, "--executor", "serial")
+    bad = next(other.rglob("records/walk__6/longer/seed1.json"))
+    bad.write_text("{")
+    block = "<!-- results:fake-quick -->\nold\n<!-- /results:fake-quick -->"
+    (fake_paper.home / "README.md").write_text(f"# Fake\n\n{block}\n\nThe end.\n")
+    (fake_paper.folder / "README.md").write_text("no markers\n")
+    words = ("report", "--out", str(out), "--records", str(other), "--update-readmes")
+    done = fake_paper.cli(*words)
+    assert done.returncode == 0, done.stderr
+    assert f"left out: {bad}" in done.stderr
+    readme = (fake_paper.home / "README.md").read_text()
+    assert readme.startswith("# Fake\n\n<!-- results:fake-quick -->\n| setting")
+    assert readme.endswith("<!-- /results:fake-quick -->\n\nThe end.\n")
+    lines = [line for line in readme.splitlines() if line.startswith("| walk/6")]
+    assert [line.split(" | ")[1:3] for line in lines] == [["short", "2"], ["longer", "1"]]
+    assert (out / "fake/quick/table.md").read_text().splitlines()[2] == lines[0]
+    assert (fake_paper.folder / "README.md").read_text() == "no markers\n"
+    assert "longer" in (out / "report.html").read_text()
+    again = fake_paper.cli(*words)
+    assert "README" not in again.stdout  # nothing left to change
+    (fake_paper.home / "README.md").write_text(block.replace("/results", "results"))
+    broken = fake_paper.cli(*words)
+    assert broken.returncode == 1
+    assert "README.md" in broken.stderr

@@ -221,9 +221,12 @@ def _add_report(commands: "argparse._SubParsersAction[Parser]") -> None:
     report.add_argument(
         "--records", type=existing_dir, nargs="+", default=[], metavar="DIR", help="read these folders too"
     )
-    report.add_argument("--open", action="store_true", help="show the page in the browser")
+    report.add_argument("--open", action="store_true", dest="show", help="show the page in the browser")
     report.add_argument(
-        "--update-readmes", action="store_true", help="rewrite the tables in the README files"
+        "--update-readmes",
+        action="store_true",
+        dest="into_readmes",
+        help="rewrite the tables in the README files",
     )
 
 

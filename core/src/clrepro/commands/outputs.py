@@ -1,30 +1,65 @@
-"""The tables made from records: what `reproduce` ends with."""
+"""Tables and page made from records: what `reproduce` ends with and `report` makes again."""
 
-import statistics
-from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
-from clrepro.records import RunRecord
-from clrepro.runs import write_atomically
-from clrepro.sweep import Profile
+from clrepro.claims import Claims, load_claims
+from clrepro.errors import UsageError
+from clrepro.records import RunRecord, load_many
+from clrepro.report.tables import Table, results_table
+from clrepro.runs import make_folder, write_atomically
+from clrepro.sweep import load_profiles
 
 
-def print_table(profile: Profile, records: list[RunRecord], folder: Path) -> None:
-    """Print the means over seeds of `records` and write them as table.md and table.csv into `folder`."""
-    rows: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
-    for record in records:
-        rows[record.setting, record.method].append(record)
-    metrics = sorted({name for record in records for name in record.metrics})
-    cells = [["setting", "method", "seeds", *metrics]]
-    for (setting, method), runs in rows.items():
-        means = [statistics.fmean(run.metrics.get(name, float("nan")) for run in runs) for name in metrics]
-        cells.append([setting, method, str(len(runs)), *(f"{100 * mean:.2f}" for mean in means)])
-    lines = ["| " + " | ".join(row) + " |" for row in cells]
-    lines.insert(1, "|" + "---|" * len(cells[0]))
-    write_atomically(folder / "table.md", ("\n".join(lines) + "\n").encode())
-    write_atomically(folder / "table.csv", ("\n".join(",".join(row) for row in cells) + "\n").encode())
-    print("\n".join(lines))
+def make_table(home: Path, paper: str, profile: str, records: Sequence[RunRecord]) -> Table:
+    """The table of `records` of one profile, rows in the order of its profile file, others after them."""
+    records = [record for record in records if record.status == "done"]
+    order = _row_order(home, paper, profile)
+    last = len(order)
+    ordered = sorted(
+        records, key=lambda r: (order.get((r.setting, r.method), last), r.setting, r.method, r.seed)
+    )
+    return results_table(paper, profile, ordered, _claims(home, paper, ordered))
 
 
-def write_outputs(home: Path, out: Path, papers: list[str], profile: str) -> None:
-    """Until the report lands there is no page to write."""
+def write_table(table: Table, out: Path) -> Path:
+    """Write table.md and table.csv to `<out>/<paper>/<profile>/`.  Returns: the folder."""
+    folder = make_folder(out / table.paper / table.profile)
+    write_atomically(folder / "table.md", table.markdown().encode())
+    write_atomically(folder / "table.csv", table.csv().encode())
+    return folder
+
+
+def tables_from(home: Path, folders: Sequence[Path]) -> tuple[list[Table], list[str]]:
+    """The tables of all records below `folders`, by paper and profile; a line per file that is no record.
+
+    Of two records of the same run the one from the earlier folder counts.
+    """
+    found: dict[tuple[str, str], dict[str, RunRecord]] = {}
+    problems: list[str] = []
+    for folder in folders:
+        records, bad = load_many(folder)
+        problems += bad
+        for record in records:
+            if record.status == "done":
+                found.setdefault((record.paper, record.profile), {}).setdefault(record.key, record)
+    tables = [make_table(home, *key, list(records.values())) for key, records in sorted(found.items())]
+    return tables, problems
+
+
+def _row_order(home: Path, paper: str, profile: str) -> dict[tuple[str, str], int]:
+    """(setting, method) -> place in the profile file; empty if this checkout lacks the paper or profile."""
+    try:
+        known = load_profiles(home, paper)
+    except UsageError:
+        return {}
+    rows = known[profile].rows if profile in known else []
+    return {(row.setting, row.method): i for i, row in enumerate(rows)}
+
+
+def _claims(home: Path, paper: str, records: Sequence[RunRecord]) -> Claims:
+    """The paper's claims, or none over the metrics at hand where it has no claims file."""
+    path = home / "papers" / paper / "claims.toml"
+    if path.is_file():
+        return load_claims(path)
+    return Claims(paper, {name: name for name in sorted({name for r in records for name in r.metrics})})

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from clrepro.commands.outputs import print_table, write_outputs
 from clrepro.commands.papers import chosen_papers
 from clrepro.commands.progress import SweepProgress
 from clrepro.errors import UsageError
+from clrepro.records import RunRecord
 from clrepro.runs import make_folder
 from clrepro.sweep import (
     Executor,
@@ -63,7 +63,7 @@ def run(
         except KeyboardInterrupt:
             say("stopped; finished runs are kept, the same command goes on from here")
             return 128 + (stopped[0] if stopped else signal.SIGINT)
-    write_outputs(home, out, [each.paper for each in profiles], profile)
+    _write_page(home, out)
     return 0 if good else 1
 
 
@@ -90,9 +90,30 @@ def _reproduce_one(
                     summary = run_sweep(jobs, out, executor, progress.finished)
                 finally:
                     _stop(executor)
-        print_table(profile, [record for job in every if (record := finished_record(job, out))], folder)
+        records = [record for job in every if (record := finished_record(job, out))]
+        if records:
+            _show_table(profile, records, out)
     _say_failures(summary, folder)
     return not summary.failed and not summary.lost
+
+
+def _show_table(profile: Profile, records: list[RunRecord], out: Path) -> None:
+    """Print and store the table of `records`; its heavy imports wait until the runs are done."""
+    from clrepro.commands.outputs import make_table, write_table
+
+    table = make_table(profile.folder.parent.parent, profile.paper, profile.name, records)
+    write_table(table, out)
+    print(table.markdown())
+
+
+def _write_page(home: Path, out: Path) -> None:
+    """Write `<out>/report.html` from all records of all papers and profiles under `out`."""
+    from clrepro.commands.outputs import tables_from
+    from clrepro.report.page import write_page
+
+    if tables := tables_from(home, [out])[0]:
+        write_page(out / "report.html", tables)
+        say(f"report: {out / 'report.html'}")
 
 
 def _stop(executor: Executor) -> None:

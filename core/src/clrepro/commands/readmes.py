@@ -1,0 +1,35 @@
+"""Tables inside README files: written between markers from the records, never by hand."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from clrepro.errors import DataError
+from clrepro.report.page import readme_block
+from clrepro.report.tables import Table
+from clrepro.runs import write_atomically
+
+
+def update_readmes(home: Path, tables: Sequence[Table]) -> list[Path]:
+    """Rewrite the tables of README.md and papers/*/README.md whose markers name one of `tables`.
+
+    The markers are `<!-- results:mer-full -->` and `<!-- /results:mer-full -->` for paper mer, profile full.
+    Returns: the files that changed.
+    Raises: DataError naming the file if one of a pair of markers is missing, or if it cannot be written.
+    """
+    changed = []
+    for path in [home / "README.md", *sorted(home.glob("papers/*/README.md"))]:
+        if not path.is_file():
+            continue
+        old = new = path.read_text(encoding="utf-8")
+        for table in tables:
+            name = f"{table.paper}-{table.profile}"
+            if f"results:{name} -->" not in new:
+                continue
+            try:
+                new = readme_block(new, table.markdown(), name)
+            except DataError as problem:
+                raise DataError(f"{path}: {problem}") from None
+        if new != old:
+            write_atomically(path, new.encode())
+            changed.append(path)
+    return changed

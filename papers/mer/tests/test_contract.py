@@ -126,9 +126,10 @@ def test_model_shims_offer_net():
     code = """
 import importlib, sys, torch, argparse
 sys.path.insert(0, ".")
-args = argparse.Namespace(n_hiddens=12, n_layers=2, n_memories=2, memory_strength=0.5, lr=0.1, memories=5,
-seed=0) x, y = torch.rand(4, 9), torch.tensor([0, 1, 2, 0]) for name in "online taskinput independent ewc gem
-eralg4 eralg5 meralg1 meralg6 meralg7".split():
+settings = dict(n_hiddens=12, n_layers=2, n_memories=2, memory_strength=0.5, lr=0.1, memories=5, seed=0)
+args = argparse.Namespace(**settings)
+x, y = torch.rand(4, 9), torch.tensor([0, 1, 2, 0])
+for name in "online taskinput independent ewc gem eralg4 eralg5 meralg1 meralg6 meralg7".split():
     net = importlib.import_module(f"model.{name}").Net(9, 3, 2, args)
     for t in (0, 1):
         for _ in range(3):

@@ -1,0 +1,73 @@
+"""Statistics against closed forms, scipy and simulation."""
+
+import numpy as np
+import pytest
+from scipy import stats as reference
+
+from clrepro.metrics import stats
+
+
+def test_mean_sd_uses_ddof_one():
+    assert stats.mean_sd([1.0, 2.0, 4.0]) == pytest.approx((7 / 3, np.std([1, 2, 4], ddof=1)))
+    assert np.isnan(stats.mean_sd([3.0])[1])
+
+
+def test_t_interval_is_scipys():
+    values = [0.71, 0.74, 0.69, 0.75]
+    ours = stats.t_interval(values)
+    theirs = reference.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high))
+    assert np.isnan(stats.t_interval([1.0]).low)
+
+
+def test_t_interval_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    draws = rng.normal(3.0, 2.0, (4000, 5))
+    covered = [i.low <= 3 <= i.high for i in map(stats.t_interval, draws)]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.012)
+
+
+def test_iqm_leaves_out_a_quarter_at_each_end():
+    assert stats.iqm([100, 1, 2, 3, 4, 5, 6, -50]) == pytest.approx(3.5)
+
+
+def test_bootstrap_is_stratified_and_seeded():
+    strata = [[1.0, 1.1, 0.9], [5.0, 5.1, 4.9]]
+    one = stats.bootstrap_interval(strata, np.random.default_rng(1))
+    again = stats.bootstrap_interval(strata, np.random.default_rng(1))
+    assert (one.low, one.high) == (again.low, again.high)
+    assert one.mean == pytest.approx(3.0)
+    # Each stratum keeps its three values, so the interval cannot reach either mean.
+    assert 2.5 < one.low < one.high < 3.5
+
+
+def test_prob_improvement_is_mann_whitney():
+    a, b = [3.0, 4.0, 4.0], [1.0, 4.0]
+    u = reference.mannwhitneyu(a, b).statistic
+    assert stats.prob_improvement(a, b) == pytest.approx(u / 6)
+    assert stats.prob_improvement(a, b) + stats.prob_improvement(b, a) == pytest.approx(1)
+
+
+def test_difference_interval_is_welchs():
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(2, 1, 6), rng.normal(1, 3, 9)
+    ours = stats.difference_interval(a, b.mean(), b.std(ddof=1), 9)
+    theirs = reference.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high))
+    assert ours.mean == pytest.approx(a.mean() - b.mean())
+
+
+def test_difference_from_an_exact_reference_is_a_student_interval():
+    values = [0.2, 0.4, 0.9]
+    ours, plain = stats.difference_interval(values, 0.1, 0.0, 1), stats.t_interval(values)
+    assert (ours.low, ours.high) == pytest.approx((plain.low - 0.1, plain.high - 0.1))
+    assert stats.difference_interval([1.0, 1.0], 0.5, 0.0, 3).low == 0.5
+
+
+def test_seeds_to_decide_shrinks_the_half_width_below_the_distance():
+    n = stats.seeds_to_decide(2.0, 0.5)
+    half = [reference.t.ppf(0.975, k - 1) * 2.0 / k**0.5 for k in (n - 1, n)]
+    assert half[0] >= 0.5 > half[1]
+    assert stats.seeds_to_decide(2.0, 0.0) is None
+    assert stats.seeds_to_decide(1.0, 1e-6) is None
+    assert stats.seeds_to_decide(float("nan"), 1.0) is None

@@ -117,6 +117,9 @@ class FakePaper:
         (package / "cli.py").write_text(PROGRAM)
         (self.folder / "get_data.py").write_text(GET_DATA)
         self.write_profiles(PROFILES)
+        # Figures cost seconds and are tested with the report: our child processes find no matplotlib.
+        (home / "absent" / "matplotlib").mkdir(parents=True)
+        (home / "absent" / "matplotlib" / "__init__.py").write_text("raise ModuleNotFoundError")
 
     def write_profiles(self, text: str) -> None:
         """Replace the paper's profile file."""
@@ -142,7 +145,8 @@ class FakePaper:
 
     def environment(self) -> dict[str, str]:
         """For child processes: where the checkout and its package are."""
-        path = os.pathsep.join([str(self.folder / "src"), os.environ.get("PYTHONPATH", "")])
+        places = [str(self.folder / "src"), str(self.home / "absent"), os.environ.get("PYTHONPATH", "")]
+        path = os.pathsep.join(places)
         return {**os.environ, "CL_REPRO_HOME": str(self.home), "PYTHONPATH": path}
 
     def cli(self, *words: str) -> "subprocess.CompletedProcess[str]":

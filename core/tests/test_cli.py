@@ -114,6 +114,19 @@ def test_usage_errors_are_one_line_and_code_2(
     assert said.err.count("\n") == 1
 
 
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Runs `cl-repro WORDS` in this process, without figures; gives what a child process would."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+
+    def run(*words: str) -> "subprocess.CompletedProcess[str]":
+        capsys.readouterr()
+        code = cli.main(words)
+        return subprocess.CompletedProcess(words, code, *capsys.readouterr())
+
+    return run
+
+
 def test_help_needs_no_heavy_import() -> None:
     program = "import sys, clrepro.cli as c; c._parser(); assert not {'numpy', 'rich'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -202,23 +215,23 @@ def test_a_full_disk_is_one_line_and_loses_no_record(fake_paper: Any, tmp_path: 
         subprocess.run(["umount", str(out)], check=True)
 
 
-def test_check_passes_updates_and_notices(fake_paper: Any, tmp_path: Path) -> None:
+def test_check_passes_updates_and_notices(fake_paper: Any, here: Any, tmp_path: Path) -> None:
     words = ("check", "fake", "--out", str(tmp_path))
     assert fake_paper.cli("reproduce", "fake", "--out", str(tmp_path)).returncode == 0
-    first = fake_paper.cli(*words)
+    first = here(*words)
     assert first.returncode == 1
     assert "--update" in first.stderr
-    updated = fake_paper.cli(*words, "--update")
+    updated = here(*words, "--update")
     assert updated.returncode == 0, updated.stderr
     assert "4 runs are the new baseline" in updated.stdout
-    passed = fake_paper.cli(*words)
+    passed = here(*words)
     assert (passed.returncode, passed.stdout) == (0, "fake: pass (6 equal)\n")
 
     program = fake_paper.folder / "src/fake_repro/cli.py"
     program.write_text(program.read_text().replace("0.02)", "0.03)"))
     other = ("--out", str(tmp_path / "other"))
     assert fake_paper.cli("reproduce", "fake", *other).returncode == 0
-    changed = fake_paper.cli("check", "fake", *other)
+    changed = here("check", "fake", *other)
     assert changed.returncode in (
         0,
         1,
@@ -228,24 +241,24 @@ def test_check_passes_updates_and_notices(fake_paper: Any, tmp_path: Path) -> No
 
     record = next((tmp_path / "fake/quick/records").rglob("seed1.json"))
     record.write_text(record.read_text()[:50])
-    missing = fake_paper.cli(*words)
+    missing = here(*words)
     assert missing.returncode == 1
     assert "seed1.json" in missing.stdout
-    refused = fake_paper.cli(*words, "--update")
+    refused = here(*words, "--update")
     assert refused.returncode == 1
     assert "baseline not changed" in refused.stderr
 
 
-def test_list_data_and_doctor(fake_paper: Any, tmp_path: Path) -> None:
-    listed = fake_paper.cli("list")
+def test_list_data_and_doctor(fake_paper: Any, here: Any, tmp_path: Path) -> None:
+    listed = here("list")
     assert listed.returncode == 0
     assert "ten numbers" in listed.stdout
     assert "1 s" in listed.stdout
-    data = fake_paper.cli("data", "--data_dir", str(tmp_path))
+    data = here("data", "--data_dir", str(tmp_path))
     assert data.returncode == 0
     assert "found    mnist_quick" in data.stdout
     assert "missing  mnist " in data.stdout
-    doctor = fake_paper.cli("doctor", "--out", str(tmp_path / "new"))
+    doctor = here("doctor", "--out", str(tmp_path / "new"))
     assert doctor.returncode == 0
     assert "ok    python" in doctor.stdout
     assert "papers in" in doctor.stdout
@@ -253,10 +266,10 @@ def test_list_data_and_doctor(fake_paper: Any, tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-def test_a_damaged_data_file_is_noticed(fake_paper: Any, tmp_path: Path) -> None:
+def test_a_damaged_data_file_is_noticed(fake_paper: Any, here: Any, tmp_path: Path) -> None:
     for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
         (tmp_path / f"{name}-ubyte.gz").write_bytes(b"not gzip")
-    data = fake_paper.cli("data", "--data_dir", str(tmp_path))
+    data = here("data", "--data_dir", str(tmp_path))
     assert data.returncode == 1
     assert "damaged  mnist" in data.stdout
 
@@ -268,8 +281,10 @@ def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_report_merges_folders_fills_readmes_and_names_bad_files(fake_paper: Any, tmp_path: Path) -> None:
-    empty = fake_paper.cli("report", "--out", str(tmp_path / "none"))
+def test_report_merges_folders_fills_readmes_and_names_bad_files(
+    fake_paper: Any, here: Any, tmp_path: Path
+) -> None:
+    empty = here("report", "--out", str(tmp_path / "none"))
     assert (empty.returncode, empty.stderr.count("\n")) == (1, 1)
     assert "no finished run below" in empty.stderr
     out, other = tmp_path / "out", tmp_path / "other"
@@ -281,7 +296,7 @@ def test_report_merges_folders_fills_readmes_and_names_bad_files(fake_paper: Any
     (fake_paper.home / "README.md").write_text(f"# Fake\n\n{block}\n\nThe end.\n")
     (fake_paper.folder / "README.md").write_text("no markers\n")
     words = ("report", "--out", str(out), "--records", str(other), "--update-readmes")
-    done = fake_paper.cli(*words)
+    done = here(*words)
     assert done.returncode == 0, done.stderr
     assert f"left out: {bad}" in done.stderr
     readme = (fake_paper.home / "README.md").read_text()
@@ -292,9 +307,9 @@ def test_report_merges_folders_fills_readmes_and_names_bad_files(fake_paper: Any
     assert (out / "fake/quick/table.md").read_text().splitlines()[2] == lines[0]
     assert (fake_paper.folder / "README.md").read_text() == "no markers\n"
     assert "longer" in (out / "report.html").read_text()
-    again = fake_paper.cli(*words)
+    again = here(*words)
     assert "README" not in again.stdout  # nothing left to change
     (fake_paper.home / "README.md").write_text(block.replace("/results", "results"))
-    broken = fake_paper.cli(*words)
+    broken = here(*words)
     assert broken.returncode == 1
     assert "README.md" in broken.stderr

@@ -77,9 +77,11 @@ def kill(paper: Any, process: "subprocess.Popen[str]") -> bool:
 def test_killed_anywhere_and_run_again_ends_in_equal_records(slow: Any, tmp_path: Path) -> None:
     """SIGKILL at random times of the command's life: while it starts, prepares, trains and writes."""
     began = time.monotonic()
-    code, _, stderr = finish(start(slow, tmp_path / "straight"))
-    assert code == 0, stderr
+    process = start(slow, tmp_path / "straight")
+    wait_for(tmp_path / "straight", "fake/slow/records/s/b/seed1.json", process)  # the last
     length = time.monotonic() - began
+    code, _, stderr = finish(process)
+    assert code == 0, stderr
     want = comparable(tmp_path / "straight")
     assert len(want) == 4
 
@@ -87,9 +89,9 @@ def test_killed_anywhere_and_run_again_ends_in_equal_records(slow: Any, tmp_path
     n_kills = n_folders = 0
     while n_kills < N_KILLS:
         out, kept, n_folders = tmp_path / f"killed{n_folders}", 0, n_folders + 1
-        for _ in range(5):  # a new folder now and then, else the later kills find little left to do
+        for _ in range(5):  # then a new folder, else the later kills find little left to do
             process = start(slow, out)
-            time.sleep(rng.uniform(0.15, 0.65) * length)
+            time.sleep(rng.uniform(0.2, 1.0) * length)
             n_kills += kill(slow, process)
             kept, before = len(comparable(out)), kept  # no reader ever sees half a record
             assert kept >= before

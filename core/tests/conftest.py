@@ -100,7 +100,7 @@ command = "main.py --model m --data_path {{data}}/ --save_path {{artefacts}}/ --
 
 def _alive(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

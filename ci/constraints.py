@@ -6,7 +6,6 @@ of torch), and pip then takes that one.
 
 import re
 import tomllib
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,8 +20,6 @@ def constraints(lock: Path, extras: Iterable[str]) -> list[str]:
 
     Args: lock — a poetry.lock; extras — the extras of ours that are installed together.
     Environment markers are left to pip; `extra` conditions are decided here: pip knows none in constraints.
-    A package with two versions for different machines is left out: poetry's markers for them may overlap, and
-    pip would need both at once.  (They are CUDA libraries, which torch's own requirements pin.)
     Raises: ValueError if `lock` is not a lock with packages, or an entry has a source of its own.
     """
     try:
@@ -30,8 +27,7 @@ def constraints(lock: Path, extras: Iterable[str]) -> list[str]:
     except (ValueError, KeyError) as problem:
         raise ValueError(f"{lock} is not a lock ({problem}); make it anew with ci/lock.py") from None
     chosen = {normal(extra) for extra in extras}
-    times = Counter(package["name"] for package in packages)
-    return [_line(package, chosen) for package in packages if times[package["name"]] == 1]
+    return [_line(package, chosen) for package in packages]
 
 
 def normal(extra: str) -> str:

@@ -78,7 +78,7 @@ def _make(folder: Path, install: Sequence[str], pins: Sequence[str]) -> None:
     constraints = folder / "constraints.txt"
     constraints.write_text("".join(f"{pin}\n" for pin in pins), encoding="utf-8")
     _say(f"installing {' '.join(install)} into {folder} (the first time takes minutes)")
-    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     try:
         code = subprocess.run(
             [*command, "-c", str(constraints), *install], cwd=ROOT, stdout=sys.stderr, timeout=BUSY_SECONDS

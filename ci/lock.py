@@ -3,7 +3,7 @@
 Two things stand between `poetry lock` and this project, so a scratch project is locked in its place.
 poetry asks the public index through an interface that a mirror may lack: the scratch project names the
 index that pip is configured for, through the simple interface that every mirror has.  And poetry solves
-anew for each dependency that several extras share (not done after 19 minutes; now 78 s): the scratch project
+anew for each dependency that several extras share (not done after 19 minutes; now 20 s): the scratch project
 declares each once and lists its extras.  What is then written to poetry.lock is what poetry means for the
 real project: names, versions, file hashes and markers, with no address, and equal wherever it was made.
 """
@@ -27,6 +27,10 @@ from pathlib import Path
 from poetry.factory import Factory
 print(Factory().create_poetry(Path(sys.argv[1])).locker._get_content_hash())
 """
+# torch pins these where it has builds.  For other machines poetry would lock a second, newer version, with
+# markers that overlap, and then install both.  The scratch project asks for them wherever it asks for torch.
+ONE_VERSION = {"nvidia-cublas": "13.1.1.3", "nvidia-cuda-nvrtc": "13.0.88"}
+ENV = {**os.environ, "POETRY_VIRTUALENVS_CREATE": "false"}  # locking needs none
 SOURCE = re.compile(r"\n\[package\.source\]\n(?:\w+ = .*\n)+")
 
 
@@ -43,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {problem}", file=sys.stderr)
         return 1
     (ROOT / "poetry.lock").write_text(text, encoding="utf-8")
-    return subprocess.run([python, "-m", "poetry", "check", "--lock"], cwd=ROOT).returncode
+    return subprocess.run([python, "-m", "poetry", "check", "--lock"], cwd=ROOT, env=ENV).returncode
 
 
 def lock(python: str, scratch: Path, *, upgrade: bool) -> str:
@@ -55,7 +59,7 @@ def lock(python: str, scratch: Path, *, upgrade: bool) -> str:
     if old.exists() and not upgrade:
         dressed = with_source(old.read_text(encoding="utf-8"), index)
         (scratch / "poetry.lock").write_text(dressed, encoding="utf-8")
-    subprocess.run([python, "-m", "poetry", "lock"], cwd=scratch, check=True)
+    subprocess.run([python, "-m", "poetry", "lock"], cwd=scratch, env=ENV, check=True)
     content_hash = _output([python, "-c", CONTENT_HASH, str(ROOT)]).strip()
     return cleaned((scratch / "poetry.lock").read_text(encoding="utf-8"), project, content_hash)
 
@@ -85,7 +89,11 @@ def scratch_project(project: dict[str, object], index: str) -> str:
             if optional.setdefault(name, wanted) != wanted or name in shared:
                 raise ValueError(f"pyproject.toml asks for {name} in two ways; every extra must ask alike")
     lines += [f'{name} = {{ version = "{wanted}", optional = true }}' for name, wanted in optional.items()]
-    lines += ["[tool.poetry.extras]", *(f"{extra} = {list(wants)}" for extra, wants in extras.items())]
+    linux = "optional = true, markers = \"platform_system == 'Linux'\""
+    lines += [f'{name} = {{ version = "{wanted}", {linux} }}' for name, wanted in ONE_VERSION.items()]
+    lines += ["[tool.poetry.extras]"]
+    for extra, wants in extras.items():
+        lines += [f"{extra} = {[*wants, *(ONE_VERSION if 'torch' in wants else [])]}"]
     lines += ["[[tool.poetry.source]]", 'name = "scratch"', f'url = "{index}/"', 'priority = "primary"']
     return "\n".join(lines) + "\n"
 
@@ -121,6 +129,9 @@ def cleaned(text: str, project: dict[str, object], content_hash: str) -> str:
         wants = sorted(f'"{name} ({wanted})"' for name, wanted in extras[extra].items())
         listed += f"{extra} = [{', '.join(wants)}]\n"
     text = SOURCE.sub("", text)
+    names = re.findall(r'(?m)^\[\[package\]\]\nname = "(.*)"$', text)
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise LookupError(f"two versions of {', '.join(twice)}; choose one in ONE_VERSION of ci/lock.py")
     text, n_extras = re.subn(r"(?m)^\[extras\]\n(?:[\w-]+ = \[.*\]\n)+", lambda _: listed, text)
     text, n_hashes = re.subn(r'(?m)^content-hash = ".*"$', f'content-hash = "{content_hash}"', text)
     if (n_extras, n_hashes) != (1, 1) or "\nurl = " in text:
@@ -129,8 +140,8 @@ def cleaned(text: str, project: dict[str, object], content_hash: str) -> str:
 
 
 def _output(command: list[str], **variables: str) -> str:
-    env = {**os.environ, **variables}
-    return subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(command, env={**ENV, **variables}, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout
 
 
 if __name__ == "__main__":

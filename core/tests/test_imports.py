@@ -1,4 +1,4 @@
-"""The import rules: `clrepro` needs no framework to be imported, and nothing imports a package called `core`."""
+"""The import rules: `clrepro` needs no framework to be imported, and nothing imports a package `core`."""
 
 import ast
 import subprocess

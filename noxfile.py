@@ -20,6 +20,7 @@ from constraints import constraints  # noqa: E402
 from environments import EnvironmentProblem, ensure  # noqa: E402
 
 nox.needs_version = ">=2025.2"
+nox.options.default_venv_backend = "none"  # every session says python=False; environment() makes its own
 PAPERS = sorted(p.name for p in (ROOT / "papers").iterdir() if (p / "src").is_dir())
 REPRODUCIBLE = [paper for paper in PAPERS if (ROOT / "papers" / paper / "profiles.toml").is_file()]
 CORE = "mer"  # its extra has all that the core's adapters and engines need

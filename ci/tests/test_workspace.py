@@ -138,10 +138,9 @@ def test_two_ways_to_ask_are_refused() -> None:
 
 
 def test_cleaned_lock_loses_the_source_and_takes_extras_and_hash() -> None:
-    made = (
-        '# made\n\n[[package]]\nname = "x"\nversion = "1"\n\n'
-        '[package.source]\ntype = "legacy"\nurl = "scheme:there"\nreference = "scratch"\n\n[extras]\na-b = ["x"]\n\n[metadata]\ncontent-hash = "old"\n'
-    )
+    source = '\n[package.source]\ntype = "legacy"\nurl = "scheme:there"\nreference = "scratch"\n'
+    rest = '\n[extras]\na-b = ["x"]\n\n[metadata]\ncontent-hash = "old"\n'
+    made = f'# made\n\n[[package]]\nname = "x"\nversion = "1"\n{source}{rest}'
     project: dict[str, object] = {"dependencies": [], "optional-dependencies": {"a_b": ["x (>=1)"]}}
     clean = lock.cleaned(made, project, "new")
     assert "scheme:there" not in clean

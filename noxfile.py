@@ -34,7 +34,14 @@ def run(session: nox.Session, env: str, *command: str, success_codes: tuple[int,
     variables = {name: os.environ.get(name, value) for name, value in QUIET.items()}
     # Programs that ours start by name, such as python in a paper's script, are the environment's own.
     variables["PATH"] = os.pathsep.join([str(python.parent), os.environ.get("PATH", "")])
-    session.run(str(python), *command, env=variables, external=True, success_codes=success_codes)
+    session.run(
+        str(python),
+        *command,
+        env=variables,
+        external=True,
+        success_codes=success_codes,
+        interrupt_timeout=30,  # on Ctrl-C a sweep writes its checkpoints and tells where it stopped
+    )
 
 
 def environment(session: nox.Session, env: str) -> Path:

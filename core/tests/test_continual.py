@@ -1,4 +1,4 @@
-"""Metrics on a matrix small enough to do by hand."""
+"""Metrics on matrices small enough to do by hand; every paper's definition differs from its neighbours'."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,18 @@ from clrepro.metrics import continual
 # rows: after task; columns: on task
 R = np.array([[0.9, 0.2, 0.1], [0.7, 0.8, 0.3], [0.5, 0.6, 0.7]])
 B = np.array([0.1, 0.15, 0.05])
+# Task 0 is best after task 1, task 1 after the last: the definitions of forgetting disagree.
+S = np.array([[0.80, 0.0, 0.0], [0.90, 0.85, 0.0], [0.70, 0.86, 0.95]])
+# TA-A-GEM: task 0 for two epochs, task 1 for two, task 2 for one.
+A = np.array(
+    [
+        [0.6, np.nan, np.nan],
+        [0.8, np.nan, np.nan],
+        [0.7, 0.4, np.nan],
+        [0.9, 0.6, np.nan],
+        [0.5, 0.3, 0.9],
+    ]
+)
 
 
 def test_mer_metrics_by_hand():
@@ -23,10 +35,74 @@ def test_retained_minus_learning_is_backward():
     assert continual.mer_backward(r) == pytest.approx(difference)
 
 
+def test_gem_metrics_by_hand_divide_by_one_task_less():
+    assert continual.gem_accuracy(R) == pytest.approx(0.6)
+    assert continual.gem_backward(R) == pytest.approx((-0.4 - 0.2) / 2)
+    assert continual.gem_forward(R, B) == pytest.approx(((0.2 - 0.15) + (0.3 - 0.05)) / 2)
+    assert 2 * continual.gem_backward(R) == pytest.approx(3 * continual.mer_backward(R))
+
+
+def test_chaudhrys_forgetting_by_hand_may_be_negative():
+    assert continual.chaudhry_average_accuracy(S) == pytest.approx((0.70 + 0.86 + 0.95) / 3)
+    assert continual.chaudhry_forgetting(S) == pytest.approx(((0.90 - 0.70) + (0.85 - 0.86)) / 2)
+
+
+def test_stable_sgds_forgetting_by_hand_is_never_negative():
+    assert continual.stable_sgd_average_accuracy(S) == pytest.approx(2.51 / 3)
+    assert continual.stable_sgd_forgetting(S) == pytest.approx(((0.90 - 0.70) + 0.0) / 2)
+    assert continual.stable_sgd_forgetting(R) == pytest.approx(-continual.gem_backward(R))
+
+
+def test_tags_metrics_on_the_hand_matrix_of_its_contract():
+    """[[90, 0, 0], [80, 85, 0], [70, 86, 95]] percent: A 83.667, F .10, signed .095, LA 90.0, BWT -9.5."""
+    r = np.array([[90, 0, 0], [80, 85, 0], [70, 86, 95]]) / 100
+    assert continual.tag_average_accuracy(r) == pytest.approx(0.83667, abs=1e-5)
+    assert continual.tag_forgetting(r) == pytest.approx(0.10)
+    assert continual.chaudhry_forgetting(r) == pytest.approx(0.095)
+    assert continual.tag_learning_accuracy(r) == pytest.approx(0.90)
+    assert continual.gem_backward(r) == pytest.approx(-0.095)
+
+
+def test_ta_agem_accuracies_by_hand():
+    overall = [0.6, 0.8, (0.7 + 0.4) / 2, (0.9 + 0.6) / 2, (0.5 + 0.3 + 0.9) / 3]
+    assert continual.ta_agem_overall(A).tolist() == pytest.approx(overall)
+    assert continual.ta_agem_average_accuracy(A) == pytest.approx(sum(overall) / 5)
+    assert continual.ta_agem_final_accuracy(A) == pytest.approx(1.7 / 3)
+    assert continual.ta_agem_first_task_accuracy(A) == pytest.approx((0.6 + 0.8 + 0.7 + 0.9 + 0.5) / 5)
+
+
+def test_ta_agem_weighs_tasks_by_their_test_examples():
+    overall = continual.ta_agem_overall(A, [100, 300, 100])
+    assert overall.tolist() == pytest.approx([0.6, 0.8, 190 / 400, 270 / 400, 230 / 500])
+
+
+def test_ta_agem_forgettings_by_hand():
+    # Best of task 0 while it lasted is 0.8, though 0.9 came later; standard forgetting takes the 0.9.
+    first = ((0.8 - 0.7) + (0.8 - 0.9) + (0.8 - 0.5)) / 3
+    assert continual.ta_agem_first_task_forgetting(A, 2) == pytest.approx(first)
+    assert continual.ta_agem_forgetting(A) == pytest.approx(((0.9 - 0.5) + (0.6 - 0.3)) / 2)
+    assert continual.ta_agem_backward(A, [1, 3, 4]) == pytest.approx(((0.5 - 0.8) + (0.3 - 0.6)) / 2)
+
+
 def test_only_the_cells_of_the_formula_are_read():
     r = R.copy()
     r[0, 2] = r[1, 0] = np.nan
     assert np.isfinite(continual.mer_forward(r, B))
     assert np.isfinite(continual.mer_backward(r))
+    assert np.isfinite(continual.gem_backward(r))
     r[2, 0] = np.nan
     assert np.isnan(continual.mer_retained_accuracy(r))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        continual.gem_backward(R[:1, :1]),
+        continual.gem_forward(R[:1, :1], B[:1]),
+        continual.chaudhry_forgetting(R[:1, :1]),
+        continual.stable_sgd_forgetting(R[:1, :1]),
+        continual.ta_agem_first_task_forgetting(A[:2, :1], 2),
+    ],
+)
+def test_a_single_task_has_nothing_to_forget(value):
+    assert np.isnan(value)

@@ -64,10 +64,48 @@ def test_difference_from_an_exact_reference_is_a_student_interval():
     assert stats.difference_interval([1.0, 1.0], 0.5, 0.0, 3).low == 0.5
 
 
-def test_seeds_to_decide_shrinks_the_half_width_below_the_distance():
-    n = stats.seeds_to_decide(2.0, 0.5)
-    half = [reference.t.ppf(0.975, k - 1) * 2.0 / k**0.5 for k in (n - 1, n)]
-    assert half[0] >= 0.5 > half[1]
-    assert stats.seeds_to_decide(2.0, 0.0) is None
-    assert stats.seeds_to_decide(1.0, 1e-6) is None
-    assert stats.seeds_to_decide(float("nan"), 1.0) is None
+def test_paired_interval_sees_what_two_spreads_hide():
+    worse = np.array([60.0, 70.0, 80.0])
+    better = worse + np.array([1.0, 1.2, 0.8])
+    ours = stats.paired_interval(better, worse)
+    theirs = reference.ttest_rel(better, worse).confidence_interval(0.95)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high))
+    assert ours.low > 0 > stats.difference_interval(better, worse.mean(), worse.std(ddof=1), 3).low
+
+
+def test_an_interval_lies_inside_outside_or_across():
+    one = stats.Interval(0.0, -1.0, 1.0)
+    assert [one.side(*b) for b in [(-1, 1), (-0.9, 2), (1.1, 2), (-2, -1.1), (-0.5, 0.5)]] == [
+        *("inside", "across", "outside", "outside", "across")
+    ]
+    assert stats.Interval(0.0, float("nan"), float("nan")).side(-1, 1) == "across"
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high", "other"),
+    [
+        ([1.0, 3.0, 2.5], 1.0, 5.0, {}),
+        ([1.0, 3.0, 2.5, 2.0], -2.0, 1.5, {"reference": 0.1, "sd": 0.4, "n": 30}),
+        ([0.2, -0.4, 0.1], -0.3, float("inf"), {"confidence": 0.9}),
+    ],
+)
+def test_seeds_to_decide_is_where_the_interval_first_clears_the_boundary(values, low, high, other):
+    more = stats.seeds_to_decide(values, low, high, **other)
+    mean, sd = stats.mean_sd(values)
+
+    def decided(n):
+        """As many values with the same mean and spread, judged afresh."""
+        spread = reference.zscore(np.arange(n), ddof=1)
+        return stats.difference_interval(mean + sd * spread, **{"reference": 0.0, **other}).side(low, high)
+
+    assert more is not None
+    assert more > 0
+    assert decided(len(values) + more) != "across"
+    assert {decided(n) for n in range(len(values), len(values) + more)} == {"across"}
+
+
+def test_seeds_to_decide_says_when_nothing_would():
+    assert stats.seeds_to_decide([0.0, 0.1, -0.1], -1.0, 1.0) == 0  # decided already
+    assert stats.seeds_to_decide([1.0, 2.0, 3.0], 2.0, 9.0) is None  # the mean is on the boundary
+    assert stats.seeds_to_decide([0.0, 0.1], -1.0, 1.0, sd=5.0, n=3) is None  # the reference is too wide
+    assert stats.seeds_to_decide([1.0], -1.0, 1.0) is None

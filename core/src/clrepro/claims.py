@@ -1,30 +1,47 @@
 """What ought to come out: targets with their source and status, and the verdict on what did.
 
-`papers/<p>/claims.toml` is the only place where a target number is written.  It holds [[value]] (a table
-cell of the paper), [[ordering]] (one method is at least as good as another) and [[gap]] (the lead of one
-method over another is larger in one setting than in another), all in percent.
+`papers/<p>/claims.toml` is the only place where a target number is written.  It holds `value` (a cell of a
+table), `ordering` (one method does at least as well as another) and `gap` (the lead of one method over
+another is larger in one setting than in another), all in percent and each for one profile.
 
 A value is *reproduced* if the 95 % Welch interval of (our mean - reference) lies within ± tolerance,
-*differs* if it lies outside, else *inconclusive*.  An ordering *holds* if the lower end of the one-sided 95
-% interval of the paired per-seed difference lies above -slack, *fails* if the upper end lies below, else it
-is inconclusive.
+*differs* if it lies wholly outside, else it is *inconclusive*: a test of equivalence, so that few or noisy
+seeds never count as agreement.  The reference's spread enters with the number of seeds its source gives; a
+spread over an unknown number counts as one over three, and a reference without any spread as exact.
+
+An ordering *holds* if the lower end of the one-sided 95 % interval of the paired per-seed difference is at
+least -slack, *fails* if the upper end is below, else it is *inconclusive*.  Verdicts are cell by cell: of
+many orderings at their boundary, one in twenty may be called wrongly.
 """
 
+import itertools
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scipy import stats
-
 from clrepro.errors import DataError
-from clrepro.metrics.stats import difference_interval, mean_sd, seeds_to_decide
+from clrepro.metrics.stats import Interval, difference_interval, seeds_to_decide, t_interval
 
-STATUSES = ("found", "derived", "measured", "logs", "recalled", "second-hand", "not-found")
+STATUSES = {
+    "found": "read in the source named",
+    "derived": "computed from numbers or facts that were read",
+    "measured": "measured by running the original code",
+    "logs": "from the authors' own run logs",
+    "recalled": "recalled from the literature, not checked against the paper",
+    "second-hand": "stated by a third party about the paper",
+    "not-found": "looked for and not found",
+}
+SPREADS = ("sample sd", "population sd", "standard error")
+COMPARISONS = ("higher", "lower", "nearer-zero")
 # A source that gives ± without saying over how many seeds: the fewest that a ± usually stands for.
 UNKNOWN_N = 3
+VALUE_CONFIDENCE = 0.95
+ORDERING_CONFIDENCE = 0.90  # two-sided, so each end is a one-sided bound at 95 %
+# Keys that may hold a list in the file: the claim then stands for every combination.
+LISTS = ("setting", "method", "metric", "better", "worse")
 _KINDS: dict[Any, Any] = {str: str, int: int, float: int | float}
 _Claim = TypeVar("_Claim", "Value", "Ordering", "Gap")
 
@@ -36,6 +53,17 @@ class Reference:
     value: float
     spread: float | None = None
     n: int | None = None
+    spread_kind: str = "sample sd"
+
+    @property
+    def sd(self) -> float:
+        """Sample standard deviation over seeds, 0.0 where the source gives none."""
+        if self.spread is None:
+            return 0.0
+        n = self.n or UNKNOWN_N
+        if self.spread_kind == "standard error":
+            return self.spread * math.sqrt(n)
+        return self.spread * math.sqrt(n / (n - 1)) if self.spread_kind == "population sd" else self.spread
 
 
 @dataclass(frozen=True)
@@ -55,7 +83,10 @@ class Value:
 
 @dataclass(frozen=True)
 class Ordering:
-    """mean(better) >= mean(worse) - slack in one setting; `worse_setting` where the other runs elsewhere."""
+    """`better` does at least as well as `worse`, but for the slack, in one setting (or `worse_setting`).
+
+    `compare`: which values are good, the higher, the lower, or those nearer zero.
+    """
 
     profile: str
     claim: str
@@ -66,11 +97,26 @@ class Ordering:
     slack_pct: float
     min_seeds: int = 3
     worse_setting: str = ""
+    compare: str = "higher"
+
+    def sides(self) -> list[tuple[int, tuple[str, str]]]:
+        """Sign and (setting, method) of the values whose signed sum is the lead."""
+        return [(1, (self.setting, self.better)), (-1, (self.worse_setting or self.setting, self.worse))]
+
+    @property
+    def text(self) -> str:
+        """The claim in words."""
+        where = f" ({self.worse_setting})" if self.worse_setting else ""
+        sign = {"higher": "≥", "lower": "≤", "nearer-zero": "nearer 0 than"}[self.compare]
+        return f"{self.setting}: {self.metric} of {self.better} {sign} {self.worse}{where}"
 
 
 @dataclass(frozen=True)
 class Gap:
-    """(better - worse) in setting `larger` >= (better - worse) in setting `smaller` - slack."""
+    """The lead of `better` over `worse` in setting `larger` is at least that in `smaller`, but for the slack.
+
+    `compare` as in Ordering.
+    """
 
     profile: str
     claim: str
@@ -81,17 +127,37 @@ class Gap:
     smaller: str
     slack_pct: float
     min_seeds: int = 3
+    compare: str = "higher"
+
+    def sides(self) -> list[tuple[int, tuple[str, str]]]:
+        """Sign and (setting, method) of the values whose signed sum is the difference of the two leads."""
+        return [
+            (1, (self.larger, self.better)),
+            (-1, (self.larger, self.worse)),
+            (-1, (self.smaller, self.better)),
+            (1, (self.smaller, self.worse)),
+        ]
+
+    @property
+    def text(self) -> str:
+        """The claim in words."""
+        return f"{self.metric} lead of {self.better} over {self.worse}: {self.larger} ≥ {self.smaller}"
 
 
 @dataclass(frozen=True)
 class Verdict:
     """`word`: reproduced, differs, inconclusive, no reference, holds, fails or no runs; `reason`: one
     sentence.
+
+    `difference`: the interval that was judged, in points; `more_seeds`: how many more seeds would decide an
+    inconclusive one from the present spread, None if that is not known or no number would.
     """
 
     word: str
     reason: str
-    seeds_needed: int | None = None
+    more_seeds: int | None = None
+    difference: Interval | None = None
+    n: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,29 +185,65 @@ def load_claims(path: Path) -> Claims:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataError(f"{path}: not a readable claims file ({error})") from None
-    known = {"title", "metrics", "notes", "value", "ordering", "gap"}
+    known = {"title", "metrics", "notes", "sources", "value", "ordering", "gap"}
     if unknown := set(content) - known:
         raise DataError(f"{path}: unknown key {min(unknown)!r}; known: {', '.join(sorted(known))}")
-    metrics = content.get("metrics")
-    if not isinstance(content.get("title"), str) or not isinstance(metrics, dict) or not metrics:
+    metrics, notes = content.get("metrics"), content.get("notes", [])
+    if not isinstance(content.get("title"), str) or not _texts(metrics, dict) or not metrics:
         raise DataError(f"{path}: needs a title and a [metrics] table of names and captions")
-    values = [_read(Value, one, f"{path}: value {i}") for i, one in enumerate(content.get("value", []), 1)]
-    orderings: list[Ordering | Gap] = [
-        _read(Ordering, one, f"{path}: ordering {i}") for i, one in enumerate(content.get("ordering", []), 1)
-    ]
-    orderings += [_read(Gap, one, f"{path}: gap {i}") for i, one in enumerate(content.get("gap", []), 1)]
-    cells = [(v.profile, v.setting, v.method, v.metric) for v in values]
-    for cell in cells:
-        if cells.count(cell) > 1:
-            raise DataError(f"{path}: two values for {'/'.join(cell)}")
-    return Claims(content["title"], metrics, content.get("notes", []), values, orderings)
+    if not _texts(notes, list) or not _texts(content.get("sources", {}), dict):
+        raise DataError(f"{path}: notes is a list of sentences, [sources] a table of names and sentences")
+    values = _section(Value, content, path)
+    orderings: list[Ordering | Gap] = [*_section(Ordering, content, path), *_section(Gap, content, path)]
+    return Claims(content["title"], metrics, notes, values, orderings)
 
 
-def _read(kind: type[_Claim], table: Any, where: str) -> _Claim:
-    """One table of the file as a claim, every key and type checked."""
+def _texts(value: Any, kind: type) -> bool:
+    items = value.values() if isinstance(value, dict) else value
+    return isinstance(value, kind) and all(isinstance(item, str) for item in items)
+
+
+def _section(kind: type[_Claim], content: dict[str, Any], path: Path) -> list[_Claim]:
+    """All claims of one kind, lists expanded, none twice and none about an unknown metric."""
+    name = kind.__name__.lower()
+    tables = content.get(name, [])
+    if not isinstance(tables, list):
+        raise DataError(f"{path}: {name} is a list of tables, [[{name}]]")
+    claims: dict[object, _Claim] = {}
+    for i, table in enumerate(tables, 1):
+        where = f"{path}: {name} {i}"
+        for one in _expand(table, where):
+            claim = _read(kind, one, where, content.get("sources", {}))
+            if claim.metric not in content["metrics"]:
+                raise DataError(f"{where}: metric {claim.metric!r}; one of {', '.join(content['metrics'])}")
+            cell: object = claim
+            if isinstance(claim, Value):
+                cell = (claim.profile, claim.setting, claim.method, claim.metric)
+            if cell in claims:
+                what = "/".join(cell) if isinstance(cell, tuple) else "the same ordering"
+                raise DataError(f"{where}: two values for {what}")
+            claims[cell] = claim
+    return list(claims.values())
+
+
+def _expand(table: Any, where: str) -> Iterator[dict[str, Any]]:
+    """The tables that one table with lists stands for."""
+    if not isinstance(table, dict):
+        raise DataError(f"{where}: {table!r} is no table of keys")
+    lists = {key: table[key] for key in LISTS if isinstance(table.get(key), list)}
+    if not all(_texts(value, list) and value for value in lists.values()):
+        raise DataError(f"{where}: {min(lists)} holds a list; expected one with names")
+    if lists and "reference" in table and math.prod(map(len, lists.values())) > 1:
+        raise DataError(f"{where}: key {min(lists)!r} holds a list; a reference belongs to one cell")
+    for names in itertools.product(*lists.values()):
+        yield {**table, **dict(zip(lists, names, strict=True))}
+
+
+def _read(kind: type[_Claim], table: dict[str, Any], where: str, sources: Mapping[str, str]) -> _Claim:
+    """One table of the file as a claim, every key and type checked; a named source is written out."""
     known = {one.name: one for one in fields(kind)}
-    if not isinstance(table, dict) or (set(table) - set(known)):
-        raise DataError(f"{where}: unknown key {min(set(table) - set(known))!r}; known: {', '.join(known)}")
+    if unknown := set(table) - set(known):
+        raise DataError(f"{where}: unknown key {min(unknown)!r}; known: {', '.join(known)}")
     for name, one in known.items():
         if name not in table and one.default is MISSING:
             raise DataError(f"{where}: key {name!r} is missing")
@@ -152,67 +254,103 @@ def _read(kind: type[_Claim], table: Any, where: str) -> _Claim:
         expected: Any = _KINDS.get(known[name].type, Reference)
         if isinstance(value, bool) or not isinstance(value, expected):
             raise DataError(f"{where}: {name} = {value!r} has the wrong type")
-    if "status" in body and body["status"] not in STATUSES:
-        raise DataError(f"{where}: status {body['status']!r}; one of {', '.join(STATUSES)}")
-    if "status" in body and (body["status"] == "not-found") != ("reference" not in body):
-        raise DataError(f"{where}: a reference belongs to every status but not-found")
+    if "source" in body:
+        body["source"] = sources.get(body["source"], body["source"])
+    _check_words(body, where)
     return kind(**body)
 
 
+def _check_words(body: dict[str, Any], where: str) -> None:
+    """Status, comparison and numbers are among those that mean something."""
+    for name, allowed in (("status", tuple(STATUSES)), ("compare", COMPARISONS)):
+        if name in body and body[name] not in allowed:
+            raise DataError(f"{where}: {name} {body[name]!r}; one of {', '.join(allowed)}")
+    if "status" in body and (body["status"] == "not-found") != ("reference" not in body):
+        raise DataError(f"{where}: a reference belongs to every status but not-found")
+    for name in ("tolerance_pct", "slack_pct"):
+        if not 0 <= body.get(name, 0) < math.inf:
+            raise DataError(f"{where}: {name} = {body[name]!r}; expected points, 0 or more")
+    if body.get("min_seeds", 2) < 2:
+        raise DataError(f"{where}: min_seeds = {body['min_seeds']}; an interval needs 2 or more")
+
+
 def _reference(table: Any, where: str) -> Reference:
-    good = isinstance(table, dict) and "value" in table and set(table) <= {"value", "spread", "n"}
-    if not good or any(isinstance(v, bool) or not isinstance(v, int | float) for v in table.values()):
-        raise DataError(f"{where}: reference {table!r}; expected {{ value, spread, n }} with numbers")
+    known = [one.name for one in fields(Reference)]
+    if not isinstance(table, dict) or "value" not in table or set(table) - set(known):
+        raise DataError(f"{where}: reference {table!r}; expected {{ value, spread, n, spread_kind }}")
+    for name, kind in (("value", int | float), ("spread", int | float), ("n", int)):
+        number = table.get(name, 2)
+        if isinstance(number, bool) or not isinstance(number, kind) or not math.isfinite(number):
+            raise DataError(
+                f"{where}: reference {name} = {number!r}; expected {{ value, spread, n }} as numbers"
+            )
+    if table.get("spread", 0) < 0 or table.get("n", 1) < 1:
+        raise DataError(f"{where}: reference {table!r}; spread is 0 or more and n at least 1")
+    kind_of_spread = table.get("spread_kind", "sample sd")
+    if kind_of_spread not in SPREADS:
+        raise DataError(f"{where}: spread_kind {kind_of_spread!r}; one of {', '.join(SPREADS)}")
+    if kind_of_spread == "population sd" and table.get("n") == 1:
+        raise DataError(f"{where}: reference {table!r}; one seed has no spread")
     return Reference(**table)
 
 
 def judge_value(claim: Value | None, values_pct: Sequence[float]) -> Verdict:
     """Returns the verdict on one cell.  Args: values_pct — one number per seed, in percent."""
+    n = len(values_pct)
     if claim is None or claim.reference is None:
-        return Verdict(
-            "no reference", claim.source if claim else "the claims file holds no target for this cell"
-        )
-    reference = claim.reference
-    if len(values_pct) < 2:
-        return Verdict("inconclusive", "one seed gives no interval", 2)
-    spread, n = reference.spread or 0.0, reference.n or UNKNOWN_N
-    d = difference_interval(values_pct, reference.value, spread, n)
-    tolerance = claim.tolerance_pct
-    text = f"difference {d.mean:+.2f} points, 95 % interval {d.low:+.2f} to {d.high:+.2f}"
-    if -tolerance <= d.low and d.high <= tolerance:
-        return Verdict("reproduced", f"{text}, within ±{tolerance:g}")
-    if d.low > tolerance or d.high < -tolerance:
-        return Verdict("differs", f"{text}, outside ±{tolerance:g}")
-    _, sd = mean_sd(values_pct)
-    own = abs(abs(d.mean) - tolerance) - 1.96 * spread / math.sqrt(n)
-    return Verdict("inconclusive", f"{text}, crosses ±{tolerance:g}", seeds_to_decide(sd, own))
+        reason = claim.source if claim else "the claims file holds no target for this cell"
+        return Verdict("no reference", reason, n=n)
+    if n < 2:
+        return Verdict("inconclusive", "one seed gives no interval", 2 - n, n=n)
+    reference, tolerance = claim.reference, claim.tolerance_pct
+    target, sd, seeds = reference.value, reference.sd, reference.n or UNKNOWN_N
+    d = difference_interval(values_pct, target, sd, seeds, VALUE_CONFIDENCE)
+    text = f"difference {d.mean:+.2f} points over {n} seeds, 95 % interval {d.low:+.2f} to {d.high:+.2f}"
+    if reference.spread is not None and reference.n is None:
+        text += f" (the reference's ± taken as one over {UNKNOWN_N} seeds)"
+    side = d.side(-tolerance, tolerance)
+    if side != "across":
+        word, place = ("reproduced", "within") if side == "inside" else ("differs", "outside")
+        return Verdict(word, f"{text}, {place} ±{tolerance:g}", None, d, n)
+    more = seeds_to_decide(
+        values_pct, -tolerance, tolerance, reference=target, sd=sd, n=seeds, confidence=VALUE_CONFIDENCE
+    )
+    hint = "" if more else "; no number of our seeds would decide it at the reference's spread"
+    return Verdict("inconclusive", f"{text}, crosses ±{tolerance:g}{hint}", more, d, n)
 
 
 def judge_ordering(claim: Ordering | Gap, cells: Mapping[tuple[str, str], Mapping[int, float]]) -> Verdict:
     """Returns the verdict on an ordering.
 
-    Args: cells — (setting, method) to {seed: value in percent}; differences are paired over the seeds all
-    sides have.
+    Args: cells — (setting, method) to {seed: value in percent}; differences are paired over the seeds that
+        all sides have, nan counting as not measured.
     """
-    if isinstance(claim, Ordering):
-        keys = [(claim.setting, claim.better), (claim.worse_setting or claim.setting, claim.worse)]
-        signs = [1, -1]
-    else:
-        keys = [(s, m) for s in (claim.larger, claim.smaller) for m in (claim.better, claim.worse)]
-        signs = [1, -1, -1, 1]
-    sides = [cells.get(key, {}) for key in keys]
-    seeds = sorted(set.intersection(*(set(side) for side in sides)))
-    if len(seeds) < max(claim.min_seeds, 2):
+    sides = [
+        {seed: sign * _goodness(value, claim.compare) for seed, value in cells.get(key, {}).items()}
+        for sign, key in claim.sides()
+    ]
+    seeds = [
+        s for s in sorted(set.intersection(*map(set, sides))) if not any(math.isnan(x[s]) for x in sides)
+    ]
+    n, needed = len(seeds), max(claim.min_seeds, 2)
+    if not seeds:
+        return Verdict("no runs", "no seed was run on all sides", needed)
+    leads = [sum(side[seed] for side in sides) for seed in seeds]
+    if n < 2:
+        return Verdict("inconclusive", f"{n} common seed of the {needed} it asks for", needed - n, n=n)
+    d = t_interval(leads, ORDERING_CONFIDENCE)
+    text = f"lead {d.mean:+.2f} points over {n} seeds, one-sided 95 % bounds {d.low:+.2f} and {d.high:+.2f}"
+    if n < needed:
+        return Verdict("inconclusive", f"{text}; it asks for {needed} seeds", needed - n, d, n)
+    side = d.side(-claim.slack_pct, math.inf)
+    if side != "across":
         return Verdict(
-            "no runs" if not seeds else "inconclusive", f"{len(seeds)} common seeds of {claim.min_seeds}"
+            "holds" if side == "inside" else "fails", f"{text}, slack {claim.slack_pct:g}", None, d, n
         )
-    differences = [sum(s * side[seed] for s, side in zip(signs, sides, strict=True)) for seed in seeds]
-    mean, sd = mean_sd(differences)
-    half = float(stats.t.ppf(0.95, len(seeds) - 1)) * sd / math.sqrt(len(seeds))
-    bounds = f"one-sided 95 % bounds {mean - half:+.2f} and {mean + half:+.2f}"
-    text = f"difference {mean:+.2f} points over {len(seeds)} seeds, {bounds}, slack {claim.slack_pct:g}"
-    if mean - half > -claim.slack_pct:
-        return Verdict("holds", text)
-    if mean + half < -claim.slack_pct:
-        return Verdict("fails", text)
-    return Verdict("inconclusive", text, seeds_to_decide(sd, abs(mean + claim.slack_pct)))
+    more = seeds_to_decide(leads, -claim.slack_pct, math.inf, confidence=ORDERING_CONFIDENCE)
+    return Verdict("inconclusive", f"{text}, crosses a slack of {claim.slack_pct:g}", more, d, n)
+
+
+def _goodness(value: float, compare: str) -> float:
+    """The value on a scale where more is better."""
+    return {"higher": value, "lower": -value, "nearer-zero": -abs(value)}[compare]

@@ -1,1 +1,6 @@
-"""Numbers from accuracy matrices and from many seeds."""
+"""Numbers from accuracy matrices and from many seeds.
+
+matrix      R[after_task, on_task] from a run's evaluation rows
+continual   every paper's metrics under the paper's name, functions of R
+stats       spread, intervals, comparisons, seeds still needed
+"""

@@ -20,6 +20,12 @@ class Interval:
     low: float
     high: float
 
+    def side(self, low: float, high: float) -> str:
+        """Returns where the interval lies: "inside" [low, high], "outside" it, or across a boundary."""
+        if low <= self.low and self.high <= high:
+            return "inside"
+        return "outside" if self.low > high or self.high < low else "across"
+
 
 def mean_sd(values: Values) -> tuple[float, float]:
     """Returns (mean, sample standard deviation with ddof 1); the deviation of a single value is nan."""
@@ -29,12 +35,15 @@ def mean_sd(values: Values) -> tuple[float, float]:
 
 def t_interval(values: Values, confidence: float = 0.95) -> Interval:
     """Returns the mean and its two-sided Student interval, mean ± t_{n-1} sd / √n."""
-    mean, sd = mean_sd(values)
-    n = len(values)
-    if n < 2:
-        return Interval(mean, float("nan"), float("nan"))
-    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * sd / n**0.5
-    return Interval(mean, mean - half, mean + half)
+    return difference_interval(values, 0.0, confidence=confidence)
+
+
+def paired_interval(a: Values, b: Values, confidence: float = 0.95) -> Interval:
+    """Returns mean(a - b) with its Student interval over the pairs.
+
+    Args: a, b — values of the same seeds in the same order, so that what a seed does to both sides cancels.
+    """
+    return t_interval(np.subtract(np.asarray(a, np.float64), np.asarray(b, np.float64)), confidence)
 
 
 def iqm(values: Values) -> float:
@@ -74,34 +83,58 @@ def prob_improvement(better: Values, worse: Values) -> float:
     return float(np.mean((a > b) + 0.5 * (a == b)))
 
 
-def difference_interval(values: Values, reference: float, sd: float, n: int) -> Interval:
-    """Returns mean(values) - reference with its 95 % Welch interval.
+def difference_interval(
+    values: Values, reference: float, sd: float = 0.0, n: int = 1, confidence: float = 0.95
+) -> Interval:
+    """Returns mean(values) - reference with its two-sided Welch interval.
 
     Args: reference, sd, n — mean, standard deviation and number of seeds of the other side; sd 0 takes the
-        reference as exact.
+        reference as exact, which leaves Student's interval.
     Source: Welch 1947, with Satterthwaite's degrees of freedom.
     """
     mean, own_sd = mean_sd(values)
+    difference = mean - reference
     if len(values) < 2:
-        return Interval(mean - reference, float("nan"), float("nan"))
-    own, other = own_sd**2 / len(values), sd**2 / n
-    if own + other == 0:
-        return Interval(mean - reference, mean - reference, mean - reference)
-    parts = own**2 / (len(values) - 1) + (other**2 / (n - 1) if n > 1 else 0)
-    freedom = (own + other) ** 2 / parts if parts > 0 else len(values) - 1
-    half = float(stats.t.ppf(0.975, freedom)) * (own + other) ** 0.5
-    return Interval(mean - reference, mean - reference - half, mean - reference + half)
+        return Interval(difference, float("nan"), float("nan"))
+    half = float(_half_width(own_sd, np.array([len(values)]), sd, n, confidence)[0])
+    return Interval(difference, difference - half, difference + half)
 
 
-def seeds_to_decide(sd: float, distance: float, most: int = 1000) -> int | None:
-    """Returns how many seeds in all would shrink the half-width of a mean's 95 % interval below `distance`.
+def seeds_to_decide(
+    values: Values,
+    low: float,
+    high: float,
+    *,
+    reference: float = 0.0,
+    sd: float = 0.0,
+    n: int = 1,
+    confidence: float = 0.95,
+    most: int = 1000,
+) -> int | None:
+    """Returns how many more seeds would bring `difference_interval` inside or outside [low, high], if mean
+    and spread stayed what they are now; 0 if it is there already.
 
-    Args: sd — present spread over seeds; distance — from the mean to the boundary in question.
-    Returns: None if more than `most` would be needed.
+    Returns: None if `most` seeds in all do not, for instance because the reference itself is too uncertain,
+        or if fewer than two values leave the spread unknown.
     """
-    if not np.isfinite(sd) or distance <= 0:
+    mean, own_sd = mean_sd(values)
+    if len(values) < 2 or not np.isfinite(own_sd):
         return None
-    for n in range(2, most + 1):
-        if float(stats.t.ppf(0.975, n - 1)) * sd / n**0.5 < distance:
-            return n
-    return None
+    counts = np.arange(len(values), most + 1)
+    half = _half_width(own_sd, counts, sd, n, confidence)
+    lows, highs = mean - reference - half, mean - reference + half
+    decided = ((low <= lows) & (highs <= high)) | (lows > high) | (highs < low)
+    return int(np.argmax(decided)) if decided.any() else None
+
+
+def _half_width(
+    own_sd: float, counts: NDArray[np.int64], sd: float, n: int, confidence: float
+) -> NDArray[np.float64]:
+    """Half-width of Welch's interval for each number of own seeds in `counts`, all >= 2."""
+    own, other = own_sd**2 / counts, sd**2 / n
+    if own_sd == 0 and sd == 0:
+        return np.zeros(len(counts))
+    parts = own**2 / (counts - 1) + (other**2 / (n - 1) if n > 1 else 0.0)
+    with np.errstate(divide="ignore"):
+        freedom = np.where(parts > 0, (own + other) ** 2 / parts, counts - 1.0)
+    return np.asarray(stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(own + other))

@@ -5,28 +5,35 @@ cell.
 import csv
 import io
 import math
+import shlex
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from clrepro.claims import Claims, Gap, Ordering, Value, Verdict, judge_ordering, judge_value
+from clrepro.claims import STATUSES, Claims, Gap, Ordering, Value, Verdict, judge_ordering, judge_value
 from clrepro.metrics.stats import Interval, mean_sd, t_interval
 from clrepro.records import RunRecord
 
 MARKS = {"recalled": "ʳ", "second-hand": "²", "measured": "ᵐ", "derived": "ᵈ", "logs": "ˡ", "found": ""}
+ORDERING_WORDS = ("holds", "inconclusive", "fails", "no runs")
 CSV_COLUMNS = (
     *("paper", "profile", "setting", "method", "metric", "n", "mean_pct", "sd_pct", "low_pct", "high_pct"),
     *("reference_pct", "status", "verdict", "reason", "minutes_per_run"),
+    *("reference_spread_pct", "reference_n", "tolerance_pct", "more_seeds", "peak_mb"),
 )
 LEGEND = (
     "Ours: mean ± sample sd over n seeds, 95 % Student interval in brackets. "
-    "Reference marks: ʳ recalled from the literature, not checked against the PDF; ˡ from the authors' logs; "
-    "ᵐ measured with the original code; ᵈ derived; ² second-hand; no mark: found in the source."
+    "Marks of the reference: "
+    + "; ".join(f"{mark} {STATUSES[word]}" for word, mark in MARKS.items() if mark)
+    + ". "
+    "After “inconclusive”: how many more seeds would decide the cell at the present spread; without one "
+    "the reference itself is too uncertain for any number of our seeds."
 )
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One metric of one row, in percent."""
+    """One metric of one row, in percent; `values` in order of the seeds."""
 
     metric: str
     values: tuple[float, ...]
@@ -45,24 +52,44 @@ class Cell:
 
     @property
     def bounds(self) -> str:
-        """ "[70.7, 71.7]", or nothing for a single seed."""
+        """ "[70.70, 71.70]", or nothing for a single seed."""
         if math.isnan(self.interval.low):
             return ""
         return minus(f"[{self.interval.low:.2f}, {self.interval.high:.2f}]")
 
     @property
-    def reference(self) -> str:
-        """The target with its spread and the mark of its status, or a dash."""
+    def target(self) -> str:
+        """The reference with its spread, without the mark of its status, or a dash."""
         if self.claim is None or self.claim.reference is None:
             return "–"
         r = self.claim.reference
         spread = "" if r.spread is None else f" ± {r.spread:.2f}"
-        return minus(f"{r.value:.2f}{spread}{MARKS[self.claim.status]}")
+        return minus(f"{r.value:.2f}{spread}")
+
+    @property
+    def mark(self) -> str:
+        """The mark of the reference's status; nothing where there is no reference."""
+        return MARKS[self.claim.status] if self.claim and self.claim.reference else ""
+
+    @property
+    def reference(self) -> str:
+        """The target with its spread and the mark of its status, or a dash."""
+        return self.target + self.mark
+
+    @property
+    def judgement(self) -> str:
+        """The verdict; "inconclusive (+4)" where four more seeds would decide; a dash for none."""
+        if self.verdict.word in ("no reference", "no runs"):
+            return "–"
+        return self.verdict.word + (f" (+{self.verdict.more_seeds})" if self.verdict.more_seeds else "")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One method in one setting: its cells, its cost per run and the command that makes one of its runs."""
+    """One method in one setting: its cells, its cost and the command of its first run.
+
+    minutes: wall minutes per run; peak_mb: the largest resident set of a run, nan if not recorded.
+    """
 
     setting: str
     method: str
@@ -70,6 +97,13 @@ class Row:
     cells: tuple[Cell, ...]
     minutes: float
     command: str
+    seeds: tuple[int, ...] = ()
+    peak_mb: float = math.nan
+
+    @property
+    def more_seeds(self) -> int | None:
+        """How many more seeds would decide every cell that more seeds can decide; None if there is none."""
+        return max((cell.verdict.more_seeds or 0 for cell in self.cells), default=0) or None
 
 
 @dataclass(frozen=True)
@@ -82,16 +116,12 @@ class JudgedOrdering:
     @property
     def text(self) -> str:
         """The claim in words."""
-        c = self.claim
-        if isinstance(c, Ordering):
-            where = f" in {c.worse_setting}" if c.worse_setting else ""
-            return f"{c.metric} of {c.better} ≥ {c.worse}{where} ({c.setting})"
-        return f"{c.metric} lead of {c.better} over {c.worse}: {c.larger} ≥ {c.smaller}"
+        return self.claim.text
 
 
 @dataclass(frozen=True)
 class Table:
-    """All rows of a paper's profile, with its orderings."""
+    """All rows of a paper's profile, with its orderings and the targets that no run was made for."""
 
     paper: str
     profile: str
@@ -101,11 +131,11 @@ class Table:
     rows: tuple[Row, ...]
     orderings: tuple[JudgedOrdering, ...]
     records: tuple[RunRecord, ...] = field(repr=False, default=())
+    absent: tuple[Value, ...] = ()
 
     def counts(self) -> dict[str, int]:
         """Verdict word to how many cells have it."""
-        words = [cell.verdict.word for row in self.rows for cell in row.cells]
-        return {word: words.count(word) for word in sorted(set(words))}
+        return dict(sorted(Counter(cell.verdict.word for row in self.rows for cell in row.cells).items()))
 
     def ordering_counts(self) -> dict[str, dict[str, int]]:
         """Claim to verdict word to how many orderings have it."""
@@ -115,22 +145,39 @@ class Table:
             words[one.verdict.word] = words.get(one.verdict.word, 0) + 1
         return out
 
+    def has_reference(self, metric: str) -> bool:
+        """Whether any cell of this metric has a target; without one its columns say nothing."""
+        cells = [cell for row in self.rows for cell in row.cells if cell.metric == metric]
+        return any(cell.claim is not None and cell.claim.reference is not None for cell in cells)
+
+    @property
+    def hours(self) -> float:
+        """Wall hours of all runs together."""
+        return (
+            sum(record.cost.get("wall_s", 0.0) for record in self.records if record.status == "done") / 3600
+        )
+
     def markdown(self) -> str:
         """The table as Markdown, with legend, orderings and notes."""
         head = ["setting", "method", "n"]
         for metric in self.metrics:
-            head += [f"{metric}", "reference", "verdict"]
+            head += [metric, "reference", "verdict"] if self.has_reference(metric) else [metric]
         lines = ["| " + " | ".join([*head, "min/run"]) + " |", "|" + "---|" * (len(head) + 1)]
         for row in self.rows:
             line = [row.setting, row.method, str(row.n)]
             for cell in row.cells:
-                line += [f"{cell.ours} {cell.bounds}".strip(), cell.reference, cell.verdict.word]
+                line.append(f"{cell.ours} {cell.bounds}".strip())
+                line += [cell.reference, cell.judgement] if self.has_reference(cell.metric) else []
             lines.append("| " + " | ".join([*line, f"{row.minutes:.2f}"]) + " |")
-        lines += ["", LEGEND, ""]
+        n_runs = sum(row.n for row in self.rows)
+        lines += ["", f"{n_runs} runs, {duration(self.hours)} of computing. {LEGEND}", ""]
         if self.orderings:
-            lines += ["| claim | holds | fails | inconclusive | no runs |", "|---|---|---|---|---|"]
+            lines += [
+                "| claim | " + " | ".join(ORDERING_WORDS) + " |",
+                "|" + "---|" * (len(ORDERING_WORDS) + 1),
+            ]
             for claim, words in self.ordering_counts().items():
-                counts = [str(words.get(word, 0)) for word in ("holds", "fails", "inconclusive", "no runs")]
+                counts = [str(words.get(word, 0)) for word in ORDERING_WORDS]
                 lines.append(f"| {claim} | " + " | ".join(counts) + " |")
             lines.append("")
         lines += [f"- {note}" for note in self.notes]
@@ -143,23 +190,28 @@ class Table:
         writer.writerow(CSV_COLUMNS)
         for row in self.rows:
             for cell in row.cells:
-                reference = cell.claim.reference if cell.claim else None
-                numbers = [cell.interval.mean, cell.sd, cell.interval.low, cell.interval.high]
-                writer.writerow(
-                    [
-                        *(self.paper, self.profile, row.setting, row.method, cell.metric, len(cell.values)),
-                        *numbers,
-                        *(reference.value if reference else "", cell.claim.status if cell.claim else ""),
-                        *(cell.verdict.word, cell.verdict.reason, row.minutes),
-                    ]
-                )
+                writer.writerow(_csv_line(self.paper, self.profile, row, cell))
         return out.getvalue()
+
+
+def _csv_line(paper: str, profile: str, row: Row, cell: Cell) -> list[object]:
+    claim, verdict = cell.claim, cell.verdict
+    reference = claim.reference if claim else None
+    return [
+        *(paper, profile, row.setting, row.method, cell.metric, len(cell.values)),
+        *(cell.interval.mean, cell.sd, cell.interval.low, cell.interval.high),
+        *(reference.value if reference else "", claim.status if claim else ""),
+        *(verdict.word, verdict.reason, row.minutes),
+        *((reference.spread, reference.n) if reference else ("", "")),
+        *(claim.tolerance_pct if claim and reference else "", verdict.more_seeds, row.peak_mb),
+    ]
 
 
 def results_table(paper: str, profile: str, records: Sequence[RunRecord], claims: Claims) -> Table:
     """Returns the table of a profile's records.
 
-    Args: records — finished runs, any order; rows come in the order of first appearance.
+    Args: records — runs in any order; those that are done count.  Rows are grouped by setting, and settings
+        that share the part before the "/" stand together; else the order is that of first appearance.
     """
     groups: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
@@ -167,29 +219,52 @@ def results_table(paper: str, profile: str, records: Sequence[RunRecord], claims
             groups.setdefault((record.setting, record.method), []).append(record)
     rows: list[Row] = []
     by_metric: dict[str, dict[tuple[str, str], dict[int, float]]] = {metric: {} for metric in claims.metrics}
-    for (setting, method), runs in groups.items():
+    for setting, method in _grouped(list(groups)):
+        runs = sorted(groups[setting, method], key=lambda run: run.seed)
         cells = []
         for metric in claims.metrics:
             values = {run.seed: 100 * run.metrics[metric] for run in runs if metric in run.metrics}
             by_metric[metric][setting, method] = values
             cells.append(_cell(metric, values, claims.value(profile, setting, method, metric)))
-        minutes = sum(run.cost.get("wall_s", math.nan) for run in runs) / len(runs) / 60
-        rows.append(Row(setting, method, len(runs), tuple(cells), minutes, " ".join(runs[0].command)))
-    orderings = tuple(
+        rows.append(_row(runs, tuple(cells)))
+    orderings = [
         JudgedOrdering(one, judge_ordering(one, by_metric[one.metric]))
-        for one in claims.orderings
+        for one in sorted(claims.orderings, key=lambda one: one.claim.partition(" ")[0])
         if one.profile == profile
+    ]
+    absent = tuple(
+        one
+        for one in claims.values
+        if one.profile == profile and one.reference is not None and (one.setting, one.method) not in groups
     )
     return Table(
-        paper,
-        profile,
-        claims.title,
-        dict(claims.metrics),
-        tuple(claims.notes),
-        tuple(rows),
-        orderings,
-        tuple(records),
+        *(
+            paper,
+            profile,
+            claims.title,
+            dict(claims.metrics),
+            tuple(claims.notes),
+            tuple(rows),
+            tuple(orderings),
+        ),
+        *(tuple(records), absent),
     )
+
+
+def _grouped(keys: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """(setting, method) pairs with settings of one family together, families and settings as they came."""
+    settings = list(dict.fromkeys(setting for setting, _ in keys))
+    families = list(dict.fromkeys(family(setting) for setting in settings))
+    return sorted(keys, key=lambda key: (families.index(family(key[0])), settings.index(key[0])))
+
+
+def _row(runs: list[RunRecord], cells: tuple[Cell, ...]) -> Row:
+    first = runs[0]
+    words = [word.replace("{data}", "data").replace("{artefacts}", "results") for word in first.command]
+    minutes = sum(run.cost.get("wall_s", math.nan) for run in runs) / len(runs) / 60
+    peak = max(run.cost.get("peak_rss_mb", math.nan) for run in runs)
+    seeds = tuple(run.seed for run in runs)
+    return Row(first.setting, first.method, len(runs), cells, minutes, shlex.join(words), seeds, peak)
 
 
 def _cell(metric: str, by_seed: dict[int, float], claim: Value | None) -> Cell:
@@ -198,6 +273,16 @@ def _cell(metric: str, by_seed: dict[int, float], claim: Value | None) -> Cell:
         nothing = Interval(math.nan, math.nan, math.nan)
         return Cell(metric, (), math.nan, nothing, claim, Verdict("no runs", "not measured"))
     return Cell(metric, values, mean_sd(values)[1], t_interval(values), claim, judge_value(claim, values))
+
+
+def family(setting: str) -> str:
+    """Returns the part of a setting's name before the first "/": "rotations" of "rotations/500"."""
+    return setting.partition("/")[0]
+
+
+def duration(hours: float) -> str:
+    """Returns hours in words, as minutes if there are fewer than two, e.g. "95 min", "2.4 h"."""
+    return f"{hours:.1f} h" if hours >= 2 else f"{60 * hours:.0f} min"
 
 
 def minus(text: str) -> str:

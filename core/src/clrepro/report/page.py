@@ -1,4 +1,8 @@
-"""One offline HTML page for all papers: overview, tables, orderings, figures, commands."""
+"""One offline HTML page for all papers: overview, tables, orderings, figures, commands.
+
+The page is a single file: style and script stand in it, figures are inline SVG, and its content security
+policy forbids every request.  Without scripts all of it can still be read.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,22 +11,55 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from clrepro import __version__
+from clrepro.claims import STATUSES
 from clrepro.errors import DataError
-from clrepro.report.figures import comparison, learning_curves
-from clrepro.report.tables import LEGEND, Table
+from clrepro.report.figures import comparison, learning_curves, memory_curves
+from clrepro.report.tables import ORDERING_WORDS, JudgedOrdering, Table, duration, minus
 from clrepro.runs import write_atomically
 
-_CLASSES = {"reproduced", "differs", "inconclusive", "holds", "fails"}
+CELL_WORDS = ("reproduced", "inconclusive", "differs", "no reference", "no runs")
+PROFILE_ORDER = ("full", "quick", "anchor")
+
+
+@dataclass(frozen=True)
+class FigureGroup:
+    """Figures of one kind: (what it shows, SVG) each."""
+
+    heading: str
+    caption: str
+    figures: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class ClaimGroup:
+    """The orderings of one claim and how many of them came out how."""
+
+    name: str
+    counts: dict[str, int]
+    orderings: tuple[JudgedOrdering, ...]
 
 
 @dataclass(frozen=True)
 class Section:
-    """What the template shows of one paper and profile."""
+    """What the template shows of one paper's profile."""
 
     id: str
     table: Table
-    hours: float
-    figures: tuple[str, ...]
+    counts: dict[str, int]
+    ordering_counts: dict[str, int]
+    claims: tuple[ClaimGroup, ...]
+    figures: tuple[FigureGroup, ...]
+
+
+@dataclass(frozen=True)
+class Paper:
+    """One paper with its profiles, the full one first."""
+
+    name: str
+    title: str
+    notes: tuple[str, ...]
+    metrics: dict[str, str]
+    sections: tuple[Section, ...]
 
 
 def write_page(path: Path, tables: Sequence[Table]) -> Path:
@@ -31,31 +68,83 @@ def write_page(path: Path, tables: Sequence[Table]) -> Path:
     Raises: DataError if it cannot be written.
     """
     environment = Environment(
-        loader=PackageLoader("clrepro.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("clrepro.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters["word_class"] = lambda word: word if word in _CLASSES else "none"
-    sections = [_section(table) for table in tables]
+    environment.filters["slug"] = lambda word: word.replace(" ", "-")
+    environment.filters["minus"] = minus
+    environment.filters["duration"] = duration
+    papers = [_paper(name, tables) for name in dict.fromkeys(table.paper for table in tables)]
     html = environment.get_template("page.html.j2").render(
-        papers=sections, legend=LEGEND, version=__version__
+        papers=papers,
+        cell_words=CELL_WORDS,
+        ordering_words=ORDERING_WORDS,
+        statuses=STATUSES,
+        version=__version__,
     )
     write_atomically(path, html.encode())
     return path
 
 
+def _paper(name: str, tables: Sequence[Table]) -> Paper:
+    own = sorted((table for table in tables if table.paper == name), key=_place)
+    sections = tuple(_section(table) for table in own)
+    return Paper(name, own[0].title, own[0].notes, own[0].metrics, sections)
+
+
+def _place(table: Table) -> tuple[int, str]:
+    known = table.profile in PROFILE_ORDER
+    return (PROFILE_ORDER.index(table.profile) if known else len(PROFILE_ORDER), table.profile)
+
+
 def _section(table: Table) -> Section:
-    hours = sum(record.cost.get("wall_s", 0.0) for record in table.records) / 3600
-    return Section(f"{table.paper}-{table.profile}", table, hours, _figures(table))
+    groups = []
+    for name, counts in table.ordering_counts().items():
+        own = tuple(one for one in table.orderings if one.claim.claim == name)
+        groups.append(ClaimGroup(name, _ordered(counts, ORDERING_WORDS), own))
+    totals = {word: sum(group.counts.get(word, 0) for group in groups) for word in ORDERING_WORDS}
+    return Section(
+        id=f"{table.paper}-{table.profile}",
+        table=table,
+        counts=_ordered(table.counts(), CELL_WORDS),
+        ordering_counts=_ordered(totals, ORDERING_WORDS),
+        claims=tuple(groups),
+        figures=_figures(table),
+    )
 
 
-def _figures(table: Table) -> tuple[str, ...]:
-    """SVGs of the first metric, setting by setting; none where matplotlib is not installed."""
+def _ordered(counts: dict[str, int], words: Sequence[str]) -> dict[str, int]:
+    """The counts that are not zero, in the order of `words`."""
+    return {word: counts[word] for word in words if counts.get(word)}
+
+
+def _figures(table: Table) -> tuple[FigureGroup, ...]:
+    """All figures of a table; none where matplotlib is not installed."""
     try:
         import matplotlib  # noqa: F401
     except ModuleNotFoundError:
         return ()
-    bars = comparison(table, next(iter(table.metrics)))
-    curves = [learning_curves(table, setting) for setting in dict.fromkeys(row.setting for row in table.rows)]
-    return (*bars.values(), *(curve for curve in curves if curve))
+    memory = [
+        (f"{name}: {metric}", svg)
+        for metric in table.metrics
+        for name, svg in memory_curves(table, metric).items()
+    ]
+    first = next(iter(table.metrics))
+    bars = [(f"{setting}: {first}", svg) for setting, svg in comparison(table, first).items()]
+    settings = dict.fromkeys(row.setting for row in table.rows)
+    curves = [(setting, svg) for setting in settings if (svg := learning_curves(table, setting))]
+    frame = "intervals of few seeds may run out of the frame"
+    groups = [
+        ("Memory size", f"Mean and 95 % interval; dashed: no memory; diamonds: reference; {frame}.", memory),
+        ("Methods side by side", f"Mean and 95 % interval; diamonds: reference; {frame}.", bars),
+        ("Along the sequence", "Mean accuracy on the tasks seen so far; bands: ± one sd over seeds.", curves),
+    ]
+    return tuple(
+        FigureGroup(heading, caption, tuple(figures)) for heading, caption, figures in groups if figures
+    )
 
 
 def readme_block(text: str, markdown: str, name: str) -> str:

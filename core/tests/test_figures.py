@@ -79,11 +79,11 @@ def test_figures_are_well_formed_the_same_twice_and_without_date_or_request(tabl
 
 def test_figures_on_one_page_share_no_id(table):
     figures = [*comparison(table, "RA").values(), *memory_curves(table, "RA").values()]
-    ids = [re.findall(r' id="([^")]+)"', svg) for svg in figures]
+    ids = [re.findall(r' id="([^"]+)"', svg) for svg in figures]
     flat = [name for own in ids for name in own]
     assert len(flat) == len(set(flat))
     for svg, own in zip(figures, ids, strict=True):
-        assert set(re.findall(r"(?:href=\"|url\()#([^")]+)", svg)) == set(own)
+        assert set(re.findall(r'(?:href="|url\()#([^")]+)', svg)) == set(own)
 
 
 def test_dots_stand_where_the_means_are(table):

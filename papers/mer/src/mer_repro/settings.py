@@ -9,6 +9,7 @@ MODELS = (
     "online", "independent", "taskinput", "ewc", "gem", "eralg4", "eralg5", "meralg1", "meralg6", "meralg7",
 )  # fmt: skip
 CONTRACT = 23  # the first fields, printed and saved in this order
+SEEDS = 2**32  # numpy's generators, which the original seeds too, take no more
 CHOICES = {
     "engine": ("auto", "reference", "fused"),
     "sampler": ("auto", "fast", "legacy"),
@@ -67,13 +68,15 @@ class Settings:
             if getattr(self, name) not in allowed:
                 raise UsageError(f"--{name} {getattr(self, name)}: one of {', '.join(allowed)}")
         for name in ("batches_per_example", "replay_batch_size"):
-            if getattr(self, name) != int(getattr(self, name)):
+            if not float(getattr(self, name)).is_integer():  # neither are nan and inf
                 raise UsageError(f"--{name} {getattr(self, name)}: must be a whole number")
         for name in ("lr", "memory_strength", "gamma", "beta", "s"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise UsageError(f"--{name} {getattr(self, name)}: must be a finite number, 0 or more")
         if self.n_layers < (-1 if self.model == "taskinput" else 0):
-            raise UsageError("--n_layers: must be 0 or more")
+            raise UsageError(f"--n_layers {self.n_layers}: must be 0 or more")
+        if self.seed >= SEEDS:
+            raise UsageError(f"--seed {self.seed}: must be below {SEEDS}")
         if self.model == "gem" and self.n_memories == 0:
             raise UsageError("--n_memories 0: gem remembers examples of every task; give at least 1")
         if self.engine == "fused" and self.cuda:

@@ -105,6 +105,7 @@ tolerance_pct = 1.5
     reference = load(tmp_path, text).values[0].reference
     assert reference.sd == pytest.approx(0.29 * (5 / 4) ** 0.5)
     assert Reference(1.0, 0.5, 4, "standard error").sd == 1.0
+    assert Reference(1.0, 0.5, None, "standard error").sd == pytest.approx(0.5 * UNKNOWN_N**0.5)
     assert Reference(1.0).sd == 0.0
 
 

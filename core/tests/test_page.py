@@ -104,6 +104,13 @@ def test_what_comes_from_files_is_escaped(html):
         assert f"{word} &lt;/script&gt;" in html
 
 
+def test_figures_stand_in_the_page_as_drawings(html):
+    pytest.importorskip("matplotlib")
+    figures = re.findall(r'<figure role="img" aria-label="([^"]+)">.*?</figcaption>(....)', html)
+    assert ("Methods side by side, rot/200: RA", "<svg") in figures
+    assert {start for _, start in figures} == {"<svg"}
+
+
 def test_papers_have_one_section_each_and_the_full_profile_first(html):
     assert html.count('<section class="paper"') == 2
     assert html.index('id="mer-full"') < html.index('id="mer-quick"') < html.index('id="tag-full"')

@@ -2,15 +2,17 @@
 
 import os
 import re
-import shlex
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 
-from mer_repro.cli import parse
+from clrepro.errors import DataError, UsageError
+from mer_repro import artefacts, get_data, train
+from mer_repro.cli import checkpoint_folder, main, parse, run_program
+from mer_repro.data import evidence
+from mer_repro.methods import Online
 
 PAPER = Path(__file__).resolve().parents[1]
 LINE = re.compile(r"^.+_[0-9a-f]{32}: \{.*\} # -?\d\.\d{3} -?\d\.\d{3} -?\d\.\d{3} # [0-9.e-]+$")
@@ -83,25 +85,136 @@ def test_mistakes_end_in_one_line_and_a_code(flags, code, message):
     assert message in done.stderr
 
 
-def test_a_result_folder_that_is_a_file_is_one_line(task_files, tmp_path):
+@pytest.mark.parametrize("folder", ["{tmp}/taken/", "{tmp}/taken/deeper", "/proc/"])
+def test_a_result_folder_that_takes_no_files_is_one_line_before_any_training(
+    task_files, tmp_path, capsys, monkeypatch, folder
+):
+    monkeypatch.setattr(train, "run", None)
     (tmp_path / "taken").write_text("")
-    done = call(
-        "python",
-        "main.py",
-        "--model",
-        "online",
-        "--samples_per_task",
-        "2",
-        "--data_path",
-        f"{task_files}/",
-        "--data_file",
-        "lazy.pt",
-        "--save_path",
-        f"{tmp_path}/taken/",
+    save = ["--save_path", folder.format(tmp=tmp_path)]
+    assert main([*online(task_files), *save]) == 1
+    problem = capsys.readouterr().err
+    assert len(problem.splitlines()) == 1
+    assert "choose another --save_path" in problem
+
+
+def test_a_disk_that_fills_up_leaves_no_part_of_a_result(task_files, tmp_path, capsys, monkeypatch):
+    write = artefacts.write_atomically
+
+    def full(path, content):
+        if path.suffix == ".json":
+            raise DataError(f"{path}: cannot be written (No space left on device)")
+        write(path, content)
+
+    monkeypatch.setattr(artefacts, "write_atomically", full)
+    assert main([*online(task_files), "--save_path", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "No space left" in said.err
+    assert not list(tmp_path.iterdir())
+
+
+def online(task_files, *flags):
+    """A run of a few seconds' parts."""
+    where = ["--data_path", str(task_files), "--data_file", "lazy.pt", "--samples_per_task", "5"]
+    return ["--model", "online", "--n_hiddens", "8", *where, *flags]
+
+
+def test_an_empty_save_path_is_the_working_folder(task_files, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*online(task_files), "--save_path", ""]) == 0
+    assert capsys.readouterr().out.startswith("online_lazy.pt_")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+class Stopped(Exception):
+    """Stands for a kill."""
+
+
+def test_a_stopped_run_continues_from_its_own_checkpoint_only(task_files, tmp_path, monkeypatch, capsys):
+    """O14 through the command line: stopped in the last task, then continued, against a straight run."""
+    monkeypatch.setattr(train, "CHECKPOINT_EVERY_S", 0.0)
+    flags = online(task_files, "--save_path", str(tmp_path / "r"), "--checkpoint_dir", str(tmp_path / "c"))
+    assert main([*flags, "--checkpoint_dir", ""]) == 0
+    straight = only_text(tmp_path / "r")
+    observe, calls = Online.observe, []
+
+    def stop(self, x, t, y):
+        calls.append(t)
+        if t == 2:
+            raise Stopped
+        observe(self, x, t, y)
+
+    monkeypatch.setattr(Online, "observe", stop)
+    with pytest.raises(Stopped):
+        main(flags)
+    assert calls == [0] * 5 + [1] * 5 + [2]
+    monkeypatch.setattr(Online, "observe", lambda self, x, t, y: calls.append(t) or observe(self, x, t, y))
+    calls.clear()
+    assert main([*flags, "--lr", "0.5"]) == 0
+    assert calls == [0] * 5 + [1] * 5 + [2] * 5, "another run must not continue from this checkpoint"
+    only_text(tmp_path / "r")
+    calls.clear()
+    assert main(flags) == 0
+    assert calls == [2] * 5
+    assert only_text(tmp_path / "r") == straight
+    assert not list((tmp_path / "c").iterdir()), "a finished run leaves no checkpoint"
+
+
+def only_text(folder):
+    """Returns the .txt of the only run in a folder, and empties the folder."""
+    (path,) = folder.glob("*.txt")
+    text = path.read_text()
+    for each in folder.iterdir():
+        each.unlink()
+    return text
+
+
+def test_the_same_run_twice_at_once_is_refused(task_files, tmp_path, capsys):
+    flags = online(task_files, "--save_path", str(tmp_path), "--checkpoint_dir", str(tmp_path / "c"))
+    settings = parse(flags)
+    with checkpoint_folder(settings, evidence(task_files / "lazy.pt")):
+        assert main(flags) == 1
+    assert "in use by process" in capsys.readouterr().err
+
+
+def test_a_sweep_runs_the_same_program(task_files, tmp_path, capsys):
+    flags = online(task_files, "--save_path", str(tmp_path / "r"))
+    outcome = run_program(["main.py", *flags], work_dir=tmp_path / "work")
+    assert main(flags) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert LINE.match(first)
+    assert first.split(" # ")[1] == second.split(" # ")[1]
+    assert list(outcome.metrics) == ["RA", "LA", "BTI", "FWT"]
+    assert outcome.metrics["LA"] == pytest.approx(outcome.metrics["RA"] - outcome.metrics["BTI"])
+    assert outcome.data["file"] == "lazy.pt"
+    assert len(outcome.data["sha256"]) == 64
+    made = run_program(
+        ["get_data.py", "rotations", "--source", "quick", "--n_tasks", "2", "--out_dir", str(tmp_path)],
+        work_dir=tmp_path,
     )
+    assert made.metrics == {}
+    assert (tmp_path / "mnist_rotations.pt").is_file()
+    with pytest.raises(UsageError, match=r"main\.py or get_data\.py"):
+        run_program(["train.py"], work_dir=tmp_path)
+
+
+@pytest.mark.parametrize("program", ["main.py", "get_data.py", "download.py"])
+def test_without_the_package_a_shim_names_the_cures(program):
+    done = call(sys.executable, "-I", "-S", program)  # -S: no installed packages
     assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1
-    assert "taken" in done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "pip install -e .[mer]" in line
+    assert "nox -s env-mer" in line
+
+
+def test_without_torch_the_programs_name_the_cures(task_files, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main([*online(task_files), "--save_path", str(tmp_path)]) == 1
+    assert get_data.main(["permutations", "--source", "quick", "--out_dir", str(tmp_path)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all("torch" in line and "nox -s env-mer" in line for line in lines)
 
 
 def test_independent_needs_a_unit_per_task(task_files):
@@ -143,55 +256,3 @@ from model.common import glorot_mlp
     done = call("python", "-W", "error", "-c", code)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.split()) == 10
-
-
-def examples(*words):
-    return call("bash", "mer_examples.sh", *words)
-
-
-def test_script_dry_run_is_the_full_profile():
-    """The 57 lines of the script and the full profile cannot drift apart; the profile adds taskinput and
-    evaluates less.
-    """
-    done = examples("7", "--dry-run")
-    assert done.returncode == 0
-    commands = [line for line in done.stdout.splitlines() if line.startswith("python main.py")]
-    assert len(commands) == 57
-    profile = tomllib.loads((PAPER / "profiles.toml").read_text())["full"]["row"]
-    ours = [row["command"].format(data="data", artefacts="results", seed=7) for row in profile]
-    for line, own in zip(commands, ours, strict=False):
-        theirs, mine = parse(shlex.split(line)[2:]), parse(shlex.split(own)[1:])
-        assert theirs.contract() == mine.contract()
-    assert [parse(shlex.split(own)[1:]).model for own in ours[57:]] == ["taskinput", "taskinput"]
-
-
-def test_script_banners_are_the_originals():
-    lines = examples("0", "--dry-run").stdout.splitlines()
-    begins = [line for line in lines if line.startswith("Beginning")]
-    assert begins[0] == "Beginning Online Learning ( seed = 0 )"
-    assert begins[3] == "Beginning GEM With 5120 Memories ( seed = 0 )"
-    assert begins[-1] == "Beginning MER (Algorithm 7) With 200 Memories ( seed = 0 )"
-    assert len(begins) == 3 + 6 * 3
-    assert sum(line == "MNIST Rotations:" for line in lines) == 21
-    assert sum(line == "MNIST Many Permutations:" for line in lines) == 15
-
-
-@pytest.mark.parametrize("words", [(), ("x",), ("-1",)])
-def test_script_without_a_seed_explains_itself(words):
-    done = examples(*words)
-    assert done.returncode == 2
-    assert "usage" in done.stderr
-
-
-def test_script_passes_flags_on():
-    assert (
-        "--eval_policy metrics"
-        in examples("0", "--dry-run", "--eval_policy", "metrics").stdout.splitlines()[2]
-    )
-
-
-@pytest.mark.slow
-def test_unit_test_script(tmp_path):
-    done = call("bash", "unit_test.sh", "--save_path", f"{tmp_path}/", "--eval_policy", "metrics")
-    assert done.returncode == 0, done.stderr
-    assert sum("finished successfully" in line for line in done.stdout.splitlines()) == 9

@@ -2,6 +2,7 @@
 2.4, 2.5).
 """
 
+import errno
 import io
 import tarfile
 
@@ -10,8 +11,9 @@ import pytest
 import torch
 
 from clrepro.errors import DataError
+from clrepro.runs import hold_lock
 from mer_repro import get_data
-from mer_repro.data import LAZY_FORMAT, load_tasks
+from mer_repro.data import LAZY_FORMAT, kind_of_file, load_tasks, save_dense
 
 
 def test_lazy_and_dense_files_give_identical_tensors(task_files):
@@ -78,6 +80,83 @@ def test_get_data_makes_all_three_files_and_leaves_good_ones_alone(tmp_path, cap
     assert (tmp_path / "mnist_rotations.pt").stat().st_mtime_ns == stamp
 
 
+@pytest.fixture
+def permutations(tmp_path):
+    """A folder with a lazy file of three permutations."""
+    words = ["permutations", "--source", "quick", "--n_tasks", "3", "--out_dir", str(tmp_path)]
+    assert get_data.main(words) == 0
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        ("--source quick --n_tasks 4", "3 tasks, not 4"),
+        ("--source quick --n_tasks 3 --seed 1", "another --seed"),
+        ("--source quick --n_tasks 3 --format dense", "other --format"),
+        ("--source raw --n_tasks 3", "from mnist_quick, not mnist"),
+    ],
+)
+def test_a_good_file_made_otherwise_is_replaced_by_force_only(permutations, capsys, flags, reason):
+    path = permutations / "mnist_permutations.pt"
+    before = path.read_bytes()
+    assert get_data.main(["permutations", *flags.split(), "--out_dir", str(permutations)]) == 1
+    problem = capsys.readouterr().err
+    assert reason in problem
+    assert len(problem.splitlines()) == 1
+    assert path.read_bytes() == before
+
+
+def test_force_replaces_and_auto_takes_any_images(permutations, capsys, monkeypatch):
+    monkeypatch.setenv("CL_REPRO_DATA", str(permutations))
+    words = ["permutations", "--n_tasks", "3", "--out_dir", str(permutations)]
+    assert get_data.main([*words, "--source", "quick", "--seed", "1", "--force"]) == 0
+    assert get_data.main([*words, "--seed", "1"]) == 0
+    assert "is there already" in capsys.readouterr().out
+    assert get_data.main([*words, "--seed", "0"]) == 1
+
+
+def some_dense(folder, kind, seed, n_train):
+    descriptors, maps = get_data.task_maps(kind, 2, seed)
+    digits = np.random.default_rng(0).integers(0, 256, (n_train, 784)).astype(np.uint8)
+    labels = np.arange(n_train) % 10
+    arrays = {"x_train": digits, "y_train": labels, "x_test": digits[:20], "y_test": labels[:20]}
+    save_dense(descriptors, maps, arrays, folder / "dense.pt")
+    return load_tasks(folder / "dense.pt")
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("rotations", "are others"), ("permutations", "another --seed")]
+)
+def test_dense_files_are_told_apart_by_what_they_show(tmp_path, kind, reason):
+    tasks = some_dense(tmp_path, kind, seed=3, n_train=30)
+    wanted = {"source": "auto", "dense": True, "n_tasks": 2}
+    assert get_data.difference(tasks, kind, seed=3, **wanted) == ""
+    assert reason in get_data.difference(tasks, kind, seed=4, **wanted)
+    assert "elsewhere" in get_data.difference(tasks, kind, seed=3, **wanted | {"source": "mnist"})
+
+
+def test_a_second_get_data_on_one_folder_waits_for_nobody(tmp_path, capsys):
+    with hold_lock(tmp_path / ".get_data.lock"):
+        assert get_data.main(["rotations", "--source", "quick", "--out_dir", str(tmp_path)]) == 1
+    assert "in use by process" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_half_written(permutations, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = permutations / "mnist_permutations.pt"
+    before = path.read_bytes()
+    monkeypatch.setattr(get_data, "save_lazy", full)
+    words = ["permutations", "--source", "quick", "--n_tasks", "3", "--seed", "9", "--force"]
+    assert get_data.main([*words, "--out_dir", str(permutations)]) == 1
+    assert "No space left" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert [each.name for each in permutations.iterdir()] == [path.name]
+
+
 def test_get_data_replaces_a_half_written_file(tmp_path):
     (tmp_path / "mnist_rotations.pt").write_bytes(b"PK\x03\x04 cut off")
     assert get_data.main(["rotations", "--source", "quick", "--out_dir", str(tmp_path)]) == 0
@@ -100,10 +179,23 @@ def test_missing_official_files_name_every_place(tmp_path, capsys):
     assert not list(tmp_path.glob("*.pt"))
 
 
-def test_unknown_data_set_is_a_usage_error():
-    with pytest.raises(SystemExit) as stop:
-        get_data.main(["everything"])
-    assert stop.value.code == 2
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("everything", "invalid choice"),
+        ("", "required"),
+        ("rotations --n_tasks 0", "--n_tasks 1 or more"),
+        ("rotations --n_tasks some", "invalid int"),
+        ("rotations --seed -1", "--seed must be 0 or more"),
+        ("rotations --source quick --raw .", "--raw names the official files"),
+        ("all --convert old.pt", "say which"),
+    ],
+)
+def test_wrong_flags_of_get_data_are_one_line_and_code_2(capsys, flags, message):
+    assert get_data.main(flags.split()) == 2
+    problem = capsys.readouterr().err
+    assert message in problem
+    assert len(problem.splitlines()) == 1
 
 
 def lazy_content(**change):
@@ -188,7 +280,54 @@ def test_archives_with_links_are_refused(tmp_path):
         get_data.unpack(tmp_path / "a.tar.gz", tmp_path / "out")
 
 
-def test_a_good_archive_is_unpacked(tmp_path):
-    archive(tmp_path / "a.tar.gz", "data/mnist_rotations.pt", b"content")
-    (path,) = get_data.unpack(tmp_path / "a.tar.gz", tmp_path / "out")
-    assert path.read_bytes() == b"content"
+def test_a_good_archive_is_unpacked(task_files, tmp_path):
+    content = (task_files / "dense.pt").read_bytes()
+    archive(tmp_path / "a.tar.gz", "data/mnist_rotations.pt", content)
+    words = ["rotations", "--archive", str(tmp_path / "a.tar.gz"), "--out_dir", str(tmp_path / "out")]
+    assert get_data.main(words) == 0
+    assert (tmp_path / "out" / "mnist_rotations.pt").read_bytes() == content
+    assert get_data.main(["permutations", *words[1:]]) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"content", b"PK\x03\x04 cut off"])
+def test_a_damaged_file_in_an_archive_is_not_put_in_place(tmp_path, content):
+    archive(tmp_path / "a.tar.gz", "data/mnist_rotations.pt", content)
+    with pytest.raises(DataError, match="not a readable task file"):
+        get_data.unpack(tmp_path / "a.tar.gz", tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+class OldTensor:
+    """Pickles as torch 0.3 wrote its tensors."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+    def __reduce__(self):
+        untyped = self.tensor.untyped_storage()
+        storage = torch.storage.TypedStorage(wrap_storage=untyped, dtype=self.tensor.dtype, _internal=True)
+        return torch._utils._rebuild_tensor, (storage, 0, tuple(self.tensor.shape), self.tensor.stride())
+
+
+def test_files_of_old_torch_are_read_and_can_be_converted(task_files, tmp_path):
+    parts = torch.load(task_files / "dense.pt", weights_only=True)
+    old = [[[name, OldTensor(x), OldTensor(y)] for name, x, y in part] for part in parts]
+    torch.save(old, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert kind_of_file(tmp_path / "old.pt") == "old"
+    words = ["rotations", "--convert", str(tmp_path / "old.pt"), "--out_dir", str(tmp_path)]
+    assert get_data.main(words) == 0
+    assert kind_of_file(tmp_path / "mnist_rotations.pt") == "zip"
+    new = load_tasks(tmp_path / "mnist_rotations.pt")
+    for tasks in (load_tasks(tmp_path / "old.pt"), new):
+        for t in range(3):
+            np.testing.assert_array_equal(tasks.test_rows(t), parts[1][t][1].numpy())
+            np.testing.assert_array_equal(tasks.train_labels(t, np.arange(200)), parts[0][t][2].numpy())
+
+
+def test_pixels_that_are_no_numbers_are_refused_when_read(tmp_path):
+    x, y = torch.tensor([[0.0, 1.0], [float("nan"), 0.0]]), torch.tensor([0, 1])
+    torch.save([[["a", x, y]], [["a", x[:1], y[:1]]]], tmp_path / "tasks.pt")
+    tasks = load_tasks(tmp_path / "tasks.pt")
+    assert tasks.train_rows(0, np.array([0])).shape == (1, 2)
+    with pytest.raises(DataError, match="task 0 has pixels"):
+        tasks.train_rows(0, np.array([0, 1]))

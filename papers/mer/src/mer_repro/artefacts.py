@@ -5,6 +5,8 @@ them.
 import argparse
 import hashlib
 import io
+import os
+import tempfile
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clrepro.errors import DataError
 from clrepro.records import RunRecord, canonical_json
-from clrepro.runs import make_folder, write_atomically
+from clrepro.runs import write_atomically
 from clrepro.sweep.host import versions
 from mer_repro.settings import Settings
 
@@ -29,7 +32,7 @@ def base_name(settings: Settings, now: datetime | None = None, unique: str | Non
     """Returns <save_path>/<model>_<data_file>_<YYYY_MM_DD_HH_MM_SS>_<32 hex digits>."""
     stamp = (now or datetime.now()).strftime("%Y_%m_%d_%H_%M_%S")
     name = f"{settings.model}_{Path(settings.data_file).name}_{stamp}_{unique or uuid.uuid4().hex}"
-    return f"{settings.save_path.rstrip('/')}/{name}"
+    return os.path.join(settings.save_path, name)
 
 
 def text_file(baseline: Matrix, matrix: Matrix, metrics: Mapping[str, float]) -> str:
@@ -107,13 +110,36 @@ def sidecar(result: "TrainResult", settings: Settings, data: Mapping[str, Any]) 
     )  # fmt: skip
 
 
+def check_folder(save_path: str) -> None:
+    """Make the folder of the results and see that it takes a file.  Raises: DataError if it does not."""
+    folder = Path(save_path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".try.") as file:
+            file.write(b"?")
+    except OSError as problem:
+        raise DataError(
+            f"{folder}: results cannot be written there ({problem.strerror}); choose another --save_path"
+        ) from None
+
+
 def write_results(base: str, result: "TrainResult", settings: Settings, data: Mapping[str, Any]) -> str:
-    """Write <base>.txt, .pt and .json; returns the line to print.  Raises: DataError if the folder does not
-    take them.
+    """Write <base>.txt, .pt and .json, all three or none; returns the line to print.
+
+    Raises: DataError if the folder does not take them.
     """
-    make_folder(Path(base).parent)
     text = text_file(result.baseline[result.order], result.matrix[:, result.order], result.metrics)
-    write_atomically(Path(f"{base}.txt"), text.encode())
-    write_atomically(Path(f"{base}.pt"), tuple_file(result, settings))
-    write_atomically(Path(f"{base}.json"), sidecar(result, settings, data).to_json().encode())
+    contents = {
+        "txt": text.encode(),
+        "pt": tuple_file(result, settings),
+        "json": sidecar(result, settings, data).to_json().encode(),
+    }
+    check_folder(os.path.dirname(base))
+    try:
+        for ending, content in contents.items():
+            write_atomically(Path(f"{base}.{ending}"), content)
+    except DataError:
+        for ending in contents:
+            Path(f"{base}.{ending}").unlink(missing_ok=True)
+        raise
     return stdout_line(base, settings, result.metrics, result.train_s + result.eval_s)

@@ -1,20 +1,22 @@
 """`main.py`: the original's command line, and the door through which a sweep runs one job."""
 
 import argparse
-import sys
-from collections.abc import Sequence
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
-from clrepro.errors import BusyError, DataError, UsageError
-from clrepro.records import Outcome
+from clrepro import __version__
+from clrepro.errors import UsageError
+from clrepro.records import Outcome, canonical_json
 from clrepro.runs import RunDir
 from mer_repro import artefacts, get_data
 from mer_repro.data import evidence, load_tasks
+from mer_repro.program import Parser, exit_code
 from mer_repro.settings import CHOICES, MODELS, Settings
-
-if TYPE_CHECKING:
-    from mer_repro.train import TrainResult
 
 HELP = {
     "model": f"learner: {', '.join(MODELS)}",
@@ -44,21 +46,14 @@ HELP = {
     "sampler": "replay draws: fast, or legacy (the original's generator, number by number)",
     "eval_policy": "full: every row; tasks: rows that close a task; metrics: only cells the metrics read",
     "legacy_eval": "leave the last test example out of the count, as the original does (yes/no)",
-    "checkpoint_dir": "save to this folder between tasks and continue from it",
+    "checkpoint_dir": "save between tasks, each run in its own sub-folder, and continue what was interrupted",
 }
 YES_NO = ("finetune", "cuda", "shuffle_tasks", "legacy_eval")
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, but a wrong flag raises UsageError, so that every door reports it in one way."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; python {self.prog} --help lists the flags")
-
-
 def parser() -> argparse.ArgumentParser:
     """Returns the parser: one flag per field of `Settings`, in its order."""
-    out = _Parser(prog="main.py", description="Continual learning with the ten learners of the MER paper.")
+    out = Parser(prog="main.py", description="Continual learning with the ten learners of the MER paper.")
     for name, field in Settings.__dataclass_fields__.items():
         kind: Any = field.type if field.type in (int, float) else str
         default = ("yes" if field.default else "no") if name in YES_NO else field.default
@@ -83,38 +78,16 @@ def parse(argv: Sequence[str] | None) -> Settings:
     return Settings.from_flags(flags)
 
 
-def experiment(settings: Settings, checkpoint: RunDir | None) -> "tuple[TrainResult, dict[str, Any]]":
-    """Run one experiment; returns its result and the evidence of its data."""
-    from mer_repro.train import run  # torch is imported here, not for --help
-
-    path = Path(settings.data_path) / settings.data_file
-    tasks = load_tasks(path)
-    if settings.cuda:
-        import torch
-
-        print(f"Found GPU: {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else "Found no GPU")
-    if checkpoint is None and settings.checkpoint_dir:
-        checkpoint = RunDir(Path(settings.checkpoint_dir))
-    return run(settings, tasks, checkpoint=checkpoint), evidence(path)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `main.py`; returns the exit code: 2 for a wrong command line, 1 for missing or damaged files."""
-    try:
-        settings = parse(argv)
-        base = artefacts.base_name(settings)
-        result, data = experiment(settings, None)
-        print(artefacts.write_results(base, result, settings, data))
-    except (UsageError, DataError, BusyError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print(
-            "error: interrupted; nothing was written (give --checkpoint_dir to continue next time)",
-            file=sys.stderr,
-        )
-        return 130
-    return 0
+    return exit_code(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> None:
+    settings = parse(argv)
+    base, data = before(settings)
+    with checkpoint_folder(settings, data) as checkpoint:
+        run_once(settings, base, data, checkpoint)
 
 
 def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
@@ -130,6 +103,51 @@ def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
     if program != "main.py":
         raise UsageError(f"{program!r} is not a program of this paper; main.py or get_data.py")
     settings = parse(rest)
-    result, data = experiment(settings, RunDir(work_dir))
-    print(artefacts.write_results(artefacts.base_name(settings), result, settings, data))
-    return Outcome(**artefacts.record_body(result, settings, data))
+    base, data = before(settings)
+    return Outcome(**run_once(settings, base, data, RunDir(work_dir)))
+
+
+def before(settings: Settings) -> tuple[str, dict[str, str]]:
+    """Returns the base name of the result files, in a folder that takes them, and the evidence of the data.
+
+    Hours of training must not end at a folder that cannot be written to.
+    """
+    artefacts.check_folder(settings.save_path)
+    return artefacts.base_name(settings), evidence(Path(settings.data_path) / settings.data_file)
+
+
+def run_once(
+    settings: Settings, base: str, data: Mapping[str, str], checkpoint: RunDir | None
+) -> dict[str, Any]:
+    """Train, evaluate, write the result files, print the line; returns what the run record keeps."""
+    from mer_repro.train import run  # torch is imported here, not for --help
+
+    tasks = load_tasks(Path(settings.data_path) / settings.data_file)
+    if settings.cuda:
+        import torch
+
+        if torch.cuda.is_available():  # else the engine explains itself
+            print(f"Found GPU: {torch.cuda.get_device_name(0)}")
+    result = run(settings, tasks, checkpoint=checkpoint)
+    print(artefacts.write_results(base, result, settings, data))
+    return artefacts.record_body(result, settings, data)
+
+
+@contextlib.contextmanager
+def checkpoint_folder(settings: Settings, data: Mapping[str, str]) -> Iterator[RunDir | None]:
+    """The run's own, locked folder below --checkpoint_dir, or None without one; removed when the run is done.
+
+    Its name is made from everything that decides the result, so no run continues from another's checkpoint.
+    Raises: BusyError if the same run is going on.
+    """
+    if not settings.checkpoint_dir:
+        yield None
+        return
+    decisive = asdict(settings) | {"data": dict(data), "version": __version__}
+    for name in ("checkpoint_dir", "save_path", "data_path", "data_file"):
+        del decisive[name]
+    digest = hashlib.sha256(canonical_json(decisive).encode()).hexdigest()[:16]
+    folder = RunDir(Path(settings.checkpoint_dir) / f"{settings.model}_seed{settings.seed}_{digest}")
+    with folder.lock():
+        yield folder
+        shutil.rmtree(folder.path, ignore_errors=True)

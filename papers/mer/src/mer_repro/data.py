@@ -5,7 +5,7 @@ maps int64 (T, 784) as in clrepro.streams, x_train / x_test uint8 (N, 784), y_tr
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,8 @@ from clrepro.datasets.locate import sha256
 from clrepro.errors import DataError
 from clrepro.streams import apply_map
 
-if TYPE_CHECKING:
-    pass
-
 LAZY_FORMAT = "cl-repro/lazy-tasks/1"
+OLD_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")  # first bytes of files saved before torch 1.6
 Rows = NDArray[np.float32]
 
 
@@ -35,6 +33,7 @@ class LazyTasks:
         self.base_test, self._y_test = arrays["x_test"], arrays["y_test"]
         self.maps: NDArray[np.int64] | None = arrays["maps"]
         self._descriptors = content.get("descriptors")
+        self.source = str(content.get("source"))  # the data set the images are from
         n_pixels = self._x_train.shape[1]
         if (
             not isinstance(self._descriptors, list)
@@ -92,6 +91,7 @@ class DenseTasks:
             or not all(isinstance(part, list) for part in content)
         ):
             raise DataError(f"{where}: expected [train tasks, test tasks], as get_data.py writes it")
+        self._where = where
         self._train, self._test = ([_task(task, where) for task in part] for part in content)
         if len(self._train) != len(self._test) or not self._train:
             raise DataError(f"{where}: {len(self._train)} training and {len(self._test)} test tasks")
@@ -111,8 +111,11 @@ class DenseTasks:
         return len(self._train[t][2])
 
     def train_rows(self, t: int, indices: NDArray[np.int64]) -> Rows:
-        """Returns training rows float32 (n, n_inputs)."""
-        return np.asarray(self._train[t][1][indices])
+        """Returns training rows float32 (n, n_inputs).  Raises: DataError if one is not finite."""
+        rows = np.asarray(self._train[t][1][indices])
+        if not np.isfinite(rows).all():
+            raise DataError(f"{self._where}: task {t} has pixels that are not finite numbers; make it again")
+        return rows
 
     def train_labels(self, t: int, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Returns training labels int64 (n,)."""
@@ -136,19 +139,37 @@ def load_tasks(path: Path) -> TaskFile:
     Raises: DataError if it is missing, damaged, or holds anything but plain tensors of the right types and
     shapes.
     """
+    return _tasks(_content(path), path)
+
+
+def convert(old: Path, new: Path) -> None:
+    """Save the task file `old`, of any age, as one that is read without loading it whole.
+
+    Raises: DataError if it is no task file.
+    """
     import torch
 
-    if not path.is_file():
-        raise DataError(f"{path}: no such task file; make it with: python get_data.py all --source quick")
+    content = _content(old)
+    _tasks(content, old)
+    torch.save(content, new)
+
+
+def _content(path: Path) -> Any:
+    """What torch finds in a file, admitting plain tensors, numbers, texts and containers of them."""
+    import torch
+
+    _must_exist(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
-    except (
-        Exception
-    ) as error:  # torch reports damage with many kinds of exception; the first line tells which
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=kind_of_file(path) == "zip")
+    except Exception as error:  # torch reports damage with many kinds; the first line tells which
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise DataError(
-            f"{path}: not a readable task file ({reason}); make it again with get_data.py"
+            f"{path}: not a readable task file ({reason}); make it again with get_data.py, or load a trusted "
+            "old one with the torch that wrote it and save its tensors anew"
         ) from None
+
+
+def _tasks(content: Any, path: Path) -> TaskFile:
     if isinstance(content, dict):
         if content.get("format") != LAZY_FORMAT:
             raise DataError(f"{path}: format {content.get('format')!r}; this version reads {LAZY_FORMAT!r}")
@@ -157,13 +178,21 @@ def load_tasks(path: Path) -> TaskFile:
 
 
 def evidence(path: Path) -> dict[str, str]:
-    """Returns the file's name and sha256, for the run record."""
+    """Returns the file's name and sha256, for the run record.  Raises: DataError if it is missing."""
+    _must_exist(path)
     return {"file": path.name, "sha256": sha256(path)}
 
 
-def _is_zip(path: Path) -> bool:
+def kind_of_file(path: Path) -> str:
+    """Returns "zip" (today's torch files, which are mapped, not loaded), "old" (before torch 1.6), or ""."""
     with open(path, "rb") as file:
-        return file.read(2) == b"PK"
+        start = file.read(len(OLD_TORCH))
+    return "zip" if start.startswith(b"PK") else "old" if start == OLD_TORCH else ""
+
+
+def _must_exist(path: Path) -> None:
+    if not path.is_file():
+        raise DataError(f"{path}: no such task file; make it with: python get_data.py all --source quick")
 
 
 def _array(value: Any, dtype: str, rank: int, where: str) -> NDArray[Any]:

@@ -3,11 +3,10 @@ mnist_manypermutations.pt.
 """
 
 import argparse
-import os
+import contextlib
 import sys
 import tarfile
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,24 @@ from numpy.typing import NDArray
 from clrepro.adapters.torch import generator
 from clrepro.datasets import Dataset, load
 from clrepro.errors import DataError, UsageError
-from clrepro.runs import make_folder
+from clrepro.runs import hold_lock, make_folder
 from clrepro.seeding import Seeds
 from clrepro.streams import rotation_map
-from mer_repro.data import load_tasks, save_dense, save_lazy
+from mer_repro.data import (
+    DenseTasks,
+    LazyTasks,
+    TaskFile,
+    convert,
+    kind_of_file,
+    load_tasks,
+    save_dense,
+    save_lazy,
+)
+from mer_repro.program import Parser, exit_code
 
 KINDS = {"rotations": 20, "permutations": 20, "manypermutations": 100}
-PAPER = Path(__file__).resolve().parents[2]
+SOURCES = {60_000: "mnist", 10_000: "mnist_quick"}  # by training examples per task, for dense files
+PAPER = Path(__file__).resolve().parents[2]  # of a checkout
 
 
 def task_maps(kind: str, n_tasks: int, seed: int) -> tuple[list[Any], NDArray[np.int64]]:
@@ -70,26 +80,68 @@ def make(kind: str, data: Dataset, path: Path, *, dense: bool, n_tasks: int, see
         "x_train": data.x_train.reshape(len(data.x_train), -1), "y_train": data.y_train,
         "x_test": data.x_test.reshape(len(data.x_test), -1), "y_test": data.y_test,
     }  # fmt: skip
-    make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         if dense:
             save_dense(descriptors, maps, arrays, temporary)
         else:
             save_lazy(kind, data.name, descriptors, maps, arrays, temporary)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name to write to; its file replaces `path` if the block ends well, else it is removed."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        yield temporary
         temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         raise DataError(f"{path}: cannot be written ({' '.join(str(error).split())[:160]})") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
-def unpack(archive: Path, out_dir: Path) -> list[Path]:
-    """Take the .pt files out of one of the originally hosted archives (mnist_<name>.tar.gz).
+def difference(tasks: TaskFile, kind: str, *, source: str, dense: bool, n_tasks: int, seed: int) -> str:
+    """Returns in what a task file differs from the one that was asked for; "" if in nothing that shows.
 
-    Raises: DataError if it cannot be read, holds no task file, or names a path outside its own folder.
+    Args: source — the data set's name, or "auto" for any.
     """
-    names = {f"mnist_{kind}.pt" for kind in KINDS}
+    descriptors, maps = task_maps(kind, n_tasks, seed)
+    if isinstance(tasks, DenseTasks) != dense:
+        return "it has the other --format"
+    if tasks.n_tasks != n_tasks:
+        return f"it has {tasks.n_tasks} tasks, not {n_tasks}"
+    if [tasks.descriptor(t) for t in range(n_tasks)] != descriptors:
+        return "its rotations or permutations are others"
+    is_from = tasks.source if isinstance(tasks, LazyTasks) else SOURCES.get(tasks.train_size(0), "elsewhere")
+    if source not in ("auto", is_from):
+        return f"its images are from {is_from}, not {source}"
+    if not _has_maps(tasks, maps):
+        return "its permutations come from another --seed"
+    return ""
+
+
+def _has_maps(tasks: TaskFile, maps: NDArray[np.int64]) -> bool:
+    """True if the tasks were made by these pixel maps.
+
+    Dense files do not hold them; with permutations undone, all tasks must show the same images.  (Rotations
+    are known by their angles.)
+    """
+    if tasks.maps is not None:
+        return np.array_equal(tasks.maps, maps)
+    if (maps < 0).any():
+        return True
+    shown = [tasks.test_rows(t)[:100][:, np.argsort(one)] for t, one in enumerate(maps)]
+    return all(np.array_equal(shown[0], rows) for rows in shown[1:])
+
+
+def unpack(archive: Path, out_dir: Path, kinds: Sequence[str] = tuple(KINDS)) -> list[Path]:
+    """Take the task files of these kinds out of an originally hosted archive (mnist_<name>.tar.gz).
+
+    Raises: DataError if it cannot be read, holds no such file or a damaged one, or names a path outside its
+    own folder.
+    """
+    names = {f"mnist_{kind}.pt" for kind in kinds}
     done = []
     try:
         with tarfile.open(archive) as tar:
@@ -111,16 +163,20 @@ def unpack(archive: Path, out_dir: Path) -> list[Path]:
 def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> Path:
     source = tar.extractfile(member)
     assert source is not None
-    with source, tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as target:
-        while block := source.read(1 << 20):
-            target.write(block)
-    Path(target.name).replace(path)
+    with replacing(path) as temporary:
+        with source, open(temporary, "wb") as target:
+            while block := source.read(1 << 20):
+                target.write(block)
+        if (
+            kind_of_file(temporary) != "old"
+        ):  # those can only be looked into by loading all of their 4 to 21 GB
+            load_tasks(temporary)
     return path
 
 
 def parser() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
-    out = argparse.ArgumentParser(prog="get_data.py", description=(__doc__ or "").split("\n")[0])
+    out = Parser(prog="get_data.py", description=" ".join((__doc__ or "").split()))
     out.add_argument("dataset", choices=["all", *KINDS], help="which task file to make")
     out.add_argument(
         "--source",
@@ -132,7 +188,8 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument(
         "--archive", type=Path, help="take the task file from a mnist_<name>.tar.gz as once hosted"
     )
-    out.add_argument("--out_dir", type=Path, default=PAPER / "data", help="default: data/ of this paper")
+    out.add_argument("--convert", type=Path, metavar="FILE", help="rewrite a task file saved by an old torch")
+    out.add_argument("--out_dir", type=Path, help="default: data/ of this paper")
     out.add_argument(
         "--format",
         choices=["lazy", "dense"],
@@ -141,46 +198,80 @@ def parser() -> argparse.ArgumentParser:
     )
     out.add_argument("--n_tasks", type=int, help="default: 20, 20 and 100")
     out.add_argument("--seed", type=int, default=0, help="of angles and permutations (default 0)")
-    out.add_argument("--force", action="store_true", help="make the file even if a good one is there")
+    out.add_argument("--force", action="store_true", help="replace files that are there")
     return out
 
 
 def run(argv: Sequence[str] | None = None) -> None:
     """Make what the command line asks for."""
     args = parser().parse_args(argv)
-    if args.seed < 0 or (args.n_tasks is not None and args.n_tasks < 1):
-        raise UsageError("--seed must be 0 or more and --n_tasks 1 or more")
-    if args.archive is not None:
-        for path in unpack(args.archive, args.out_dir):
-            print(f"{path}: unpacked")
-        return
-    data: Dataset | None = None
-    for kind, n_tasks in KINDS.items():
-        path = args.out_dir / f"mnist_{kind}.pt"
-        if args.dataset not in ("all", kind):
-            continue
-        if not args.force and _is_good(path):
+    if not 0 <= args.seed < 2**32 or (args.n_tasks is not None and args.n_tasks < 1):
+        raise UsageError("--seed must be 0 or more (below 2**32) and --n_tasks 1 or more")
+    if args.raw is not None and args.source not in ("auto", "raw"):
+        raise UsageError(f"--raw names the official files; --source {args.source} does not read them")
+    kinds = list(KINDS) if args.dataset == "all" else [args.dataset]
+    if args.convert is not None and len(kinds) > 1:
+        raise UsageError("--convert FILE: say which of the three it is, e.g. get_data.py rotations --convert")
+    out_dir = make_folder(args.out_dir or (PAPER if (PAPER / "profiles.toml").is_file() else Path()) / "data")
+    with alone_in(out_dir):
+        if args.archive is not None:
+            for path in unpack(args.archive, out_dir, kinds):
+                print(f"{path}: unpacked")
+        elif args.convert is not None:
+            with replacing(path := _path(out_dir, kinds[0])) as temporary:
+                convert(args.convert, temporary)
+            print(f"{path}: converted")
+        else:
+            _make_missing(args, out_dir, kinds)
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold the folder, so that two of these programs never write one file.  Raises: BusyError."""
+    lock = folder / ".get_data.lock"
+    with hold_lock(lock):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _path(out_dir: Path, kind: str) -> Path:
+    return out_dir / f"mnist_{kind}.pt"
+
+
+def _make_missing(args: argparse.Namespace, out_dir: Path, kinds: list[str]) -> None:
+    """Make the files that are not there or damaged; only --force replaces a good file made otherwise."""
+    wanted = {"quick": "mnist_quick", "auto": "auto"}.get(args.source, "mnist")
+    options = {"dense": args.format == "dense", "seed": args.seed}
+    missing = []
+    for kind in kinds:
+        path, n_tasks = _path(out_dir, kind), args.n_tasks or KINDS[kind]
+        if args.force or (tasks := _good(path)) is None:
+            missing.append(kind)
+        elif reason := difference(tasks, kind, source=wanted, n_tasks=n_tasks, **options):
+            raise DataError(
+                f"{path}: is there already, but {reason}; --force replaces it, --out_dir makes another"
+            )
+        else:
             print(f"{path}: is there already (--force makes it again)")
-            continue
-        data = data or base_images(args.source, args.raw)
-        make(kind, data, path, dense=args.format == "dense", n_tasks=args.n_tasks or n_tasks, seed=args.seed)
+    if not missing:
+        return
+    data = base_images(args.source, args.raw)
+    for kind in missing:
+        path, n_tasks = _path(out_dir, kind), args.n_tasks or KINDS[kind]
+        make(kind, data, path, n_tasks=n_tasks, **options)
         size = path.stat().st_size / 1e6
-        print(f"{path}: {args.n_tasks or n_tasks} tasks from {data.name} ({data.licence}), {size:.1f} MB")
+        print(f"{path}: {n_tasks} tasks from {data.name} ({data.licence}), {size:.1f} MB")
 
 
-def _is_good(path: Path) -> bool:
+def _good(path: Path) -> TaskFile | None:
     try:
-        load_tasks(path)
+        return load_tasks(path)
     except DataError:
-        return False
-    return True
+        return None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program; returns the exit code."""
-    try:
-        run(argv)
-    except (UsageError, DataError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    """Run the program; returns the exit code: 2 for a wrong command line, 1 for missing or damaged files."""
+    return exit_code(run, argv)

@@ -1,0 +1,35 @@
+"""What main.py and get_data.py share: mistakes end in one line and an exit code."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from clrepro.cli import guarded
+from clrepro.errors import DataError, UsageError
+
+EXTRA = {"torch", "numba", "threadpoolctl"}  # what the distribution's extra `mer` brings
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but a wrong flag raises UsageError, so that every door reports it in one way."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises: UsageError with argparse's reason and the program's name."""
+        raise UsageError(f"{message}; python {self.prog} --help lists the flags")
+
+
+def exit_code(program: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None) -> int:
+    """Run a program; returns 0, 2 for a wrong command line, 1 for missing or damaged files and packages."""
+
+    def run() -> int:
+        try:
+            program(argv)
+        except ModuleNotFoundError as missing:
+            if missing.name not in EXTRA:
+                raise  # our own mistake
+            raise DataError(
+                f"{missing}; run 'pip install -e .[mer]' in the repository, or 'nox -s env-mer'"
+            ) from None
+        return 0
+
+    return guarded(run)

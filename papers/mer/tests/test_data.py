@@ -5,6 +5,7 @@
 import errno
 import io
 import tarfile
+import zipfile
 
 import numpy as np
 import pytest
@@ -168,6 +169,11 @@ def test_one_seed_gives_one_file(tmp_path):
         get_data.main(["permutations", "--source", "quick", "--out_dir", str(tmp_path / name)])
     one, other = ((tmp_path / name / "mnist_permutations.pt").read_bytes() for name in ("a", "b"))
     assert one == other
+    with zipfile.ZipFile(tmp_path / "a" / "mnist_permutations.pt") as file:
+        tops = {name.split("/")[0] for name in file.namelist()}
+    assert tops == {".mnist_permutations.pt"}, (
+        "torch writes the temporary name into the file: no process id in it"
+    )
 
 
 def test_missing_official_files_name_every_place(tmp_path, capsys):

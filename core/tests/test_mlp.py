@@ -1,5 +1,9 @@
 """The MLP engine against autograd, finite differences and itself."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -124,6 +128,41 @@ def test_repeating_a_run_gives_the_same_bits():
         mlp.Trainer(layout).sgd_steps(own, stored(x, y), picks, 0.05)
         results.append(own.tobytes())
     assert results[0] == results[1]
+
+
+BITS = """
+import hashlib, sys
+import numpy as np
+from clrepro.engines import mlp
+layout, rng = mlp.Layout((12, 19, 18, 4)), np.random.default_rng(9)
+rows = mlp.SparseRows(40, 12)
+for slot in range(40):
+    rows.put(slot, rng.normal(size=12).astype(np.float32), int(rng.integers(4)))
+theta, trainer = rng.normal(0, 0.3, layout.n_params).astype(np.float32), mlp.Trainer(layout)
+for order in sys.argv[1:]:
+    if order == "batch":
+        trainer.sgd_batch(theta.copy(), rows, np.arange(9), 0.05, np.full(9, 1 / 9, np.float32))
+    else:
+        trainer.sgd_steps(theta.copy(), rows, np.arange(9), 0.05)
+for block in range(30):
+    trainer.sgd_steps(theta, rows, rng.integers(0, 40, 50), 0.05)
+    trainer.sgd_batch(theta, rows, rng.integers(0, 40, 7), 0.05, np.full(7, 1 / 7, np.float32))
+print(hashlib.sha256(theta.tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_bits_depend_neither_on_the_cache_nor_on_compilation_order_nor_on_the_vector_width(tmp_path):
+    cold = {"NUMBA_CACHE_DIR": str(tmp_path / "a")}
+    narrow = {"NUMBA_CACHE_DIR": str(tmp_path / "b"), "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    seen = set()
+    for order, variables in (("steps", cold), ("steps", cold), ("batch", cold), ("batch", narrow)):
+        command = [sys.executable, "-c", BITS, order]
+        done = subprocess.run(
+            command, env={**os.environ, **variables}, capture_output=True, text=True, check=True
+        )
+        seen.add(done.stdout)
+    assert len(seen) == 1
 
 
 def test_interpolate_is_reptile():

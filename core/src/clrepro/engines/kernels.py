@@ -5,40 +5,19 @@ bias. Inputs are sparse rows (active pixel numbers and their values): about four
 black, and with input-major weights a black pixel touches nothing, forwards or backwards.  Inactive hidden
 units are skipped likewise.
 
-No loop reorders an update; only the inner dot product may be re-associated by the compiler, identically in
-every run on one instruction set, so results are bit-stable on a machine.
+Every sum has one fixed order, so results are the same bits in every run and on every processor whose exp()
+rounds alike (see `clrepro.engines.exact`).
 """
 
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator,call-arg"
 # Types are numba's: float32 arrays throughout, int64 scalars.
 
-import logging
-import os
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 
-_FAST = {"contract", "reassoc", "nsz", "arcp"}
-_log = logging.getLogger(__name__)
+from clrepro.engines.exact import compiled, dot, fma
 
 
-def _compiled(function: Callable[..., Any]) -> Any:
-    """Compile lazily; keep machine code on disk where that is possible (a read-only image may offer no
-    place).
-    """
-    try:
-        return numba.njit(cache=True, nogil=True, fastmath=_FAST)(function)
-    except RuntimeError:
-        _log.debug(
-            "no writable numba cache (NUMBA_CACHE_DIR=%s): compiling in memory",
-            os.environ.get("NUMBA_CACHE_DIR"),
-        )
-        return numba.njit(nogil=True, fastmath=_FAST)(function)
-
-
-@_compiled
+@compiled
 def _row(theta, at, width):
     """theta[at : at + width]; inner loops over such a slice need no test for negative indices and so
     vectorise.
@@ -46,7 +25,7 @@ def _row(theta, at, width):
     return theta[at : at + width]
 
 
-@_compiled
+@compiled
 def dense_to_sparse(x, index, value):
     """Write the non-zero entries of x into index/value; returns how many."""
     n = 0
@@ -58,7 +37,7 @@ def dense_to_sparse(x, index, value):
     return n
 
 
-@_compiled
+@compiled
 def _first_layer(theta, out, index, value, n, n_in):
     """out <- bias + x W for a sparse x; four rows of W at a time keep the accumulator in registers longer."""
     width = out.shape[0]
@@ -73,17 +52,17 @@ def _first_layer(theta, out, index, value, n, n_in):
         w3 = _row(theta, index[k + 3] * width, width)
         v0, v1, v2, v3 = value[k], value[k + 1], value[k + 2], value[k + 3]
         for j in range(width):
-            out[j] += (v0 * w0[j] + v1 * w1[j]) + (v2 * w2[j] + v3 * w3[j])
+            out[j] = fma(v3, w3[j], fma(v2, w2[j], fma(v1, w1[j], fma(v0, w0[j], out[j]))))
         k += 4
     while k < n:
         w0 = _row(theta, index[k] * width, width)
         v0 = value[k]
         for j in range(width):
-            out[j] += v0 * w0[j]
+            out[j] = fma(v0, w0[j], out[j])
         k += 1
 
 
-@_compiled
+@compiled
 def _forward(theta, sizes, offsets, index, value, n, act):
     """Fill act[l, :sizes[l+1]] with layer outputs: ReLU applied in all layers but the last, which keeps
     logits.
@@ -101,12 +80,12 @@ def _forward(theta, sizes, offsets, index, value, n, act):
             if h > 0.0:
                 row = _row(theta, at + i * width, width)
                 for j in range(width):
-                    out[j] += h * row[j]
+                    out[j] = fma(h, row[j], out[j])
             else:
                 below[i] = 0.0
 
 
-@_compiled
+@compiled
 def _softmax_error(logits, label, scale):
     """logits <- scale * (softmax(logits) - onehot(label)), the gradient of the scaled cross-entropy."""
     top = logits[0]
@@ -123,7 +102,7 @@ def _softmax_error(logits, label, scale):
     logits[label] -= scale
 
 
-@_compiled
+@compiled
 def _backward_hidden(theta, sizes, offsets, layer, below, delta, error_below, rate, update):
     """error_below <- (W delta) where below is active; with update, also theta <- theta - rate * gradient of
     this layer.
@@ -135,37 +114,34 @@ def _backward_hidden(theta, sizes, offsets, layer, below, delta, error_below, ra
         h = below[i]
         if h > 0.0:
             row = _row(theta, at + i * width, width)
-            dot = np.float32(0.0)
-            for j in range(width):
-                dot += row[j] * delta[j]
-            error_below[i] = dot
+            error_below[i] = dot(row, delta)
             if update:
-                step = rate * h
+                step = -rate * h
                 for j in range(width):
-                    row[j] -= step * delta[j]
+                    row[j] = fma(step, delta[j], row[j])
         else:
             error_below[i] = 0.0
     if update:
         bias = _row(theta, at + n_in * width, width)
         for j in range(width):
-            bias[j] -= rate * delta[j]
+            bias[j] = fma(-rate, delta[j], bias[j])
 
 
-@_compiled
+@compiled
 def _update_first(theta, n_in, index, value, n, delta, rate):
     """theta <- theta - rate * gradient of the input layer for one sparse row."""
     width = delta.shape[0]
     for k in range(n):
         row = _row(theta, index[k] * width, width)
-        step = rate * value[k]
+        step = -rate * value[k]
         for j in range(width):
-            row[j] -= step * delta[j]
+            row[j] = fma(step, delta[j], row[j])
     bias = _row(theta, n_in * width, width)
     for j in range(width):
-        bias[j] -= rate * delta[j]
+        bias[j] = fma(-rate, delta[j], bias[j])
 
 
-@_compiled
+@compiled
 def sgd_steps(theta, sizes, offsets, index, value, count, label, picks, scale, rate, act, error):
     """One SGD step per pick, in order: theta <- theta - rate * scale[i] * grad CE(row picks[i])."""
     top = sizes.shape[0] - 2
@@ -182,7 +158,7 @@ def sgd_steps(theta, sizes, offsets, index, value, count, label, picks, scale, r
         _update_first(theta, sizes[0], index[row], value[row], n, delta, rate)
 
 
-@_compiled
+@compiled
 def sgd_batch(theta, sizes, offsets, index, value, count, label, picks, weight, rate, act, error):
     """One SGD step on sum_i weight[i] CE(row picks[i]); act and error hold a slice per row of the batch."""
     top = sizes.shape[0] - 2
@@ -206,24 +182,24 @@ def sgd_batch(theta, sizes, offsets, index, value, count, label, picks, weight, 
             )
 
 
-@_compiled
+@compiled
 def _apply_layer(theta, sizes, offsets, layer, below, delta, rate):
     """theta <- theta - rate * (below outer delta) for one hidden or output layer."""
     n_in, width, at = sizes[layer], sizes[layer + 1], offsets[layer]
     for i in range(n_in):
         h = below[i]
         if h > 0.0:
-            step = rate * h
+            step = -rate * h
             row = _row(theta, at + i * width, width)
             for j in range(width):
-                row[j] -= step * delta[j]
+                row[j] = fma(step, delta[j], row[j])
     bias = _row(theta, at + n_in * width, width)
     for j in range(width):
-        bias[j] -= rate * delta[j]
+        bias[j] = fma(-rate, delta[j], bias[j])
 
 
-@_compiled
+@compiled
 def interpolate(theta, start, rate):
     """theta <- start + rate * (theta - start), in that order of rounding (Reptile)."""
     for i in range(theta.shape[0]):
-        theta[i] = start[i] + rate * (theta[i] - start[i])
+        theta[i] = fma(rate, theta[i] - start[i], start[i])

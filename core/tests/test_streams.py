@@ -34,9 +34,6 @@ def test_a_permutation_is_shared_by_training_and_test_and_differs_between_tasks(
     split = data()
     tasks = list(streams.permuted(split, 3, np.random.default_rng(1)))
     for task in tasks:
-        order = np.argsort(
-            np.argsort(task.x_train[0], kind="stable")
-        )  # pixel values of row 0 name the pixels
         assert sorted(task.x_train[0]) == sorted(split[0][0])
         # Every column of the original is unique, so it tells which pixel moved where.
         moved = [int(np.flatnonzero((split[0] == column[:, None]).all(0))[0]) for column in task.x_train.T]

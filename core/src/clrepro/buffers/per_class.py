@@ -78,7 +78,7 @@ class PerClass:
         return np.arange(start, start + int(self.sizes[label]), dtype=np.int64)
 
     def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Returns n filled slots int64 (n,), independent and uniform over all of them (with replacement); empty if nothing is stored."""
+        """Returns n filled slots int64 (n,), independent and uniform, with replacement; empty if none is."""
         ends = np.cumsum(self.sizes)
         if not ends[-1]:
             return np.empty(0, np.int64)

@@ -76,12 +76,11 @@ class _Reader(pickle.Unpickler):
         raise _Refused("an object outside the file")
 
 
-# --- numpy
-# ---------------------------------------------------------------------------------------------------
+# --- numpy --------------------------------------------------------------------------------------------------
 
 
 class _Dtype:
-    """Stands for numpy.dtype while a pickle describes one; only numbers, truth values, bytes and texts pass."""
+    """Stands for numpy.dtype while a pickle describes one: numbers, truth values, bytes and texts only."""
 
     def __init__(self, kind: Any, align: Any = False, copy: Any = False) -> None:
         text = kind.decode("ascii") if isinstance(kind, bytes) else kind
@@ -100,13 +99,12 @@ class _Dtype:
 
 
 class _Array(np.ndarray[Any, Any]):
-    """An array whose contents arrive as its pickled state; in the machine's byte order then."""
+    """An array whose contents arrive as its pickled state."""
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, data = state
         filled = _from_bytes(data, dtype, shape, "F" if fortran else "C")
-        native = filled.astype(filled.dtype.newbyteorder("="))
-        super().__setstate__((1, native.shape, native.dtype, np.False_, native.tobytes()))
+        super().__setstate__((1, filled.shape, filled.dtype, False, filled.tobytes()))  # type: ignore[arg-type]
 
 
 def _from_bytes(data: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
@@ -114,8 +112,8 @@ def _from_bytes(data: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
         data = data.encode("latin1")
     if not isinstance(dtype, _Dtype) or not isinstance(data, bytes | bytearray):
         raise DataError("an array whose contents are not bytes")
-    flat = np.frombuffer(data, dtype.dtype)
-    return flat.reshape(_shape(shape), order="F" if order == "F" else "C").copy()
+    flat = np.frombuffer(data, dtype.dtype).astype(dtype.dtype.newbyteorder("="))
+    return flat.reshape(_shape(shape), order="F" if order == "F" else "C")
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
@@ -160,8 +158,7 @@ def _complex(real: Any, imaginary: Any) -> complex:
     return complex(float(real), float(imaginary))
 
 
-# --- torch
-# ---------------------------------------------------------------------------------------------------
+# --- torch --------------------------------------------------------------------------------------------------
 
 _STORAGES = {
     "DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "LongStorage": "<i8",

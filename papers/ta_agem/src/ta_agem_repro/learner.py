@@ -3,6 +3,7 @@
 `reference.ReferenceLearner` is the same door with plain torch behind it.
 """
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ def initial_layers(settings: Settings, rng: np.random.Generator) -> Layers:
     """
     sizes = (settings.input_dim, settings.hidden_dim, settings.hidden_dim, N_CLASSES)
     layers = []
-    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+    for n_in, n_out in itertools.pairwise(sizes):
         bound = 1 / np.sqrt(n_in)
         weight, bias = rng.uniform(-bound, bound, (n_in, n_out)), rng.uniform(-bound, bound, n_out)
         layers.append((weight.astype(np.float32), bias.astype(np.float32)))

@@ -88,7 +88,7 @@ def test_fused_and_plain_steps_agree_for_both_signs():
 
 
 def _as_reference(fused, reference):
-    """The reference's state with the fused parameters: single steps are compared, not accumulated rounding."""
+    """The reference's state with the fused parameters: single steps are compared."""
     return {**reference.state(), "parts": [part for layer in fused.layers() for part in layer]}
 
 

@@ -115,7 +115,10 @@ class Journal:
             "spent": self._spent,
             "ends": [[task, end] for task, end in self._ends.items()],
             "seconds": [[task, spent] for task, spent in self._seconds.items()],
-            "epochs": [{**asdict(e), "accuracies": list(e.accuracies.items())} for e in result.epochs],
+            "epochs": [
+                {**asdict(e), "accuracies": [list(pair) for pair in e.accuracies.items()]}
+                for e in result.epochs
+            ],
             "task_order": list(result.task_order),
             "counts": [result.steps, result.projected, result.cosine_sum],
         }

@@ -10,8 +10,9 @@ from clrepro.errors import UsageError
 
 TASK_TYPES = ("permutation", "rotation", "class_split")
 DATASETS = ("mnist", "fashion_mnist", "cifar10")
-# cifar10_jpeg and mnist_quick are ours: the lossy copy of CIFAR-10, and the digits that the package brings.
-ALL_DATASETS = (*DATASETS, "cifar10_jpeg", "mnist_quick")
+# Ours: the lossy copy of CIFAR-10, the MNIST digits that the package brings, and scikit-learn's 8×8 digits.
+ALL_DATASETS = (*DATASETS, "cifar10_jpeg", "mnist_quick", "digits")
+INPUTS = {"cifar10": 1024, "cifar10_jpeg": 1024, "digits": 64}  # pixels of an image; 784 otherwise
 METHODS = ("ta-agem", "sgd", "agem-random", "agem-reservoir", "paper")
 INTRODUCTIONS = ("sequential", "half and half", "random", "continuous")
 REMOVALS = (
@@ -109,8 +110,8 @@ class Settings:
 
     @property
     def input_dim(self) -> int:
-        """Pixels of an image: 1024 for CIFAR-10 in grey, else 784."""
-        return 1024 if self.dataset_name.startswith("cifar10") else 784
+        """Pixels of an image, CIFAR-10 in grey."""
+        return INPUTS.get(self.dataset_name, 784)
 
     @property
     def memory_capacity(self) -> int:

@@ -92,7 +92,7 @@ def _moved(settings: Settings, images: Images, rng: np.random.Generator) -> list
                 images.y_train[a],
                 apply_map(images.x_test[b], pixels),
                 images.y_test[b],
-            )  # fmt: skip
+            )
         )
     return tasks
 

@@ -67,7 +67,9 @@ class Journal:
         self.result.cosine_sum += gr / norm if norm else 0.0
 
     def evaluation(self, right: dict[int, int], feeder: Feeder, rate: float, spent: float) -> Epoch:
-        """Note an evaluation: right — {task: right answers}; spent — seconds of training and feeding so far."""
+        """Note an evaluation: right — {task: right answers}; spent — seconds of training and feeding so
+        far.
+        """
         sizes, task = self.result.test_sizes, self.present.task
         entry = Epoch(
             epoch=len(self.result.epochs),
@@ -93,10 +95,11 @@ class Journal:
         return all(epoch.task != task for epoch in self._schedule[self.position :])
 
     def finish(self, feeder: Feeder) -> Result:
-        """Returns the result as of now, complete after the last epoch."""
+        """Returns the result as of now; boundaries and times cover the tasks that had epochs of their own."""
         result = self.result
-        result.boundaries = [self._ends[task] for task in result.task_order]
-        result.training_times = [self._seconds[task] for task in result.task_order]
+        begun = [task for task in result.task_order if task in self._ends]
+        result.boundaries = [self._ends[task] for task in begun]
+        result.training_times = [self._seconds[task] for task in begun]
         columns = list(zip(*self._batches, strict=True)) if self._batches else [(), (), (), ()]
         result.batch_task = np.array(columns[0], np.int16)
         result.batch_epoch = np.array(columns[1], np.int16)
@@ -113,8 +116,8 @@ class Journal:
             "batches": np.array(self._batches, np.float64).reshape(-1, 4),
             "losses": list(self._losses),
             "spent": self._spent,
-            "ends": [[task, end] for task, end in self._ends.items()],
-            "seconds": [[task, spent] for task, spent in self._seconds.items()],
+            "ends": _pairs(self._ends),
+            "seconds": _pairs(self._seconds),
             "epochs": [
                 {**asdict(e), "accuracies": [list(pair) for pair in e.accuracies.items()]}
                 for e in result.epochs
@@ -138,3 +141,8 @@ class Journal:
         result.task_order = [int(task) for task in state["task_order"]]
         result.steps, result.projected = int(state["counts"][0]), int(state["counts"][1])
         result.cosine_sum = float(state["counts"][2])
+
+
+def _pairs(table: dict[int, Any]) -> list[list[Any]]:
+    """JSON has no numbers as keys."""
+    return [list(pair) for pair in table.items()]

@@ -76,3 +76,13 @@ def test_imported_sees_both_forms() -> None:
     lines = ["import os, core.seeding", "from core import seeding", "from . import core", "import score"]
     found = [set().union(*(imported(node) for node in ast.walk(ast.parse(line)))) for line in lines]
     assert ["core" in names for names in found] == [True, True, False, False]
+
+
+def test_the_map_in_the_readme_names_every_module() -> None:
+    """One line per module, with the first sentence of its docstring."""
+    source = ROOT / "core" / "src" / "clrepro"
+    text = (ROOT / "core" / "README.md").read_text(encoding="utf-8").replace("\\|", "|")
+    for path in source.rglob("*.py"):
+        if path.name != "__init__.py":
+            first = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
+            assert f"| `{path.name}` | {' '.join(first.split())} |" in text, path

@@ -95,7 +95,7 @@ class Columns:
             saved = np.asarray(state[name])
             if saved.shape != column.shape or saved.dtype != column.dtype:
                 raise ValueError(
-                    f"state of {name} {saved.dtype} {saved.shape}: this column is {column.dtype} {column.shape}"
+                    f"state of {name} {saved.dtype} {saved.shape}: here {column.dtype} {column.shape}"
                 )
         for name, column in self._columns.items():
             column[...] = state[name]

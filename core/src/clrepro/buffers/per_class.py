@@ -1,4 +1,4 @@
-"""Per class: the same number of slots for every class, so that a frequent class cannot push out a rare one."""
+"""Per class: the same number of slots for every class, so that a frequent one cannot push out a rare one."""
 
 from typing import Any
 
@@ -78,9 +78,7 @@ class PerClass:
         return np.arange(start, start + int(self.sizes[label]), dtype=np.int64)
 
     def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Returns n filled slots int64 (n,), independent and uniform over all filled slots (with replacement);
-        empty if nothing is stored.
-        """
+        """Returns n filled slots int64 (n,), independent and uniform, with replacement; empty if none is."""
         ends = np.cumsum(self.sizes)
         if not ends[-1]:
             return np.empty(0, np.int64)

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.datasets import quick
 from clrepro.datasets.catalog import CATALOG as CATALOG
+from clrepro.datasets.cifar import read_cifar
+from clrepro.datasets.folder import read_folder
 from clrepro.datasets.idx import read_idx as read_idx
 from clrepro.datasets.locate import locate as locate
 from clrepro.datasets.locate import sha256
@@ -41,13 +44,26 @@ def load(name: str, data_dir: Path | None = None, download: bool = False) -> Dat
         raise UsageError(f"data set {name!r}: one of {', '.join(['mnist_quick', *CATALOG])}")
     entry = CATALOG[name]
     paths = locate(entry, data_dir, download)
-    arrays = tuple(read_idx(paths[role]) for role in ("x_train", "y_train", "x_test", "y_test"))
-    for images, labels, part in ((arrays[0], arrays[1], "train"), (arrays[2], arrays[3], "test")):
-        if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+    x_train, y_train, x_test, y_test = _read(name, paths)
+    for images, labels, part in ((x_train, y_train, "train"), (x_test, y_test, "test")):
+        if images.ndim not in (3, 4) or labels.ndim != 1 or len(images) != len(labels):
             raise DataError(
                 f"{name}: {part} images {images.shape} and labels {labels.shape} do not belong together"
             )
     return Dataset(
-        name, arrays[0], arrays[1].astype(np.int64), arrays[2], arrays[3].astype(np.int64),
-        entry.licence, str(paths["x_train"].parent), {path.name: sha256(path) for path in paths.values()},
+        name, x_train, y_train.astype(np.int64), x_test, y_test.astype(np.int64),
+        entry.licence, str(next(iter(paths.values())).parent),
+        {path.name: sha256(path) for path in paths.values()},
     )  # fmt: skip
+
+
+def _read(name: str, paths: dict[str, Path]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """The arrays of a located data set, by its reader."""
+    if "archive" not in paths:
+        idx = [read_idx(paths[role]) for role in ("x_train", "y_train", "x_test", "y_test")]
+        return idx[0], idx[1], idx[2], idx[3]
+    if name == "cifar10_jpeg":
+        train, test = read_folder(paths["archive"], 32)
+    else:
+        train, test = read_cifar(paths["archive"], name)
+    return *train, *test

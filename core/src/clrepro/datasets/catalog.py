@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 class Entry:
     """A data set as its publisher distributes it.
 
-    Attributes: files — role (x_train, y_train, x_test, y_test, or archive) to official file name; sha256 —
-        file name to hex digest ("" where none is published or measured); mirrors — addresses that a file
-        name is appended to; folders — sub-folders of a data folder in which the files are usually kept, most
-        usual first.
+    Attributes: files — role (x_train, y_train, x_test, y_test, or archive) to official file name; others —
+        further forms in which it may lie, each role to file or folder; sha256 — file name to hex digest (""
+        where none is published or measured); mirrors — addresses that a file name is appended to; folders —
+        sub-folders of a data folder in which the files are usually kept, most usual first.
     """
 
     name: str
@@ -20,6 +20,7 @@ class Entry:
     sha256: dict[str, str]
     mirrors: tuple[str, ...] = ()
     folders: tuple[str, ...] = field(default=("",))
+    others: tuple[dict[str, str], ...] = ()
 
 
 _IDX = {
@@ -70,7 +71,12 @@ CATALOG = {
             files={"archive": "cifar-10-binary.tar.gz"},
             sha256={"cifar-10-binary.tar.gz": ""},
             mirrors=("https://www.cs.toronto.edu/~kriz/",),
-            folders=("cifar10", ""),
+            folders=("cifar10", "CIFAR10", ""),
+            others=(
+                {"archive": "cifar-10-python.tar.gz"},
+                {"archive": "cifar-10-batches-bin"},
+                {"archive": "cifar-10-batches-py"},
+            ),
         ),
         Entry(
             name="cifar100",
@@ -79,7 +85,21 @@ CATALOG = {
             files={"archive": "cifar-100-binary.tar.gz"},
             sha256={"cifar-100-binary.tar.gz": ""},
             mirrors=("https://www.cs.toronto.edu/~kriz/",),
-            folders=("cifar100", ""),
+            folders=("cifar100", "CIFAR100", ""),
+            others=(
+                {"archive": "cifar-100-python.tar.gz"},
+                {"archive": "cifar-100-binary"},
+                {"archive": "cifar-100-python"},
+            ),
+        ),
+        Entry(
+            name="cifar10_jpeg",
+            title="CIFAR-10 saved as JPEG, 50,000 + 10,000 images 32×32: lossy, not CIFAR-10 itself",
+            licence="as CIFAR-10: none stated; cite Krizhevsky 2009",
+            files={"archive": "cifar10_jpeg.zip"},
+            sha256={"cifar10_jpeg.zip": "0287a3668d9e0d204fc6ffa0e85a171724de09b8aec55d93153b270368489df4"},
+            folders=("cifar10_jpeg", ""),
+            others=({"archive": "cifar10_jpeg"},),
         ),
     )
 }

@@ -27,18 +27,20 @@ def locate(entry: Entry, data_dir: Path | None = None, download: bool = False) -
     """
     places = _places(entry, data_dir)
     for folder in places:
-        found = {role: _file_in(folder, name) for role, name in entry.files.items()}
-        paths = {role: path for role, path in found.items() if path is not None}
-        if len(paths) == len(entry.files):
-            for path in paths.values():
-                _verify(path, entry)
-            return paths
+        for form in (entry.files, *entry.others):
+            found = {role: _file_in(folder, name) for role, name in form.items()}
+            paths = {role: path for role, path in found.items() if path is not None}
+            if len(paths) == len(form):
+                for path in paths.values():
+                    _verify(path, entry)
+                return paths
     if download:
         return _fetch(entry)
     looked = ", ".join(str(folder) for folder in places)
+    get = f", or run: cl-repro data get {entry.name}" if entry.mirrors else ""
     raise DataError(
         f"{entry.name}: no complete set of files ({', '.join(entry.files.values())}); looked in {looked}. "
-        f"Put them there, set {VARIABLE}, or run: cl-repro data get {entry.name}"
+        f"Put them there, or set {VARIABLE}{get}"
     )
 
 
@@ -52,16 +54,17 @@ def _places(entry: Entry, data_dir: Path | None) -> list[Path]:
 
 
 def _file_in(folder: Path, name: str) -> Path | None:
-    for candidate in (folder / name, folder / name.removesuffix(".gz")):
-        if candidate.is_file():
+    plain = name if name.endswith(".tar.gz") else name.removesuffix(".gz")
+    for candidate in (folder / name, folder / plain):
+        if candidate.is_file() or (candidate.is_dir() and "." not in name):
             return candidate
     return None
 
 
 def _verify(path: Path, entry: Entry) -> None:
-    """Compare a file of official name with the published checksum; an unpacked file has none."""
+    """Compare a file of official name with the published checksum; an unpacked file or folder has none."""
     expected = entry.sha256.get(path.name)
-    if expected:
+    if expected and path.is_file():
         actual = sha256(path)
         if actual != expected:
             raise DataError(
@@ -71,7 +74,14 @@ def _verify(path: Path, entry: Entry) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Returns the hex digest of a file.  Raises: DataError if it cannot be read."""
+    """Returns the hex digest of a file, or of the files in a folder by name.
+
+    Raises: DataError if it cannot be read.
+    """
+    if path.is_dir():
+        names = sorted(file for file in path.rglob("*") if file.is_file())
+        lines = [f"{file.relative_to(path).as_posix()} {sha256(file)}" for file in names]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -81,6 +91,8 @@ def sha256(path: Path) -> str:
 
 def _fetch(entry: Entry) -> dict[str, Path]:
     """Download every file from the first mirror that answers."""
+    if not entry.mirrors:
+        raise DataError(f"{entry.name}: no publisher offers this; put its files into a data folder")
     import pooch
 
     folder = cache_folder() / entry.name

@@ -1,7 +1,15 @@
-"""What arrives when: tasks made from data sets, and the order of their examples."""
+"""What arrives when: tasks made from data sets, and the order of their epochs (`clrepro.streams.order`)."""
 
+from clrepro.streams.order import Epoch as Epoch
+from clrepro.streams.order import schedule as schedule
+from clrepro.streams.tasks import Stream as Stream
+from clrepro.streams.tasks import Task as Task
+from clrepro.streams.tasks import many_permutations as many_permutations
+from clrepro.streams.tasks import moved as moved
+from clrepro.streams.tasks import permuted as permuted
+from clrepro.streams.tasks import rotated as rotated
+from clrepro.streams.tasks import slices as slices
+from clrepro.streams.tasks import split_classes as split_classes
 from clrepro.streams.transforms import apply_map as apply_map
 from clrepro.streams.transforms import permutation_map as permutation_map
 from clrepro.streams.transforms import rotation_map as rotation_map
-def slices(n, k):
-    s=n//k; return [slice(i*s,(i+1)*s if i<k-1 else n) for i in range(k)]

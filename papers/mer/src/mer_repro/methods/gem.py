@@ -60,14 +60,13 @@ class GEM:
 
     def _freeze(self) -> None:
         """Collect the memories of all tasks but the current one."""
+        self.past = None  # two at once would be the peak of the whole run
         finished = [u for u in self.seen if u != self.current]
         blocks = [u * self.q + np.flatnonzero(self.filled[u]) for u in finished]
         engine = self.net.engine
-        if not blocks:
-            self.past = None
-        elif isinstance(engine, FusedEngine):
+        if blocks and isinstance(engine, FusedEngine):
             self.past = FrozenPast(engine, self.rows, blocks)
-        else:
+        elif blocks:
             self.past = AutogradPast(engine, self.rows, blocks)
 
     def network(self, t: int) -> tuple[Engine, Any]:

@@ -1,0 +1,76 @@
+"""Reader of images in folders, `train|test/CLASS/NAME.jpg`, from a zip file or from disk."""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clrepro.errors import DataError
+
+ENDINGS = (".jpg", ".jpeg", ".png")
+MAX_IMAGE = 1 << 24  # bytes of one compressed image
+Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+
+def read_folder(path: Path, size: int) -> tuple[Part, Part]:
+    """Returns ((x_train, y_train), (x_test, y_test)): images uint8 (n, size, size, 3), labels int64 (n,).
+
+    Labels number the class folders in the order of their names; images come class by class, by name.
+    Args: path — a zip file or a folder, with `train` and `test` in it; size — pixels per side of every image.
+    Raises: DataError if Pillow or a part is missing, the two parts have other classes, or an image is damaged
+    or of another size.
+    """
+    try:
+        from PIL import Image
+    except ModuleNotFoundError:
+        raise DataError(f"{path}: reading JPEG images needs Pillow; pip install pillow") from None
+    files = _zipped(path) if path.is_file() else _on_disk(path)
+    parts: dict[str, dict[str, list[NDArray[np.uint8]]]] = {"train": {}, "test": {}}
+    for name, data in files:
+        *_, part, label, _ = ("", "", *name.split("/"))
+        if part in parts:
+            parts[part].setdefault(label, []).append(_image(Image, data, f"{path}: {name}", size))
+    if not parts["train"] or parts["train"].keys() != parts["test"].keys():
+        raise DataError(
+            f"{path}: classes {sorted(parts['train'])} to train and {sorted(parts['test'])} to test on; "
+            "expected train/CLASS/NAME.jpg and test/CLASS/NAME.jpg with the same classes"
+        )
+    return _part(parts["train"]), _part(parts["test"])
+
+
+def _part(classes: dict[str, list[NDArray[np.uint8]]]) -> Part:
+    names = sorted(classes)
+    labels = np.repeat(np.arange(len(names)), [len(classes[name]) for name in names])
+    return np.stack([image for name in names for image in classes[name]]), labels
+
+
+def _image(pillow: Any, data: bytes, name: str, size: int) -> NDArray[np.uint8]:
+    try:
+        with pillow.open(io.BytesIO(data)) as image:
+            if image.size != (size, size):
+                raise DataError(f"{name}: {image.size} pixels; expected {(size, size)}")
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, pillow.DecompressionBombError) as problem:
+        raise DataError(f"{name}: not a readable image ({problem})") from None
+
+
+def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in sorted(archive.infolist(), key=lambda info: info.filename):
+                if info.filename.lower().endswith(ENDINGS):
+                    if info.file_size > MAX_IMAGE:
+                        raise DataError(f"{path}: {info.filename} claims {info.file_size} bytes")
+                    yield info.filename, archive.read(info)
+    except (zipfile.BadZipFile, OSError, EOFError) as problem:
+        raise DataError(f"{path}: not a readable zip file ({problem})") from None
+
+
+def _on_disk(path: Path) -> Iterator[tuple[str, bytes]]:
+    for file in sorted(path.rglob("*")):
+        if file.suffix.lower() in ENDINGS and file.is_file():
+            yield file.relative_to(path).as_posix(), file.read_bytes()

@@ -1,0 +1,166 @@
+"""Where data sets are looked for, what is checked, and what a user is told."""
+
+import gzip
+import importlib
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clrepro import datasets
+from clrepro.datasets import catalog, quick
+from clrepro.errors import DataError, UsageError
+
+# The package exports a function of the same name.
+locate = importlib.import_module("clrepro.datasets.locate")
+IDX = catalog.CATALOG["mnist"].files
+
+
+def idx(array):
+    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+    return header + array.astype(np.uint8).tobytes()
+
+
+def tiny(folder: Path, shade=1, n_labels=3):
+    """Four idx files, unpacked, so that no official checksum applies."""
+    folder.mkdir(parents=True)
+    for role, name in IDX.items():
+        array = np.full((3, 28, 28), shade) if role.startswith("x") else np.arange(n_labels)
+        (folder / name.removesuffix(".gz")).write_bytes(idx(array))
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """No data of this machine is found."""
+    monkeypatch.delenv("CL_REPRO_DATA", raising=False)
+    monkeypatch.setattr(locate, "cache_folder", lambda: tmp_path / "cache")
+
+
+def test_folder_named_then_variable_then_cache(tmp_path, monkeypatch):
+    tiny(tmp_path / "cache" / "mnist", shade=3)
+    assert datasets.load("mnist").x_train[0, 0, 0] == 3
+    tiny(tmp_path / "variable" / "mnist", shade=2)
+    monkeypatch.setenv("CL_REPRO_DATA", str(tmp_path / "variable"))
+    assert datasets.load("mnist").x_train[0, 0, 0] == 2
+    tiny(tmp_path / "named", shade=1)  # the files may lie in the folder itself
+    found = datasets.load("mnist", tmp_path / "named")
+    assert found.x_train[0, 0, 0] == 1
+    assert found.source == str(tmp_path / "named")
+    assert sorted(found.sha256) == sorted(name.removesuffix(".gz") for name in IDX.values())
+
+
+def test_a_named_folder_is_the_only_place_looked_at(tmp_path):
+    tiny(tmp_path / "cache" / "mnist")
+    with pytest.raises(DataError) as caught:
+        datasets.load("mnist", tmp_path / "empty")
+    assert str(tmp_path / "empty" / "mnist") in str(caught.value)
+    assert "cache" not in str(caught.value)
+
+
+def test_every_place_looked_at_is_named_with_a_way_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("CL_REPRO_DATA", str(tmp_path / "variable"))
+    with pytest.raises(DataError) as caught:
+        datasets.load("fashion_mnist")
+    text = str(caught.value)
+    hint = "cl-repro data get fashion_mnist"
+    for part in ("variable/fashion_mnist", "cache/fashion_mnist", "CL_REPRO_DATA", hint):
+        assert part in text
+    with pytest.raises(DataError, match=r"Put them there, or set CL_REPRO_DATA$"):
+        datasets.load("cifar10_jpeg")
+
+
+def test_an_incomplete_set_is_not_taken(tmp_path):
+    tiny(tmp_path / "a" / "mnist")
+    (tmp_path / "a" / "mnist" / "t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(DataError, match="no complete set"):
+        datasets.load("mnist", tmp_path / "a")
+
+
+def test_a_file_of_official_name_must_have_the_official_checksum(tmp_path):
+    tiny(tmp_path / "mnist")
+    for path in list((tmp_path / "mnist").iterdir()):
+        (tmp_path / "mnist" / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    with pytest.raises(DataError, match="but the official file has 440fcabf73cc546f"):
+        datasets.load("mnist", tmp_path)
+
+
+def test_images_and_labels_must_belong_together(tmp_path):
+    tiny(tmp_path / "mnist", n_labels=2)
+    with pytest.raises(DataError, match=r"images \(3, 28, 28\) and labels \(2,\) do not belong together"):
+        datasets.load("mnist", tmp_path)
+
+
+def test_unknown_names_are_a_usage_error_that_lists_the_known():
+    with pytest.raises(UsageError, match="one of mnist_quick, mnist, fashion_mnist, cifar10, cifar100"):
+        datasets.load("imagenet")
+
+
+def test_the_embedded_digits_are_what_their_script_drew():
+    found = datasets.load("mnist_quick")
+    assert found.x_train.shape == (10_000, 28, 28)
+    assert np.bincount(found.y_train).tolist() == [1000] * 10
+    assert np.bincount(found.y_test).tolist() == [200] * 10
+    assert found.sha256 == {quick.FILE.name: quick.SHA256}
+    assert quick.FILE.stat().st_size < 3e6
+
+
+def test_damaged_embedded_digits_are_noticed(tmp_path, monkeypatch):
+    copy = tmp_path / quick.FILE.name
+    shutil.copy(quick.FILE, copy)
+    monkeypatch.setattr(quick, "FILE", copy)
+    data = bytearray(copy.read_bytes())
+    data[1000] ^= 1
+    copy.write_bytes(data)
+    with pytest.raises(DataError, match="damaged"):
+        datasets.load("mnist_quick")
+    copy.unlink()
+    with pytest.raises(DataError, match="install cl-repro again"):
+        datasets.load("mnist_quick")
+
+
+def test_nothing_is_fetched_unasked_and_every_mirror_is_tried_when_asked(tmp_path, monkeypatch):
+    pooch = pytest.importorskip("pooch")
+    asked = []
+
+    def retrieve(url, known_hash, fname, path):
+        asked.append((url, known_hash))
+        if "ossci" in url:
+            raise OSError("no route\nto host")
+        raise ValueError("wrong hash")
+
+    monkeypatch.setattr(pooch, "retrieve", retrieve)
+    with pytest.raises(DataError, match="no complete set"):
+        datasets.load("mnist")
+    assert not asked
+    with pytest.raises(DataError, match=r"could not be fetched .*no route to host; .*wrong hash") as caught:
+        datasets.load("mnist", download=True)
+    assert "\n" not in str(caught.value)
+    assert len(asked) == 2
+    assert {known for _, known in asked} == {catalog.CATALOG["mnist"].sha256[IDX["x_train"]]}
+    with pytest.raises(DataError, match="no publisher offers this"):
+        datasets.load("cifar10_jpeg", download=True)
+
+
+def test_every_entry_states_licence_files_and_checksums_that_look_right():
+    for entry in catalog.CATALOG.values():
+        assert entry.licence
+        assert set(entry.sha256) == set(entry.files.values())
+        assert all(len(digest) in (0, 64) for digest in entry.sha256.values())
+        assert all(mirror.startswith("http") and mirror.endswith("/") for mirror in entry.mirrors)
+
+
+OFFICIAL = os.environ.get("CL_REPRO_DATA", "")
+
+
+@pytest.mark.skipif(not OFFICIAL, reason="needs the official files")
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_official_files_are_read(name):
+    found = datasets.load(name, Path(OFFICIAL))
+    assert (found.x_train.shape, found.x_test.shape) == ((60_000, 28, 28), (10_000, 28, 28))
+    assert set(found.y_train) == set(range(10))
+    if name == "mnist":
+        assert found.y_train[:5].tolist() == [5, 0, 4, 1, 9]
+        assert int(found.x_train[0].sum()) == 27525

@@ -1,8 +1,8 @@
 """Compiled A-GEM step; `clrepro.engines.mlp.Trainer.agem_step` is the public face and states the maths.
 
-Neither gradient is ever built.  With layer inputs X and errors D of the rows of both batches, an inner product
-of two gradients is sum_layers sum_ij (D_i . D_j) (X_i . X_j + 1), the 1 for the bias: a few hundred short dot
-products in place of two vectors as long as the network.  The update adds one outer product per row.
+Neither gradient is ever built.  With layer inputs X and errors D of the rows of both batches, an inner
+product of two gradients is sum_layers sum_ij (D_i . D_j) (X_i . X_j + 1), the 1 for the bias: a few hundred
+short dot products in place of two vectors as long as the network.  The update adds one outer product per row.
 """
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator,call-arg"
@@ -38,7 +38,9 @@ def _product(sizes, inputs, act_a, error_a, act_b, error_b):
     for layer in range(1, sizes.shape[0] - 1):
         width, n_in = sizes[layer + 1], sizes[layer]
         errors = dot(error_a[layer, :width], error_b[layer, :width])
-        total += np.float64(errors) * (dot(act_a[layer - 1, :n_in], act_b[layer - 1, :n_in]) + np.float32(1.0))
+        total += np.float64(errors) * (
+            dot(act_a[layer - 1, :n_in], act_b[layer - 1, :n_in]) + np.float32(1.0)
+        )
     return total
 
 
@@ -64,9 +66,7 @@ def _square(sizes, index, value, count, picks, first, act, error, dense):
         for j in range(i + 1):
             b = picks[j]
             inputs = _sparse_dot(index[b], value[b], count[b], dense)
-            term = _product(
-                sizes, inputs, act[first + i], error[first + i], act[first + j], error[first + j]
-            )
+            term = _product(sizes, inputs, act[first + i], error[first + i], act[first + j], error[first + j])
             total += term if i == j else 2.0 * term
         _clear(index[a], count[a], dense)
     return total
@@ -114,6 +114,4 @@ def agem_step(
         back = np.float32(rate * (-out[1] / out[2]))
         for i in range(m):
             a, at = m_picks[i], n + i
-            apply_row(
-                theta, sizes, offsets, m_index[a], m_value[a], m_count[a], act[at], error[at], back
-            )
+            apply_row(theta, sizes, offsets, m_index[a], m_value[a], m_count[a], act[at], error[at], back)

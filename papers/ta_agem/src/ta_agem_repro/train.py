@@ -121,7 +121,7 @@ class Run:
             loss, gr, rr, gg = self.learner.step(picks, slots, rate)
         if len(slots):
             self.journal.projection(gr, rr, gg)
-        return loss
+        return float(loss)
 
     def evaluate(self, listener: Listener | None) -> None:
         """Count right answers on the test images of every task seen; training time stops meanwhile."""

@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,27 +18,13 @@ from numpy.typing import NDArray
 from clrepro import __version__
 from clrepro.errors import BusyError, DataError
 from clrepro.runs import hold_lock, make_folder, write_atomically
+from ta_agem_repro.naming import stem
 from ta_agem_repro.result import Epoch, Result
-from ta_agem_repro.settings import N_CLASSES, Settings
+from ta_agem_repro.settings import N_CLASSES
 
-INTRODUCTIONS: Mapping[str, str] = MappingProxyType(
-    {"sequential": "seq", "half and half": "half", "random": "rand", "continuous": "cont"}
-)
-TASKS: Mapping[str, str] = MappingProxyType({"permutation": "perm", "rotation": "rot", "class_split": "cla"})
-STAMP = "%Y%m%d_%H%M%S"
 ENDINGS = (".pkl", ".json", ".npz", ".pt")
 COLUMNS = ("batch_losses", "oldest_task_ids_tracking")  # keys that the NPZ holds in the JSON's place
 PICKLE_PROTOCOL = 4  # what every Python since 3.8 writes by itself
-
-
-def stem(settings: Settings, stamp: datetime) -> str:
-    """Returns results-[q-]{seq|half|rand|cont}-[rem-]<rate>-{perm|rot|cla}-<dataset>-<YYYYmmdd_HHMMSS>.
-
-    q- marks quick runs, rem- runs with a random draw from the memory.  Source: spec 2.5.
-    """
-    parts = ["results", *["q"] * settings.quick_test_mode, INTRODUCTIONS[settings.task_introduction]]
-    parts += [*["rem"] * settings.random_em, f"{settings.sampling_rate:g}", TASKS[settings.task_type]]
-    return "-".join([*parts, settings.dataset_name, stamp.strftime(STAMP)])
 
 
 def write_all(result: Result, out: Path, stamp: datetime) -> list[Path]:
@@ -195,7 +180,7 @@ def npz_file(result: Result) -> bytes:
 
 
 def model_file(result: Result) -> bytes:
-    """Returns the .pt: the state dict of Sequential(Linear, ReLU, Linear, ReLU, Linear), weights (out, in)."""
+    """Returns the .pt: the state dict of Sequential(Linear, ReLU, Linear, …), weights (out, in)."""
     import torch
 
     state = {}

@@ -1,10 +1,9 @@
-"""Result files of every age, ours and the original's, read into one shape without running anything in them."""
+"""Result files of every age, ours and the original's, read into one shape; nothing in them is run."""
 
 import io
 import logging
-import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,18 +16,12 @@ from clrepro import restricted
 from clrepro.errors import DataError
 from clrepro.metrics import continual
 from clrepro.records import parse_json_object
-from ta_agem_repro import vintages
-from ta_agem_repro.artefacts import INTRODUCTIONS, STAMP, TASKS
+from ta_agem_repro import naming, vintages
 from ta_agem_repro.result import Epoch
 
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 1 << 28  # the original's largest have a few MB
-NAME = re.compile(
-    r"results-(?P<quick>q-)?(?:(?P<introduction>seq|half|rand|cont)-)?(?P<rem>rem-)?"
-    r"(?:(?P<rate>[0-9.]+(?:e-[0-9]+)?)-)?(?P<type>perm|rot|cla)-(?P<dataset>\w+)-[0-9]{8}_[0-9]{6}(?:_[0-9]+)?"
-)
-TIME = re.compile(r"[0-9]{8}_[0-9]{6}")
 DTYPES = {
     "batch_task": np.int16, "batch_epoch": np.int16, "batch_number": np.int32, "batch_loss": np.float32,
     "tracking": np.int16, "tracking_task": np.int16,
@@ -208,28 +201,22 @@ def _run(path: Path, source: str, data: Mapping[str, Any], where: str, arrays: C
         raise DataError(f"{where}: {len(sizes)} test_sizes for the tasks {order}")
     interval = params.get("tracking_interval", 1)
     empty = {name: np.empty((0, 0, 0) if name == "tracking" else 0, dtype) for name, dtype in DTYPES.items()}
+    ends = vintages.boundaries(data, epochs, order, rebuilt)
+    times = vintages.training_times(data, epochs, order, where)
     return Run(
-        path, source, _timestamp(data, path, where), params, epochs, order,
-        vintages.boundaries(data, epochs, order, rebuilt), vintages.training_times(data, epochs, order, where),
+        path, source, _timestamp(data, path, where), params, epochs, order, ends, times,
         **(empty | arrays), tracking_interval=max(1, interval) if isinstance(interval, int) else 1,
         test_sizes=list(sizes), extra=extra, rebuilt=tuple(rebuilt),
     )  # fmt: skip
 
 
 def _params(data: Mapping[str, Any], path: Path, where: str, rebuilt: list[str]) -> dict[str, Any]:
-    """The parameters of a file; what it does not tell comes from the keys of older files and from its name."""
+    """The parameters; what `params` does not tell comes from the keys of older files and from the name."""
     stored = data.get("params") or {}
     if not isinstance(stored, Mapping):
         raise DataError(f"{where}: params is a {type(stored).__name__}, expected a dict")
     params = {str(key): value for key, value in stored.items()}
-    found: dict[str, Any] = {}
-    if (named := NAME.fullmatch(path.stem)) is not None:
-        found = {"task_type": _spelt(TASKS, named["type"]), "dataset_name": named["dataset"]}
-        found |= {"random_em": named["rem"] is not None, "quick_test_mode": named["quick"] is not None}
-        if named["rate"]:
-            found["sampling_rate"] = float(named["rate"])
-        if named["introduction"]:
-            found["task_introduction"] = _spelt(INTRODUCTIONS, named["introduction"])
+    found = naming.told(path.stem)
     # Files of July 2025 have these two at the top, "unknown" where the run did not tell.
     older = {"dataset_name": data.get("dataset_name"), "removal_function": data.get("removal")}
     found |= {key: value for key, value in older.items() if value not in (None, "unknown")}
@@ -238,10 +225,6 @@ def _params(data: Mapping[str, Any], path: Path, where: str, rebuilt: list[str])
             params[key] = value
             rebuilt.append(f"params.{key}")
     return params
-
-
-def _spelt(table: Mapping[str, str], short: str) -> str:
-    return next(name for name, code in table.items() if code == short)
 
 
 def _timestamp(data: Mapping[str, Any], path: Path, where: str) -> datetime | None:
@@ -253,14 +236,4 @@ def _timestamp(data: Mapping[str, Any], path: Path, where: str) -> datetime | No
         except (TypeError, ValueError):
             raise DataError(f"{where}: timestamp {stored!r}; expected ISO 8601") from None
         return time.astimezone().replace(tzinfo=None) if time.tzinfo else time
-    for text in TIME.findall(path.stem):
-        try:
-            return datetime.strptime(text, STAMP)
-        except ValueError:  # eight and six digits that are no date
-            continue
-    return None
-
-
-def names(runs: Sequence[Run], key: str) -> list[str]:
-    """Returns the different values of a parameter among runs, in order of appearance, "?" where unknown."""
-    return list(dict.fromkeys(str(run.params.get(key, "?")) for run in runs))
+    return naming.time_told(path.stem)

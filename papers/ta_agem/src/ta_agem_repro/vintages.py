@@ -61,22 +61,21 @@ def _from_views(data: Data, where: str) -> list[dict[str, Any]]:
     rows = rows if isinstance(rows, Sequence) and rows else [[]] * n
     if len(rows) != n or not all(isinstance(row, Sequence) for row in rows):
         raise DataError(f"{where}: per_task_accuracies does not have one list for each of {n} evaluations")
-    entries = []
-    columns = {key: data.get(key) for key in ("memory_sizes", "epoch_losses", "learning_rate")}
-    short = [key for key, c in columns.items() if not isinstance(c, Sequence) or len(c) != n]
-    for e in range(n):
-        value = {key: None if key in short else columns[key][e] for key in columns}  # type: ignore[index]
-        entries.append(
-            {
-                "task_id": max(0, len(rows[e]) - 1),
-                "overall_accuracy": overall[e],
-                "individual_accuracies": rows[e],
-                "epoch_loss": value["epoch_losses"],
-                "memory_size": 0 if value["memory_sizes"] is None else value["memory_sizes"],
-                "learning_rate": value["learning_rate"],
-            }
-        )
-    return entries
+    columns: dict[str, Sequence[Any]] = {}
+    for key in ("memory_sizes", "epoch_losses", "learning_rate"):
+        values = data.get(key)
+        columns[key] = values if isinstance(values, Sequence) and len(values) == n else [None] * n
+    return [
+        {
+            "task_id": max(0, len(rows[e]) - 1),
+            "overall_accuracy": overall[e],
+            "individual_accuracies": rows[e],
+            "epoch_loss": columns["epoch_losses"][e],
+            "memory_size": columns["memory_sizes"][e] or 0,
+            "learning_rate": columns["learning_rate"][e],
+        }
+        for e in range(n)
+    ]
 
 
 def _accuracies(entry: Data, place: str) -> list[float]:

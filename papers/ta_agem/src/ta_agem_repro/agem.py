@@ -54,8 +54,10 @@ class AGEMHandler:
         """
         if vec.numel() != sum(p.numel() for p in self._params):
             raise ValueError(f"vector of {vec.numel()}; the model has {sum(p.numel() for p in self._params)}")
-        for p, part in zip(self._params, vec.split([p.numel() for p in self._params]), strict=True):
-            p.grad = part.view_as(p).clone()
+        start = 0
+        for p in self._params:
+            p.grad = vec[start : start + p.numel()].view_as(p).clone()
+            start += p.numel()
 
     def optimize(
         self, data: Tensor, labels: Tensor, memory_samples: Sequence[tuple[Tensor, Any]] | None = None

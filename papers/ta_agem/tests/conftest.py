@@ -1,8 +1,13 @@
 """A small finished run, made by hand: every number in it can be checked by eye."""
 
+from copy import deepcopy
+from dataclasses import replace
+from datetime import datetime, timedelta
+
 import numpy as np
 import pytest
 
+from ta_agem_repro import artefacts
 from ta_agem_repro.result import Epoch, Result
 from ta_agem_repro.settings import Settings
 
@@ -58,3 +63,25 @@ def memory(rng):
         "clusters": np.tile(np.repeat(np.arange(2), 2), 2),
         "arrivals": np.array([0, 2, 4, 6, 1, 3, 5, 7]),
     }
+
+
+@pytest.fixture
+def write_run(result):
+    """A function that writes the run with all accuracies moved by `by`, a minute later each time.
+
+    Returns the pickle's path; A and T1 move with the accuracies, F1 stays at 0.15.
+    """
+    minutes = iter(range(1000))
+
+    def write(folder, by=0.0, epochs=4, **settings):
+        moved = deepcopy(result)
+        moved.settings = replace(moved.settings, **settings)
+        moved.epochs = moved.epochs[:epochs]
+        moved.boundaries = [1, epochs - 1]
+        for epoch in moved.epochs:
+            epoch.overall += by
+            epoch.accuracies = {task: a + by for task, a in epoch.accuracies.items()}
+        stamp = datetime(2025, 8, 1, 12) + timedelta(minutes=next(minutes))
+        return artefacts.write_all(moved, folder, stamp)[0]
+
+    return write

@@ -35,8 +35,10 @@ def figure(task_type: str, runs: Mapping[str, Sequence[Run]]) -> Any:
             continue
         rows, longest = rows_of(found)
         if longest > rows.shape[1]:
-            print(f"{folder}, {task_type}: runs of {rows.shape[1]} to {longest} epochs; "
-                  f"the plot shows the first {rows.shape[1]}")  # fmt: skip
+            common = rows.shape[1]
+            print(
+                f"{folder}, {task_type}: runs of {common} to {longest} epochs; the first {common} are shown"
+            )
         colour = colors.hex_to_rgb(colors.qualitative.D3[place % len(colors.qualitative.D3)])
         mean, x = rows.mean(axis=0), list(range(rows.shape[1]))
         line = f"rgb{colour}"
@@ -70,5 +72,11 @@ def write(task_type: str, runs: Mapping[str, Sequence[Run]], base: Path, png: bo
         print(f"no PNG of {task_type}: the package kaleido is not installed; the HTML shows the same")
         return
     image = base.with_name(f"{base.name}.png")
-    write_atomically(image, drawn.to_image(format="png", width=1200, height=700))
+    try:
+        picture = drawn.to_image(format="png", width=1200, height=700)
+    except Exception as problem:  # kaleido drives a browser, which fails in many ways
+        reason = " ".join(str(problem).split())[:120]
+        print(f"no PNG of {task_type}: kaleido failed ({reason}); the HTML shows the same")
+        return
+    write_atomically(image, picture)
     print(f"written: {image}")

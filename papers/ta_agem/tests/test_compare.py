@@ -149,19 +149,20 @@ def test_runs_of_different_lengths_are_cut_to_what_they_share(folders, tmp_path,
     assert list(drawn.data[1].x) == [0, 1, 2]
 
 
-def without(monkeypatch, package):
-    """Make a package look as if it were not installed; the others stay."""
-    found = curves.importlib.util.find_spec
-    monkeypatch.setattr(
-        curves.importlib.util,
-        "find_spec",
-        lambda name, *more: None if name == package else found(name, *more),
-    )
+def looks_for(monkeypatch, package, instead):
+    """Make the search for a package find another one, or none; all other searches stay."""
+    real = curves.importlib.util.find_spec
+
+    def find_spec(name, *more):
+        name = instead if name == package else name
+        return None if name is None else real(name, *more)
+
+    monkeypatch.setattr(curves.importlib.util, "find_spec", find_spec)
 
 
 def test_png_without_kaleido_is_a_notice(folders, tmp_path, monkeypatch, capsys):
     pytest.importorskip("plotly")
-    without(monkeypatch, "kaleido")
+    looks_for(monkeypatch, "kaleido", None)
     assert compare.main([*folders(FAR), "--output_dir", "out", "--png"]) == 0
     assert "no PNG of permutation: the package kaleido is not installed" in capsys.readouterr().out
     assert not list((tmp_path / "out").glob("*.png"))
@@ -173,10 +174,7 @@ def test_a_kaleido_that_fails_is_a_notice_too(folders, tmp_path, monkeypatch, ca
     def no_browser(self, **options):
         raise RuntimeError("no browser\nanywhere")
 
-    found = curves.importlib.util.find_spec
-    monkeypatch.setattr(
-        curves.importlib.util, "find_spec", lambda name, *more: found(name.replace("kaleido", "json"), *more)
-    )
+    looks_for(monkeypatch, "kaleido", "json")
     monkeypatch.setattr(go.Figure, "to_image", no_browser)
     assert compare.main([*folders(FAR), "--output_dir", "out", "--png"]) == 0
     assert "no PNG of permutation: kaleido failed (no browser anywhere)" in capsys.readouterr().out

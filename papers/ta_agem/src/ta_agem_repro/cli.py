@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import sys
+import webbrowser
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -15,7 +16,9 @@ from clrepro.records import Outcome
 from clrepro.runs import RunDir, make_folder
 from ta_agem_repro.config import DEFAULT, resolve
 from ta_agem_repro.program import Parser, exit_code
+from ta_agem_repro.result import Result
 from ta_agem_repro.settings import ALL_DATASETS, METHODS, TASK_TYPES, Settings
+from ta_agem_repro.tasks import Images
 
 TRAINING = ("training_s", "get_from_memory_s", "optimize_s", "add_samples_s")
 
@@ -91,7 +94,7 @@ def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
         raise UsageError("--runs: a sweep runs one seed at a time")
     settings = on_device(settings)
     with contextlib.redirect_stdout(sys.stderr):
-        return run_once(settings, output_folder(settings.output_dir), RunDir(work_dir))
+        return run_once(settings, output_folder(settings.output_dir), RunDir(work_dir), pages=False)
 
 
 def on_device(settings: Settings) -> Settings:
@@ -117,19 +120,28 @@ def output_folder(name: str) -> Path:
     return make_folder(path)
 
 
-def run_once(settings: Settings, folder: Path, checkpoint: RunDir | None) -> Outcome:
-    """Train, evaluate, write the files, track; returns what the run record keeps."""
-    from ta_agem_repro.artefacts import write_all
-    from ta_agem_repro.console import Console
+def run_once(settings: Settings, folder: Path, checkpoint: RunDir | None, pages: bool = True) -> Outcome:
+    """Train, evaluate, write the files, track; returns what the run record keeps.
+
+    Args: pages — also write the figures, 5 MB each.
+    """
     from ta_agem_repro.images import load_images
-    from ta_agem_repro.train import run
 
     images = load_images(settings.dataset_name, Path(settings.data_dir) if settings.data_dir else None)
-    console = Console(settings)
-    result = run(settings, images, checkpoint=checkpoint, listener=console)
-    console.finished(result)
-    for path in write_all(result, folder, datetime.now()):
-        console.wrote(path)
+    tracker = None
+    if settings.use_mlflow:
+        from ta_agem_repro.tracking import Tracker
+
+        tracker = Tracker(settings, datetime.now())
+        tracker.started()
+    try:
+        result, files = trained(settings, images, folder, checkpoint, pages)
+    except BaseException as problem:
+        if tracker is not None:
+            tracker.failed(problem)
+        raise
+    if tracker is not None:
+        tracker.finished(result, files)
     times = {f"{key.replace(' ', '_')}_s": sum(spent) for key, spent in result.times.items()}
     overall = [epoch.overall for epoch in result.epochs]
     return Outcome(
@@ -139,6 +151,30 @@ def run_once(settings: Settings, folder: Path, checkpoint: RunDir | None) -> Out
         data={"name": images.name, **result.data},
         cost={"train_s": sum(times.get(key, 0.0) for key in TRAINING), **times},
     )
+
+
+def trained(
+    settings: Settings, images: Images, folder: Path, checkpoint: RunDir | None, pages: bool
+) -> tuple[Result, list[Path]]:
+    """Train and write the files of a run; returns its result and their paths."""
+    from ta_agem_repro.artefacts import write_all
+    from ta_agem_repro.console import Console
+    from ta_agem_repro.figures import write_html
+    from ta_agem_repro.train import run
+
+    console = Console(settings)
+    result = run(settings, images, checkpoint=checkpoint, listener=console)
+    console.finished(result)
+    paths = write_all(result, folder, datetime.now())
+    if pages:
+        paths += write_html(result, paths[0].with_suffix(""))
+    for path in paths:
+        console.wrote(path)
+    if settings.show_images:
+        for path in paths:
+            if path.suffix == ".html":
+                webbrowser.open(path.resolve().as_uri())
+    return result, paths
 
 
 def recorded(settings: Settings) -> dict[str, Any]:

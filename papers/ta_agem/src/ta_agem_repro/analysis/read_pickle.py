@@ -96,10 +96,9 @@ def find(name: str) -> Path:
 
 def figures(run: reader.Run) -> Mapping[str, Any]:
     """Returns the plotly figures by name."""
-    from ta_agem_repro import figures as drawing
+    from ta_agem_repro.figures import build
 
-    drawn: Mapping[str, Any] = drawing.build(run)
-    return drawn
+    return build(run)
 
 
 def keys(path: Path, held: Mapping[str, Any]) -> list[str]:

@@ -144,6 +144,33 @@ def test_a_tensor_may_not_reach_beyond_its_storage():
         restricted.loads(data[: at + 1] + b"\x64" + data[at + 2 :], "x")
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x04N" + b"r\xff\xff\xff\x7f" + b".",
+        b"Np2147483647\n.",
+        b"\x80\x04Nr\x00\x00\x00\x08.",
+        b"\x80\x04N" + b"p99999999999999999999999\n" + b".",
+    ],
+)
+def test_a_few_bytes_cannot_ask_for_any_amount_of_memory(data):
+    with pytest.raises(DataError, match=r"^x: (numbers an object|not a complete pickle)"):
+        restricted.loads(data, "x")
+
+
+def test_bytes_of_an_array_may_look_like_numbering():
+    array = np.frombuffer(b"r\xff\xff\xff\x7fp999999999\n" * 50, np.uint8)
+    np.testing.assert_array_equal(restricted.loads(pickle.dumps(array), "x"), array)
+
+
+def test_a_tensor_may_not_repeat_one_number_without_end():
+    torch = pytest.importorskip("torch")
+    small = torch.zeros(1).expand(1000)
+    assert restricted.loads(pickle.dumps(small), "x").shape == (1000,)
+    with pytest.raises(DataError, match="repeats a storage"):
+        restricted.loads(pickle.dumps(torch.zeros(1).expand(3_000_000)), "x")
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_give_a_value_or_a_data_error(data):
     with contextlib.suppress(DataError):

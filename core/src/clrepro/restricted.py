@@ -8,7 +8,10 @@ own functions, so nothing of the file's choosing is ever imported or called; ten
 import collections
 import datetime
 import io
+import math
 import pickle
+import pickletools
+import re
 import struct
 import zipfile
 from collections.abc import Callable, Mapping
@@ -22,6 +25,7 @@ from numpy.typing import NDArray
 from clrepro.errors import DataError
 
 MAX_BYTES = 1 << 30
+MAX_REPEATED = 1 << 20  # elements of a tensor that shows one stored number at many places
 
 
 class _Refused(Exception):
@@ -51,6 +55,7 @@ def loads(data: bytes, name: str, encoding: str = "ASCII") -> Any:
     Raises: DataError for anything else, and for bytes that are no complete pickle.
     """
     try:
+        _check_places(data)
         return _Reader(io.BytesIO(data), encoding=encoding).load()
     except _Refused as refused:
         raise DataError(
@@ -61,6 +66,25 @@ def loads(data: bytes, name: str, encoding: str = "ASCII") -> Any:
     except Exception as problem:  # damage shows as almost any kind of error; the text says which
         reason = " ".join(str(problem).split())[:120] or type(problem).__name__
         raise DataError(f"{name}: not a complete pickle of plain values ({reason})") from None
+
+
+# A pickle numbers what it wants to use again.  The reader makes a table as long as the largest number, so
+# five bytes could ask for any amount of memory; an honest number is below the length of the file.
+_NUMBERING = re.compile(rb"(?=r(.{4})|p([0-9]+)\n)", re.DOTALL)
+
+
+def _check_places(data: bytes) -> None:
+    """Raises: DataError if an object gets a number that the file cannot hold so many objects for."""
+    candidates = (
+        int.from_bytes(match[1], "little") if match[1] is not None else int(match[2][:20])
+        for match in _NUMBERING.finditer(data)
+    )
+    if not any(number > len(data) for number in candidates):
+        return
+    # Bytes that look like it may be part of an array: only now is it worth telling operations from contents.
+    for operation, argument, _ in pickletools.genops(data):
+        if operation.name in ("PUT", "LONG_BINPUT") and (argument or 0) > len(data):
+            raise DataError(f"numbers an object {argument}, in a file of {len(data)} bytes")
 
 
 class _Reader(pickle.Unpickler):
@@ -176,6 +200,8 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> NDArr
     last = start + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if 0 in size:
         return np.zeros(size, storage.dtype)
+    if math.prod(size) > max(len(storage), MAX_REPEATED):
+        raise DataError(f"a tensor of {size} that repeats a storage of {len(storage)}")
     if last >= len(storage):
         raise DataError(f"a tensor of {size} over a storage of {len(storage)}")
     steps = tuple(step * storage.itemsize for step in stride)
@@ -207,7 +233,11 @@ def _zip_storage(data: bytes) -> Any:
                 raise DataError(f"a storage of {info.file_size} bytes")
             return np.frombuffer(archive.read(info), dtype, n)
 
-        return _TorchReader(io.BytesIO(archive.read(f"{root}data.pkl")), stored).load()
+        if archive.getinfo(f"{root}data.pkl").file_size > len(data):
+            raise DataError("a torch file whose table is compressed")
+        table = archive.read(f"{root}data.pkl")
+        _check_places(table)
+        return _TorchReader(io.BytesIO(table), stored).load()
 
 
 def _stream_storage(data: bytes) -> Any:
@@ -220,10 +250,12 @@ def _stream_storage(data: bytes) -> Any:
             raise DataError(f"a storage of {n} elements in {len(data)} bytes")
         return wanted.setdefault(key, np.zeros(n, dtype))
 
-    for _ in range(3):
-        _TorchReader(file, stored).load()
-    found = _TorchReader(file, stored).load()
-    for key in _TorchReader(file, stored).load():
+    def following() -> Any:
+        _check_places(data[file.tell() :])
+        return _TorchReader(file, stored).load()
+
+    _, _, _, found, keys = (following() for _ in range(5))
+    for key in keys:
         (n,) = struct.unpack("<q", file.read(8))
         held = wanted[key]
         if n != len(held):

@@ -13,13 +13,15 @@ from clrepro.sweep import find_home
 
 
 def run(out: Path, records: list[Path], show: bool, into_readmes: bool) -> int:
-    """Write the tables and `<out>/report.html` from the records below `out` and `records`.
+    """Write the tables and `<out>/report.html` from the records below `out`, `records` and those that came
+    with the papers (papers/*/results/full); a run that is in several counts from the first.
 
     Args: show — open the page in the browser; into_readmes — rewrite the marked tables of the READMEs.
     Returns: 0.  Raises: DataError if there is no record or something cannot be written.
     """
     home = find_home()
-    tables, problems = tables_from(home, [out, *records])
+    shipped = sorted(home.glob("papers/*/results/full"))
+    tables, problems = tables_from(home, [out, *records, *shipped])
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
     if not tables:

@@ -40,7 +40,7 @@ def sweep_lock(out: Path, paper: str, profile: str) -> Iterator[Path]:
     """
     folder = RunDir(out / paper / profile).path
     with hold_lock(folder / ".lock"):
-        remove_temporaries(folder / "records")
+        remove_temporaries(folder)
         yield folder
 
 

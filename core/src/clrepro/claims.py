@@ -85,7 +85,8 @@ class Value:
 class Ordering:
     """`better` does at least as well as `worse`, but for the slack, in one setting (or `worse_setting`).
 
-    `compare`: which values are good, the higher, the lower, or those nearer zero.
+    A negative slack asks for a lead of so many points.  `compare`: which values are good, the higher, the
+    lower, or those nearer zero.
     """
 
     profile: str
@@ -267,9 +268,9 @@ def _check_words(body: dict[str, Any], where: str) -> None:
             raise DataError(f"{where}: {name} {body[name]!r}; one of {', '.join(allowed)}")
     if "status" in body and (body["status"] == "not-found") != ("reference" not in body):
         raise DataError(f"{where}: a reference belongs to every status but not-found")
-    for name in ("tolerance_pct", "slack_pct"):
-        if not 0 <= body.get(name, 0) < math.inf:
-            raise DataError(f"{where}: {name} = {body[name]!r}; expected points, 0 or more")
+    for name, least in (("tolerance_pct", 0), ("slack_pct", -100)):
+        if not least <= body.get(name, 0) < math.inf:
+            raise DataError(f"{where}: {name} = {body[name]!r}; expected points, {least} or more")
     if body.get("min_seeds", 2) < 2:
         raise DataError(f"{where}: min_seeds = {body['min_seeds']}; an interval needs 2 or more")
 

@@ -87,10 +87,13 @@ def _forward(theta, sizes, offsets, index, value, n, act):
 
 @compiled
 def _softmax_error(logits, label, scale):
-    """logits <- scale * (softmax(logits) - onehot(label)), the gradient of the scaled cross-entropy."""
+    """logits <- scale * (softmax(logits) - onehot(label)), the gradient of the scaled cross-entropy; returns
+    the cross-entropy itself, unscaled.
+    """
     top = logits[0]
     for c in range(1, logits.shape[0]):
         top = max(top, logits[c])
+    own = logits[label] - top
     total = np.float32(0.0)
     for c in range(logits.shape[0]):
         e = np.exp(logits[c] - top)
@@ -100,6 +103,7 @@ def _softmax_error(logits, label, scale):
     for c in range(logits.shape[0]):
         logits[c] *= factor
     logits[label] -= scale
+    return np.log(total) - own
 
 
 @compiled
@@ -159,27 +163,42 @@ def sgd_steps(theta, sizes, offsets, index, value, count, label, picks, scale, r
 
 
 @compiled
+def row_errors(theta, sizes, offsets, index, value, n, label, weight, act, error):
+    """Fill act with the layers' outputs for one row and error with weight * dCE/d(layer output), layer by
+    layer; returns the row's cross-entropy.
+    """
+    top = sizes.shape[0] - 2
+    _forward(theta, sizes, offsets, index, value, n, act)
+    delta = error[top, : sizes[top + 1]]
+    for c in range(sizes[top + 1]):
+        delta[c] = act[top, c]
+    loss = _softmax_error(delta, label, weight)
+    for layer in range(top, 0, -1):
+        below = error[layer - 1, : sizes[layer]]
+        _backward_hidden(theta, sizes, offsets, layer, act[layer - 1], delta, below, np.float32(0.0), False)
+        delta = below
+    return loss
+
+
+@compiled
+def apply_row(theta, sizes, offsets, index, value, n, act, error, rate):
+    """theta <- theta - rate * (the gradient that act and error of one row stand for)."""
+    _update_first(theta, sizes[0], index, value, n, error[0, : sizes[1]], rate)
+    for layer in range(1, sizes.shape[0] - 1):
+        _apply_layer(theta, sizes, offsets, layer, act[layer - 1], error[layer, : sizes[layer + 1]], rate)
+
+
+@compiled
 def sgd_batch(theta, sizes, offsets, index, value, count, label, picks, weight, rate, act, error):
     """One SGD step on sum_i weight[i] CE(row picks[i]); act and error hold a slice per row of the batch."""
-    top = sizes.shape[0] - 2
     for i in range(picks.shape[0]):
         row = picks[i]
-        _forward(theta, sizes, offsets, index[row], value[row], count[row], act[i])
-        delta = error[i, top, : sizes[top + 1]]
-        for c in range(sizes[top + 1]):
-            delta[c] = act[i, top, c]
-        _softmax_error(delta, label[row], weight[i])
-        for layer in range(top, 0, -1):
-            below = error[i, layer - 1, : sizes[layer]]
-            _backward_hidden(theta, sizes, offsets, layer, act[i, layer - 1], delta, below, rate, False)
-            delta = below
+        row_errors(
+            theta, sizes, offsets, index[row], value[row], count[row], label[row], weight[i], act[i], error[i]
+        )
     for i in range(picks.shape[0]):
         row = picks[i]
-        _update_first(theta, sizes[0], index[row], value[row], count[row], error[i, 0, : sizes[1]], rate)
-        for layer in range(1, top + 1):
-            _apply_layer(
-                theta, sizes, offsets, layer, act[i, layer - 1], error[i, layer, : sizes[layer + 1]], rate
-            )
+        apply_row(theta, sizes, offsets, index[row], value[row], count[row], act[i], error[i], rate)
 
 
 @compiled

@@ -1,0 +1,6 @@
+"""Another name of clustering.py in the original; the same classes."""
+
+from ta_agem_repro.memory import Cluster as Cluster
+from ta_agem_repro.memory import ClusteringMechanism as ClusteringMechanism
+from ta_agem_repro.memory import ClusteringMemory as ClusteringMemory
+from ta_agem_repro.memory import ClusterPool as ClusterPool

@@ -1,0 +1,1 @@
+"""Programs that read the files of past runs."""

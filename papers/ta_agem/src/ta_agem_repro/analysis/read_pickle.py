@@ -1,0 +1,135 @@
+"""`read_pickle.py`: what a result file holds, in text and in eight figures."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from clrepro.errors import DataError, UsageError
+from clrepro.runs import make_folder, write_atomically
+from ta_agem_repro import reader
+from ta_agem_repro.program import Parser, exit_code
+
+FIGURES = (
+    "individual_accuracies", "accuracy_heatmap", "epoch_losses", "batch_losses", "training_times",
+    "memory_efficiency", "dashboard", "oldest_task_ids",
+)  # fmt: skip
+RESULTS = Path("test_results")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Returns the parser of the program."""
+    out = Parser(
+        prog="read_pickle.py",
+        description="Show a result file.  Without FILE it asks for one and opens all figures.",
+    )
+    out.add_argument("file", nargs="?", metavar="FILE", help=f"name in {RESULTS}/, or a path (.pkl or .json)")
+    out.add_argument(
+        "--show", nargs="+", choices=(*FIGURES, "all"), metavar="NAME", default=[],
+        help=f"open figures in the browser: all, or of {', '.join(FIGURES)}",
+    )  # fmt: skip
+    out.add_argument("--save_dir", default=None, help="write the figures there, <stem>_<name>.html")
+    return out
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `read_pickle.py`; returns the exit code: 2 for a wrong command line, 1 for a file that cannot be
+    read or holds anything but plain values.
+    """
+    return exit_code(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> None:
+    flags = parser().parse_args(argv)
+    asked = flags.file is None
+    path = find(ask() if asked else flags.file)
+    # The file that was named is looked at itself, whatever lies beside it.
+    held = reader.raw(path) if path.suffix != ".json" else None
+    run = reader.read(path)
+    print("\n".join([*(keys(path, held) if held is not None else []), *summary(run)]))
+    wanted = list(FIGURES) if "all" in flags.show else list(dict.fromkeys(flags.show))
+    if asked and not wanted and flags.save_dir is None:
+        wanted = list(FIGURES)
+    if not wanted and flags.save_dir is None:
+        print(f"figures: --show NAME … opens, --save_dir DIR writes: {', '.join(FIGURES)}")
+        return
+    drawn = figures(run)
+    if flags.save_dir is not None:
+        folder = make_folder(Path(flags.save_dir))
+        for name in wanted or FIGURES:
+            target = folder / f"{path.stem}_{name}.html"
+            write_atomically(target, drawn[name].to_html(include_plotlyjs=True).encode("utf-8"))
+            print(f"written: {target}")
+        if not flags.show:
+            return
+    for name in wanted:
+        drawn[name].show()
+
+
+def ask() -> str:
+    """Returns the file name typed at the prompt.
+
+    Raises: UsageError if nobody is there to type one, or if it is empty.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError("no FILE given and no terminal to ask for one; read_pickle.py FILE")
+    try:
+        name = input(f"Result file (in {RESULTS}/, or a path): ").strip()
+    except EOFError:
+        name = ""
+    if not name:
+        raise UsageError("no file name; read_pickle.py FILE")
+    return name
+
+
+def find(name: str) -> Path:
+    """Returns test_results/<name> if there is such a file, else the path itself.
+
+    Raises: DataError if neither exists.
+    """
+    for path in (RESULTS / name, Path(name)):
+        if path.is_file():
+            return path
+    raise DataError(f"{name}: no such file, neither in {RESULTS}/ nor as a path")
+
+
+def figures(run: reader.Run) -> Mapping[str, Any]:
+    """Returns the plotly figures by name."""
+    from ta_agem_repro.figures import build
+
+    return build(run)
+
+
+def keys(path: Path, held: Mapping[str, Any]) -> list[str]:
+    """Returns the keys of a pickle with the types of their values, as repr, so that no text in a file can
+    steer the terminal.
+    """
+    out = [f"{path}: {len(held)} keys"]
+    for key, value in held.items():
+        kind = type(value).__name__
+        if isinstance(value, list | tuple | dict | set):
+            kind += f" of {len(value)}"
+            if isinstance(value, list | tuple) and value:
+                kind += f", first a {type(value[0]).__name__}"
+        out.append(f"  {key!r}: {kind}")
+    return out
+
+
+def summary(run: reader.Run) -> list[str]:
+    """Returns parameters, numbers and extent of a run."""
+    out = ["params:", *[f"  {key!r}: {value!r}" for key, value in sorted(run.params.items())]]
+    if not run.params:
+        out[0] = "params: none in this file"
+    metrics = ", ".join(f"{name} {value:.4f}" for name, value in run.metrics().items())
+    out.append(
+        f"evaluations: {len(run.epochs)}, tasks in order: {', '.join(map(str, run.task_order)) or '?'}"
+    )
+    out.append(f"batches: {len(run.batch_loss)}, frames of oldest tasks: {len(run.tracking)}")
+    out.append(f"samples in memory at the end: {run.epochs[-1].memory_size}")
+    out.append(f"metrics (fractions): {metrics}")
+    if run.source == "json":
+        out.append(f"numbers from {run.path.with_suffix('.json').name} and .npz")
+    if run.rebuilt:
+        out.append(f"not in the file, made from its other contents or its name: {', '.join(run.rebuilt)}")
+    return out

@@ -1,0 +1,114 @@
+"""Speed contests of TA-A-GEM: one A-GEM step, a whole run, feeding the memory.
+
+The plain loop is what a reader of the paper would write in torch: loaders, `AGEMHandler.optimize` on a list
+of samples drawn from the memory for each batch, evaluation through a test loader.  The reference engine
+shares the loop, the draws and the evaluation with the fused one and differs in the step alone.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from clrepro.bench import Contest
+from ta_agem_repro import tasks, train
+from ta_agem_repro.images import load_images
+from ta_agem_repro.learner import FusedLearner, initial_layers
+from ta_agem_repro.memory import ClusteringMemory
+from ta_agem_repro.settings import Settings
+from ta_agem_repro.tasks import Images
+
+RUN = Settings(dataset_name="mnist_quick", num_tasks=5, num_epochs=4, learning_rate=0.01)
+
+
+def contests() -> Iterator[Contest]:
+    """Yields the speed rows promised for TA-A-GEM."""
+    images = load_images("mnist_quick")
+    yield one_step(images)
+    yield whole_run(images)
+    yield feeding(images)
+
+
+def one_step(images: Images) -> Contest:
+    """An A-GEM step of 784-200-200-10 on 10 + 10 rows."""
+    from ta_agem_repro.reference import ReferenceLearner
+
+    layers = initial_layers(RUN, np.random.default_rng(0))
+    sides: dict[str, Callable[[], int]] = {}
+    for learner in (FusedLearner(layers, 300), ReferenceLearner(layers, 300)):
+        learner.open(images.x_train[:2000], images.y_train[:2000])
+        for slot in range(300):
+            x = images.x_train[3000 + slot].astype(np.float32) / np.float32(255)
+            learner.remember(slot, x, int(images.y_train[3000 + slot]))
+        rng = np.random.default_rng(1)
+
+        def work(learner: Any = learner, rng: np.random.Generator = rng) -> int:
+            for _ in range(20):
+                learner.step(rng.integers(0, 2000, 10), rng.integers(0, 300, 10), 0.001)
+            return 20
+
+        sides[learner.name] = work
+    return Contest("one A-GEM step, 784-200-200-10, batch 10 + 10", "step", sides, rounds=15)
+
+
+def whole_run(images: Images) -> Contest:
+    """A run of 5 permutations of 2,000 + 400 embedded digits, 4 epochs each, as a user starts it."""
+
+    def engine(name: str) -> Callable[[], int]:
+        def work() -> int:
+            train.run(Settings(**{**vars(RUN), "engine": name}), images)
+            return 1
+
+        return work
+
+    sides = {
+        "fused": engine("fused"),
+        "plain loop": lambda: plain_run(images),
+        "reference": engine("reference"),
+    }
+    return Contest("run of 5 tasks × 4 epochs × 200 batches", "run", sides, "≥ 10× the plain loop", rounds=3)
+
+
+def plain_run(images: Images) -> int:
+    """The same algorithm, written down plainly in torch; returns 1 run."""
+    import torch
+
+    from ta_agem_repro.agem import AGEMHandler
+    from ta_agem_repro.loader import Batches
+    from ta_agem_repro.reference import network
+
+    rng = np.random.default_rng(0)
+    made = tasks.build(RUN, images, rng)
+    model = network(initial_layers(RUN, rng))
+    optimizer = torch.optim.SGD(model.parameters(), lr=RUN.learning_rate)
+    agem = AGEMHandler(model, torch.nn.CrossEntropyLoss(), optimizer, "cpu")
+    memory = ClusteringMemory(RUN.memory_size_q, RUN.memory_size_p, num_pools=RUN.num_pools)
+    tests = [Batches(task.x_test, task.y_test, RUN.batch_size, None) for task in made]
+    for number, task in enumerate(made):
+        loader = Batches(task.x_train, task.y_train, RUN.batch_size, rng)
+        for _ in range(RUN.epochs_per_task[number]):
+            for x, y in loader:
+                agem.optimize(x, y, memory.get_random_samples(RUN.batch_size))
+            for x, y in loader:
+                memory.add_sample(x[0], y[0], number)
+            with torch.no_grad():
+                for test in tests[: number + 1]:
+                    sum(int((model(x).argmax(1) == y).sum()) for x, y in test)
+    return 1
+
+
+def feeding(images: Images) -> Contest:
+    """Offering samples to a full memory."""
+    x = images.x_train.astype(np.float32) / np.float32(255)
+    memory = ClusteringMemory(10, 3, rng=np.random.default_rng(0))
+    for i in range(3000):
+        memory.offer(x[i], int(images.y_train[i]), 0)
+    place = iter(range(10**9))
+
+    def work() -> int:
+        for _ in range(100):
+            i = next(place) % len(x)
+            memory.offer(x[i], int(images.y_train[i]), 1)
+        return 100
+
+    return Contest("offer to a full memory of 10 pools", "offer", {"clusters": work}, rounds=9)

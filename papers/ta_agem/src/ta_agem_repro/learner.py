@@ -1,0 +1,91 @@
+"""The fused learner: network, training rows and mirrored memory, as the loop addresses them.
+
+`reference.ReferenceLearner` is the same door with plain torch behind it.
+"""
+
+import itertools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clrepro.engines import mlp
+from ta_agem_repro.settings import N_CLASSES, Settings
+
+Vector = NDArray[np.float32]
+Layers = list[tuple[Vector, Vector]]
+
+
+def initial_layers(settings: Settings, rng: np.random.Generator) -> Layers:
+    """Returns [(weight (fan_in, fan_out), bias (fan_out,))] of the network, uniform in ±1/√fan_in.
+
+    Linear-ReLU-Linear-ReLU-Linear with 10 outputs, for class_split too.  Source: spec 3.1.
+    """
+    sizes = (settings.input_dim, settings.hidden_dim, settings.hidden_dim, N_CLASSES)
+    layers = []
+    for n_in, n_out in itertools.pairwise(sizes):
+        bound = 1 / np.sqrt(n_in)
+        weight, bias = rng.uniform(-bound, bound, (n_in, n_out)), rng.uniform(-bound, bound, n_out)
+        layers.append((weight.astype(np.float32), bias.astype(np.float32)))
+    return layers
+
+
+class FusedLearner:
+    """Compiled A-GEM steps on sparse rows.
+
+    Args: layers — initial weights and biases; capacity — slots of the memory.
+    """
+
+    name = "fused"
+
+    def __init__(self, layers: Layers, capacity: int) -> None:
+        self.layout = mlp.Layout((layers[0][0].shape[0], *(weight.shape[1] for weight, _ in layers)))
+        self.theta = np.concatenate([part.ravel() for layer in layers for part in layer])
+        self._trainer = mlp.Trainer(self.layout)
+        self._memory = mlp.SparseRows(max(capacity, 1), self.layout.sizes[0])
+        self._rows = mlp.SparseRows(1, self.layout.sizes[0])
+
+    def open(self, x: NDArray[np.uint8], y: NDArray[np.int64]) -> None:
+        """Take the rows that the next picks count in: x (n, inputs), y (n,)."""
+        scaled = x.astype(np.float32) / np.float32(255)
+        self._rows = mlp.SparseRows(len(y), x.shape[1])
+        for slot in range(len(y)):
+            self._rows.put(slot, scaled[slot], int(y[slot]))
+
+    def remember(self, slot: int, x: Vector, label: int) -> None:
+        """Mirror what the memory stored in a slot."""
+        self._memory.put(slot, x, label)
+
+    def step(
+        self, picks: NDArray[np.int64], slots: NDArray[np.int64], rate: float
+    ) -> tuple[float, float, float, float]:
+        """One A-GEM step on rows `picks` with the reference batch in `slots`.
+
+        Returns: the batch's mean loss before the step, g·r, r·r, g·g (0 without slots).
+        """
+        loss, gr, rr, gg = self._trainer.agem_step(self.theta, self._rows, picks, self._memory, slots, rate)
+        return float(loss), float(gr), float(rr), float(gg)
+
+    def loss(self, picks: NDArray[np.int64]) -> float:
+        """Returns the mean cross-entropy of rows `picks`; changes nothing."""
+        x, y = self._rows.dense(picks), self._rows.label[picks]
+        z = self.logits(x).astype(np.float64)
+        z -= z.max(axis=1, keepdims=True)
+        return float(np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(y)), y]))
+
+    def logits(self, x: Vector) -> Vector:
+        """Returns logits float32 (n, 10) of x (n, inputs)."""
+        return mlp.logits(self.layout, self.theta, x)
+
+    def layers(self) -> Layers:
+        """Returns copies of the weights (fan_in, fan_out) and biases."""
+        return [(weight.copy(), bias.copy()) for weight, bias in self.layout.views(self.theta)]
+
+    def state(self) -> dict[str, Any]:
+        """Returns parameters and mirrored memory."""
+        return {"theta": self.theta.copy(), "memory": self._memory.state()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        self.theta[...] = state["theta"]
+        self._memory.load(state["memory"])

@@ -1,0 +1,102 @@
+"""The baseline memory: a reservoir per class, of the size that a pool of clusters has."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clrepro.buffers import Reservoir
+from ta_agem_repro.memory.cluster import Vector
+
+
+class ClassReservoirs:
+    """At most Q · P samples per class, each reservoir a uniform sample of what its class was offered.
+
+    The same door as `ClusteringMemory` as far as the learner uses it.
+    Args: rng — the only source of chance.  Raises: ValueError when a label beyond num_pools arrives.
+    """
+
+    def __init__(self, Q: int, P: int, num_pools: int, rng: np.random.Generator) -> None:
+        self.Q, self.P, self.num_pools = Q, P, num_pools
+        self._rng = rng
+        self._pools: dict[int, Reservoir] = {}
+        self._x: Vector = np.empty((0, 0), np.float32)
+        self._task = np.full(self.capacity, -1, np.int64)
+
+    @property
+    def capacity(self) -> int:
+        """Most samples that can be stored."""
+        return self.num_pools * self.Q * self.P
+
+    def offer(self, x: Vector, label: int, task_id: int | None = None) -> int:
+        """Offer x float32 (inputs,); returns its slot, or -1 if it was not stored."""
+        if label not in self._pools:
+            if len(self._pools) == self.num_pools:
+                raise ValueError(
+                    f"label {label}: all {self.num_pools} pools are taken by {sorted(self._pools)}"
+                )
+            self._pools[label] = Reservoir(self.Q * self.P, self._rng)
+        if not self._x.size:
+            self._x = np.zeros((self.capacity, x.size), np.float32)
+        place = int(self._pools[label].offer()[0])
+        if place < 0:
+            return -1
+        slot = list(self._pools).index(label) * self.Q * self.P + place
+        self._x[slot], self._task[slot] = x, -1 if task_id is None else task_id
+        return slot
+
+    def pool_slots(self) -> list[NDArray[np.int64]]:
+        """Returns the filled slots of each reservoir, in the order in which they opened."""
+        step = self.Q * self.P
+        return [np.arange(i * step, i * step + pool.size) for i, pool in enumerate(self._pools.values())]
+
+    def get_memory_size(self) -> int:
+        """Returns the number of stored samples."""
+        return sum(pool.size for pool in self._pools.values())
+
+    def get_pool_sizes(self) -> dict[int, int]:
+        """Returns {label: stored samples}."""
+        return {label: pool.size for label, pool in self._pools.items()}
+
+    def get_num_active_pools(self) -> int:
+        """Returns the number of reservoirs that hold something."""
+        return sum(1 for pool in self._pools.values() if pool.size)
+
+    def get_sample_throughputs(self) -> dict[int, int]:
+        """Returns {label: samples offered so far}."""
+        return {label: pool.seen for label, pool in self._pools.items()}
+
+    def get_oldest_task_ids_matrix(self) -> list[list[int | None]]:
+        """Returns num_pools rows of Q entries, all None: a reservoir has no clusters."""
+        return [[None] * self.Q for _ in range(self.num_pools)]
+
+    def get_removal_function(self) -> str:
+        """Returns the name of the eviction rule."""
+        return "reservoir"
+
+    def contents(self) -> dict[str, NDArray[Any]]:
+        """Returns the memory as columns, as `ClusteringMemory.contents` does; every sample in cluster 0."""
+        if not self._x.size:
+            return {}
+        slots = np.concatenate(self.pool_slots())
+        labels = np.repeat(list(self._pools), [pool.size for pool in self._pools.values()])
+        return {
+            "samples": self._x[slots], "labels": labels, "task_ids": self._task[slots],
+            "clusters": np.zeros(len(slots), np.int64), "arrivals": np.arange(len(slots)),
+        }  # fmt: skip
+
+    def state(self) -> dict[str, Any]:
+        """Returns payload and counters; the generator belongs to the caller."""
+        return {
+            "labels": list(self._pools),
+            "pools": [pool.state() for pool in self._pools.values()],
+            "x": self._x.copy(),
+            "task": self._task.copy(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned, for a memory of the same shape."""
+        self._pools = {int(label): Reservoir(self.Q * self.P, self._rng) for label in state["labels"]}
+        for pool, saved in zip(self._pools.values(), state["pools"], strict=True):
+            pool.load(saved)
+        self._x, self._task = state["x"].copy(), state["task"].copy()

@@ -1,0 +1,102 @@
+"""The reference learner: the same door as `learner.FusedLearner`, with torch's autograd and optimizer behind
+it.
+
+The plain reading of the algorithm, on any device; the fused engine is tested and timed against it.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ta_agem_repro.agem import AGEMHandler
+from ta_agem_repro.learner import Layers, Vector
+
+
+def network(layers: Layers) -> nn.Sequential:
+    """Returns Linear-ReLU-...-Linear with the given weights (fan_in, fan_out) and biases."""
+    parts: list[nn.Module] = []
+    for weight, bias in layers:
+        linear = nn.Linear(*weight.shape)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(weight.T.copy()))
+            linear.bias.copy_(torch.from_numpy(bias))
+        parts += [linear, nn.ReLU()]
+    return nn.Sequential(*parts[:-1])
+
+
+class ReferenceLearner:
+    """A-GEM by `AGEMHandler` and torch.optim.SGD.
+
+    Args: layers — initial weights and biases; capacity — slots of the memory; device — of torch.
+    """
+
+    name = "reference"
+
+    def __init__(self, layers: Layers, capacity: int, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.model = network(layers).to(self.device)
+        self._optimizer = torch.optim.SGD(self.model.parameters(), lr=1.0)
+        self._agem = AGEMHandler(self.model, nn.CrossEntropyLoss(), self._optimizer, self.device)
+        width = layers[0][0].shape[0]
+        self._memory = torch.zeros(max(capacity, 1), width, device=self.device)
+        self._memory_y = torch.zeros(max(capacity, 1), dtype=torch.int64, device=self.device)
+        self._x: Tensor = torch.empty(0, width)
+        self._y: Tensor = torch.empty(0, dtype=torch.int64)
+
+    def open(self, x: NDArray[np.uint8], y: NDArray[np.int64]) -> None:
+        """Take the rows that the next picks count in: x (n, inputs), y (n,)."""
+        self._x = torch.from_numpy(x).to(self.device, torch.float32) / 255
+        self._y = torch.from_numpy(y).to(self.device)
+
+    def remember(self, slot: int, x: Vector, label: int) -> None:
+        """Mirror what the memory stored in a slot."""
+        self._memory[slot] = torch.from_numpy(x).to(self.device)
+        self._memory_y[slot] = label
+
+    def step(
+        self, picks: NDArray[np.int64], slots: NDArray[np.int64], rate: float
+    ) -> tuple[float, float, float, float]:
+        """One A-GEM step; returns the batch's mean loss before it, g·r, r·r, g·g (0 without slots)."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        rows, held = torch.from_numpy(picks).to(self.device), torch.from_numpy(slots).to(self.device)
+        loss = self._agem.step(self._x[rows], self._y[rows], self._memory[held], self._memory_y[held])
+        return (loss, *self._agem.last_products)
+
+    def loss(self, picks: NDArray[np.int64]) -> float:
+        """Returns the mean cross-entropy of rows `picks`; changes nothing."""
+        rows = torch.from_numpy(picks).to(self.device)
+        with torch.no_grad():
+            return float(nn.functional.cross_entropy(self.model(self._x[rows]), self._y[rows]))
+
+    def logits(self, x: Vector) -> Vector:
+        """Returns logits float32 (n, 10) of x (n, inputs)."""
+        with torch.no_grad():
+            out: Vector = self.model(torch.from_numpy(x).to(self.device)).cpu().numpy()
+        return out
+
+    def layers(self) -> Layers:
+        """Returns copies of the weights (fan_in, fan_out) and biases."""
+        linears = [part for part in self.model if isinstance(part, nn.Linear)]
+        return [
+            (linear.weight.detach().cpu().numpy().T.copy(), linear.bias.detach().cpu().numpy().copy())
+            for linear in linears
+        ]
+
+    def state(self) -> dict[str, Any]:
+        """Returns parameters and mirrored memory."""
+        parts = [part for layer in self.layers() for part in layer]
+        return {"parts": parts, "x": self._memory.cpu().numpy(), "y": self._memory_y.cpu().numpy()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        parts = state["parts"]
+        with torch.no_grad():
+            for i, linear in enumerate(part for part in self.model if isinstance(part, nn.Linear)):
+                linear.weight.copy_(torch.from_numpy(np.ascontiguousarray(parts[2 * i].T)))
+                linear.bias.copy_(torch.from_numpy(parts[2 * i + 1]))
+        self._memory.copy_(torch.from_numpy(state["x"]))
+        self._memory_y.copy_(torch.from_numpy(state["y"]))

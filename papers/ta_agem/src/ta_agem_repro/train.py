@@ -1,0 +1,199 @@
+"""The loop: epochs of A-GEM steps, samples offered to the memory, evaluation; resumable after every epoch."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clrepro.runs import RunDir
+from clrepro.seeding import Seeds
+from clrepro.streams import order
+from ta_agem_repro import tasks as task_images
+from ta_agem_repro.feed import Feeder
+from ta_agem_repro.journal import Journal
+from ta_agem_repro.learner import FusedLearner, initial_layers
+from ta_agem_repro.learning_rate import TALearningRateScheduler
+from ta_agem_repro.result import Epoch, Result
+from ta_agem_repro.settings import Settings
+from ta_agem_repro.tasks import Images
+
+CHECKPOINT_EVERY = 10.0  # seconds: a killed run repeats no more than that and one epoch
+TRAINING = ("training", "get from memory", "optimize", "add samples")  # what training_time counts
+Picks = NDArray[np.int64]
+
+
+class Listener(Protocol):
+    """What the loop tells whoever prints or logs; all of it happens after the fact and may be ignored."""
+
+    def started(self, settings: Settings, data: dict[str, str]) -> None:
+        """Before the first batch."""
+
+    def batch(self, task: int, epoch: int, number: int, total: int, loss: float) -> None:
+        """After every 50th batch and the last of an epoch."""
+
+    def epoch(self, epoch: Epoch, total: int) -> None:
+        """After every evaluation."""
+
+    def task(self, result: Result) -> None:
+        """After the last epoch of a task."""
+
+
+class Run:
+    """One run in memory: what it learns, what it remembers, where it stands.
+
+    Args: images — the data set; checkpoint — a folder to save to and to continue from.
+    """
+
+    def __init__(self, settings: Settings, images: Images, checkpoint: RunDir | None = None) -> None:
+        self.settings, self.checkpoint = settings, checkpoint
+        self.times: dict[str, list[float]] = {}
+        with self.timed("init"):
+            self.seeds = Seeds(settings.seed)
+            self.tasks = task_images.build(settings, images, self.seeds.generator("data"))
+            epochs = schedule(settings, self.seeds.generator("data"))
+            self.learner = learner(settings, self.seeds.generator("init"))
+            self.feeder = Feeder(settings, self.seeds, self.learner, self.tasks, epochs)
+            self.scheduler = TALearningRateScheduler(lr_init=settings.learning_rate)
+            self.tests = [task.x_test.astype(np.float32) / np.float32(255) for task in self.tasks]
+            sizes = [len(task.y_test) for task in self.tasks]
+            self.journal = Journal(settings, epochs, sizes, images.evidence)
+            self.n_epochs = len(epochs)
+        self._saved_at = time.perf_counter()
+        if checkpoint is not None and (saved := checkpoint.load_state("epoch")) is not None:
+            self.load(saved)
+
+    @contextmanager
+    def timed(self, key: str) -> Iterator[None]:
+        """Note the seconds of a block under `key`."""
+        start = time.perf_counter()
+        yield
+        self.times.setdefault(key, []).append(time.perf_counter() - start)
+
+    def train(self, listener: Listener | None = None) -> Result:
+        """Run the epochs that are left; returns the result."""
+        if listener is not None:
+            listener.started(self.settings, self.journal.result.data)
+        while self.journal.position < self.n_epochs:
+            self.one_epoch(listener)
+            if self.journal.close_epoch() and listener is not None:
+                listener.task(self.journal.finish(self.feeder))
+            self.save_now_and_then()
+        result = self.journal.finish(self.feeder)
+        result.parameters, result.times = self.learner.layers(), self.times
+        return result
+
+    def one_epoch(self, listener: Listener | None) -> None:
+        """A pass over the present epoch's batches, the memory's share of it, and the evaluation."""
+        settings, journal = self.settings, self.journal
+        with self.timed("training"):
+            batches = self.feeder.open(journal.present)
+        with self.timed("get from memory"):
+            slots = self.feeder.reference_batches(len(batches))
+        for number, picks in enumerate(batches):
+            loss = self.step(picks, None if slots is None else slots[number])
+            journal.batch(number, loss)
+            if settings.memory_update == "batch":
+                with self.timed("add samples"):
+                    self.feeder.offer_batch(picks, number)
+            last = number + 1 == len(batches)
+            if listener is not None and (number % 50 == 49 or last):
+                listener.batch(journal.present.task, journal.nth, number + 1, len(batches), loss)
+            interval = settings.testing_interval
+            if interval and (number + 1) % interval == 0 and not last:
+                self.evaluate(listener)
+        if settings.memory_update == "epoch":
+            with self.timed("add samples"):
+                self.feeder.offer_epoch()
+        self.evaluate(listener)
+
+    def step(self, picks: Picks, slots: Picks | None) -> float:
+        """One A-GEM step, with a reference batch drawn now if `slots` is None; returns the loss before it."""
+        if slots is None:
+            with self.timed("get from memory"):
+                slots = self.feeder.reference_batch()
+        with self.timed("optimize"):
+            rate = self.settings.learning_rate
+            if self.settings.use_learning_rate_scheduler:
+                rate = self.scheduler.step(self.learner.loss(picks))
+            loss, gr, rr, gg = self.learner.step(picks, slots, rate)
+        if len(slots):
+            self.journal.projection(gr, rr, gg)
+        return float(loss)
+
+    def evaluate(self, listener: Listener | None) -> None:
+        """Count right answers on the test images of every task seen; training time stops meanwhile."""
+        with self.timed("eval"):
+            right = {
+                task: int((self.learner.logits(self.tests[task]).argmax(1) == self.tasks[task].y_test).sum())
+                for task in self.journal.seen
+            }
+        scheduled = self.settings.use_learning_rate_scheduler
+        rate = self.scheduler.get_lr() if scheduled else self.settings.learning_rate
+        spent = sum(sum(self.times.get(key, [])) for key in TRAINING)
+        entry = self.journal.evaluation(right, self.feeder, rate, spent)
+        if listener is not None:
+            listener.epoch(entry, self.n_epochs)
+
+    def save_now_and_then(self) -> None:
+        """Write a checkpoint if the last one is old enough."""
+        if self.checkpoint is not None and time.perf_counter() - self._saved_at >= CHECKPOINT_EVERY:
+            self.checkpoint.save_state("epoch", self.state())
+            self._saved_at = time.perf_counter()
+
+    def state(self) -> dict[str, Any]:
+        """Returns all that the rest of the run depends on."""
+        return {
+            "seeds": self.seeds.state(),
+            "learner": self.learner.state(),
+            "memory": self.feeder.state(),
+            "scheduler": self.scheduler.state(),
+            "journal": self.journal.state(),
+            "times": {key: sum(spent) for key, spent in self.times.items()},
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        self.learner.load(state["learner"])
+        self.feeder.load(state["memory"])
+        self.scheduler.load(state["scheduler"])
+        self.journal.load(state["journal"])
+        self.seeds.load(state["seeds"])
+        self.times = {key: [float(spent)] for key, spent in state["times"].items()}
+
+
+def run(
+    settings: Settings,
+    images: Images,
+    *,
+    checkpoint: RunDir | None = None,
+    listener: Listener | None = None,
+) -> Result:
+    """Train as the settings say.
+
+    Args: checkpoint — folder of this run alone; what is found there is continued.
+    Returns: the finished result.  Raises: DataError if the images do not suffice for the tasks.
+    """
+    return Run(settings, images, checkpoint).train(listener)
+
+
+def schedule(settings: Settings, rng: np.random.Generator) -> list[order.Epoch]:
+    """Returns the epochs of a run in order (spec 3.7)."""
+    per_task = settings.epochs_per_task
+    return order.schedule(
+        settings.task_introduction, settings.num_tasks,
+        per_task[0] if len(set(per_task)) == 1 else list(per_task),
+        n_transition=settings.num_transition_epochs, rng=rng,
+    )  # fmt: skip
+
+
+def learner(settings: Settings, rng: np.random.Generator) -> Any:
+    """Returns the learner of the engine asked for: fused, or plain torch (always so on a GPU)."""
+    layers = initial_layers(settings, rng)
+    if settings.engine == "reference" or (settings.engine == "auto" and settings.device != "cpu"):
+        from ta_agem_repro.reference import ReferenceLearner
+
+        return ReferenceLearner(layers, settings.memory_capacity, settings.device)
+    return FusedLearner(layers, settings.memory_capacity)

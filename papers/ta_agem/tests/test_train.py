@@ -1,0 +1,177 @@
+"""The loop: same seed, same numbers; stopped and resumed, the same; the parts in their places."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from clrepro.runs import RunDir
+from ta_agem_repro import feed, tasks, train
+from ta_agem_repro.images import load_images
+from ta_agem_repro.settings import METHODS, Settings
+
+pytest.importorskip("sklearn")
+SMALL = Settings(
+    dataset_name="digits", num_tasks=3, num_epochs=3, hidden_dim=20, learning_rate=0.05, memory_size_q=4,
+    seed=3,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def images():
+    return load_images("digits")
+
+
+def numbers(result):
+    """Everything that a seed decides."""
+    curve = [(e.epoch, e.task_id, e.accuracies, e.overall, e.loss, e.memory_size) for e in result.epochs]
+    weights = [part.tobytes() for layer in result.parameters for part in layer]
+    memory = {name: column.tobytes() for name, column in result.final_memory.items()}
+    return curve, result.batch_loss.tobytes(), weights, memory, result.tracking.tobytes(), result.projected
+
+
+class Stop(Exception):
+    pass
+
+
+class StopAt:
+    """A listener that pulls the plug after some evaluations."""
+
+    def __init__(self, n):
+        self.left = n
+
+    def started(self, settings, data):
+        pass
+
+    def batch(self, task, epoch, number, total, loss):
+        pass
+
+    def task(self, result):
+        pass
+
+    def epoch(self, epoch, total):
+        self.left -= 1
+        if not self.left:
+            raise Stop
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_same_seed_same_run_and_another_seed_another(method, images):
+    settings = replace(SMALL, method=method, num_epochs=2)
+    one, two = (train.run(settings, images) for _ in range(2))
+    assert numbers(one) == numbers(two)
+    assert numbers(one) != numbers(train.run(replace(settings, seed=4), images))
+    assert (one.steps > 0) == (method != "sgd")
+    assert one.epochs[-1].memory_size <= settings.memory_capacity
+
+
+@pytest.mark.parametrize("method", ["ta-agem", "agem-reservoir", "agem-random", "paper", "sgd"])
+@pytest.mark.parametrize("introduction", ["sequential", "continuous"])
+def test_stopped_and_resumed_equals_undisturbed(method, introduction, images, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "CHECKPOINT_EVERY", 0.0)
+    settings = replace(
+        SMALL, method=method, task_introduction=introduction, num_transition_epochs=2,
+        use_learning_rate_scheduler=method == "paper", random_em=method != "paper",
+        memory_update="batch" if method == "paper" else "epoch",
+    )  # fmt: skip
+    straight = train.run(settings, images)
+    folder = RunDir(tmp_path / "run")
+    for n in (2, 3):
+        with pytest.raises(Stop):
+            train.run(settings, images, checkpoint=folder, listener=StopAt(n))
+    assert numbers(train.run(settings, images, checkpoint=folder)) == numbers(straight)
+
+
+def test_the_method_changes_neither_tasks_nor_weights_nor_batches(images):
+    runs = [train.Run(replace(SMALL, method=method), images) for method in METHODS]
+    for run in runs[1:]:
+        for mine, first in zip(run.tasks, runs[0].tasks, strict=True):
+            np.testing.assert_array_equal(mine.x_train, first.x_train)
+        np.testing.assert_array_equal(run.learner.theta, runs[0].learner.theta)
+    batches = [run.feeder.open(run.journal.present) for run in runs]
+    assert all((b == batches[0]).all() for b in batches)
+
+
+def test_the_two_engines_tell_the_same_story(images):
+    pytest.importorskip("torch")
+    fused, plain = (train.run(replace(SMALL, engine=engine), images) for engine in ("fused", "reference"))
+    np.testing.assert_allclose(fused.batch_loss, plain.batch_loss, atol=2e-3)
+    for name, value in fused.metrics().items():
+        assert value == pytest.approx(plain.metrics()[name], abs=0.02), name
+
+
+def test_the_first_epoch_has_no_memory_and_later_ones_do(images):
+    result = train.run(replace(SMALL, num_tasks=1, num_epochs=2), images)
+    assert result.steps == 140  # the second epoch's batches only
+    assert sum(result.offered.values()) == 280
+    assert result.stored == {k: v for k, v in result.stored.items() if v <= 12}
+
+
+def test_sampling_rates_offer_their_share(images):
+    for rate, offers in ((1, 46), (3, 138), (0.5, 23), (0.1, 5)):
+        result = train.run(replace(SMALL, num_epochs=1, sampling_rate=rate, num_tasks=3), images)
+        assert sum(result.offered.values()) == pytest.approx(3 * offers, abs=3)
+
+
+def test_evaluations_between_batches(images):
+    result = train.run(replace(SMALL, num_epochs=1, testing_interval=20), images)
+    assert len(result.epochs) == 3 * 3  # after 20, 40 and 46 batches
+    assert result.boundaries == [2, 5, 8]
+    assert [e.task_id for e in result.epochs] == [0] * 3 + [1] * 3 + [2] * 3
+
+
+def test_books_are_kept_by_task_in_every_introduction(images):
+    for introduction in ("sequential", "half and half", "random", "continuous"):
+        settings = replace(SMALL, task_introduction=introduction, num_transition_epochs=2)
+        result = train.run(settings, images)
+        assert len(result.boundaries) == len(result.training_times) == 3
+        assert sorted(result.task_order) == [0, 1, 2]
+        assert np.isfinite(result.matrix()[-1]).all()
+        assert all(np.isfinite(list(result.metrics().values())))
+
+
+def test_a_mixed_epoch_takes_its_share_from_both_tasks(images):
+    settings = replace(SMALL, task_introduction="continuous", num_epochs=3, num_transition_epochs=3)
+    run = train.Run(settings, images)
+    mixed = [
+        epoch for epoch in train.schedule(settings, np.random.default_rng(0)) if epoch.mix_with is not None
+    ]
+    assert [(e.task, e.mix_with) for e in mixed] == [(0, 1), (0, 1), (1, 2), (1, 2), (2, 0), (2, 0)]
+    for epoch, here in zip(mixed[:2], (7, 4), strict=True):  # ceil(2/3 · 10), ceil(1/3 · 10)
+        batches = run.feeder.open(epoch)
+        assert ((batches < run.feeder._split).sum(axis=1) == here).all()
+        assert len(set(batches.ravel().tolist())) == batches.size
+
+
+def test_a_diverging_run_ends_with_a_reason(images):
+    with pytest.raises(FloatingPointError, match="lower the learning_rate"), np.errstate(all="ignore"):
+        train.run(replace(SMALL, learning_rate=1e20), images)
+
+
+def test_lite_keeps_every_class_in_every_task():
+    quick = load_images("mnist_quick")
+    settings = Settings(dataset_name="mnist_quick", quick_test_mode=True, num_tasks=2, batch_size=50)
+    for task in tasks.build(settings, quick, np.random.default_rng(0)):
+        assert set(task.y_train) == set(task.y_test) == set(range(10))
+        assert len(task.y_train) <= 5000
+
+
+def test_rotations_step_by_20_degrees_and_splits_relabel(images):
+    rng = np.random.default_rng(0)
+    turned = tasks.build(replace(SMALL, task_type="rotation", num_tasks=10), images, rng)
+    np.testing.assert_array_equal(turned[0].x_train, images.x_train[:140])
+    flipped = images.x_train[1260:1400].reshape(-1, 8, 8)[:, ::-1, ::-1].reshape(-1, 64)
+    np.testing.assert_array_equal(turned[9].x_train, flipped)
+    split = tasks.build(replace(SMALL, task_type="class_split", num_tasks=5, num_pools=2), images, rng)
+    assert all(set(task.y_train) == {0, 1} for task in split)
+    assert sum(len(task.y_train) for task in split) == 1400
+
+
+def test_memory_kinds():
+    rng = np.random.default_rng(0)
+    assert feed.memory_of(replace(SMALL, method="sgd"), rng) is None
+    named = {m: feed.memory_of(replace(SMALL, method=m), rng) for m in METHODS if m != "sgd"}
+    assert {name: memory.get_removal_function() for name, memory in named.items()} == {
+        "ta-agem": "remove_oldest", "agem-random": "remove_random", "agem-reservoir": "reservoir",
+        "paper": "remove_oldest",
+    }  # fmt: skip

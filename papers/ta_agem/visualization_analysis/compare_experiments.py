@@ -1,0 +1,11 @@
+"""Compares folders of runs; see README.md.  The program is ta_agem_repro.analysis.compare."""
+
+try:
+    from ta_agem_repro.analysis.compare import main
+except ModuleNotFoundError as error:
+    raise SystemExit(
+        f"error: {error}; run 'pip install -e .[ta_agem]' in the repository, or 'nox -s env-ta_agem'"
+    ) from None
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -2,12 +2,14 @@
 
 import io
 import os
+import sys
 import zipfile
 
 import numpy as np
 import pytest
 
 from clrepro import datasets
+from clrepro.datasets import folder
 from clrepro.datasets.folder import read_folder
 from clrepro.errors import DataError
 
@@ -61,6 +63,34 @@ def test_images_come_class_by_class_and_by_name(packed, tmp_path):
 def test_what_is_wrong_is_named(change, message, tmp_path):
     with pytest.raises(DataError, match=message):
         read_folder(write(tmp_path, {**FILES, **change}, packed=True), 4)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_images_beyond_any_size_are_not_read(packed, tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "MAX_IMAGE", 20)
+    with pytest.raises(DataError, match="bytes"):
+        read_folder(write(tmp_path, FILES, packed), 4)
+
+
+def test_damage_inside_a_zip_file_is_named(tmp_path):
+    path = write(tmp_path, FILES, packed=True)
+    whole = path.read_bytes()
+    at = whole.index(b"IHDR")
+    path.write_bytes(whole[:at] + b"XXXX" + whole[at + 4 :])
+    with pytest.raises(DataError, match=r"not a readable zip file .*CRC"):
+        read_folder(path, 4)
+    encrypted = bytearray(whole)
+    for start in (whole.index(b"PK\x03\x04") + 6, whole.index(b"PK\x01\x02") + 8):
+        encrypted[start] |= 1
+    path.write_bytes(encrypted)
+    with pytest.raises(DataError, match="not a readable zip file"):
+        read_folder(path, 4)
+
+
+def test_without_pillow_the_cure_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(DataError, match="pip install pillow"):
+        read_folder(tmp_path, 4)
 
 
 def test_empty_and_broken_archives(tmp_path):

@@ -1,8 +1,10 @@
 """Reading old pickles without running them: plain values, arrays and tensors come out, anything else is
 refused.
 
-A pickle is a program that may call any function by name.  Here a name is looked up in a short table of our
-own functions, so nothing of the file's choosing is ever imported or called; tensors become numpy arrays.
+A pickle is a program that may call any function by name.  Three things keep it harmless: its operations are
+first followed without being done, so that no few bytes can ask for endless memory, time or depth; a name is
+looked up in a short table of our own functions, so nothing of the file's choosing is imported or called; and
+what comes out is looked through for anything but plain values.  Tensors become numpy arrays.
 """
 
 import collections
@@ -11,13 +13,12 @@ import io
 import math
 import pickle
 import pickletools
-import re
 import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,10 @@ from numpy.typing import NDArray
 from clrepro.errors import DataError
 
 MAX_BYTES = 1 << 30
-MAX_REPEATED = 1 << 20  # elements of a tensor that shows one stored number at many places
+MAX_DEPTH = 200  # containers in containers; hashing and comparing them recurses in C, without a check
+MAX_UNFOLDED = 32  # a part used n times counts n times; the whole may be so many times the file's length
+SMALL = 1 << 20  # bytes or elements that any file may unfold to, however short
+Fetch = Callable[[str, str, int], NDArray[Any]]
 
 
 class _Refused(Exception):
@@ -51,12 +55,11 @@ def loads(data: bytes, name: str, encoding: str = "ASCII") -> Any:
     """Returns what the bytes of a pickle hold; `name` is for the messages.
 
     Admits: None, numbers, texts, bytes, dict, list, tuple, set, frozenset, OrderedDict, deque, dates and
-    times, numpy arrays and scalars of numbers and texts, and torch tensors (returned as arrays).
+    times, numpy arrays, scalars and dtypes of numbers and texts, and torch tensors (returned as arrays).
     Raises: DataError for anything else, and for bytes that are no complete pickle.
     """
     try:
-        _check_places(data)
-        return _Reader(io.BytesIO(data), encoding=encoding).load()
+        return _read(io.BytesIO(data), encoding)
     except _Refused as refused:
         raise DataError(
             f"{name}: asks for {refused}, which is no plain value; only data is read, nothing is run"
@@ -68,36 +71,227 @@ def loads(data: bytes, name: str, encoding: str = "ASCII") -> Any:
         raise DataError(f"{name}: not a complete pickle of plain values ({reason})") from None
 
 
-# A pickle numbers what it wants to use again.  The reader makes a table as long as the largest number, so
-# five bytes could ask for any amount of memory; an honest number is below the length of the file.
-_NUMBERING = re.compile(rb"(?=r(.{4})|p([0-9]+)\n)", re.DOTALL)
+def _read(file: io.BytesIO, encoding: str, fetch: Fetch | None = None) -> Any:
+    """The next pickle of a file, which is left behind it."""
+    start = file.tell()
+    _follow(file.getvalue(), start)
+    file.seek(start)
+    return _plain(_Reader(file, encoding, fetch).load(), {}, 0)
 
 
-def _check_places(data: bytes) -> None:
-    """Raises: DataError if an object gets a number that the file cannot hold so many objects for."""
-    candidates = (
-        int.from_bytes(match[1], "little") if match[1] is not None else int(match[2][:20])
-        for match in _NUMBERING.finditer(data)
-    )
-    if not any(number > len(data) for number in candidates):
-        return
-    # Bytes that look like it may be part of an array: only now is it worth telling operations from contents.
-    for operation, argument, _ in pickletools.genops(data):
-        if operation.name in ("PUT", "LONG_BINPUT") and (argument or 0) > len(data):
-            raise DataError(f"numbers an object {argument}, in a file of {len(data)} bytes")
+# --- before: what the operations would build ----------------------------------------------------------------
+
+
+class _Operation(NamedTuple):
+    name: str
+    argument: int  # bytes, or one of pickletools' negative codes
+    takes: int  # objects below the mark if it goes back to one, else objects
+    marked: bool
+    gives: int
+
+
+def _operation(code: pickletools.OpcodeInfo) -> _Operation:
+    before, marked = code.stack_before, pickletools.markobject in code.stack_before
+    takes = before.index(pickletools.markobject) if marked else len(before)
+    return _Operation(code.name, code.arg.n if code.arg else 0, takes, marked, len(code.stack_after))
+
+
+_OPERATIONS = {ord(code.code): _operation(code) for code in pickletools.opcodes}
+_WIDTHS = {
+    pickletools.TAKEN_FROM_ARGUMENT1: 1, pickletools.TAKEN_FROM_ARGUMENT4: 4,
+    pickletools.TAKEN_FROM_ARGUMENT4U: 4, pickletools.TAKEN_FROM_ARGUMENT8U: 8,
+}  # fmt: skip
+_FILLING = {"APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD"}
+_READING = {"ADDITEMS", "FROZENSET", "REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST", "BUILD"}
+
+
+def _follow(data: bytes, at: int) -> None:
+    """Go through a pickle's operations with the sizes of objects in place of the objects.
+
+    Raises: DataError if it would unfold, nest or number objects beyond measure; ValueError for damage.
+    """
+    stack: list[list[int]] = []  # per object: its bytes if nothing were shared, its depth
+    marks: list[int] = []
+    memo: dict[int, list[int]] = {}
+    allowed = SMALL + MAX_UNFOLDED * len(data)
+    try:
+        while (operation := _OPERATIONS[data[at]]).name != "STOP":
+            name, start = operation.name, at + 1
+            at = _end(data, start, operation)
+            if name == "MARK":
+                marks.append(len(stack))
+            elif name == "POP" and marks and marks[-1] == len(stack):
+                marks.pop()
+            elif name == "DUP":
+                stack.append(stack[-1])
+            elif name.endswith("GET"):
+                stack.append(memo[_number(data[start:at], operation)])
+            elif name.endswith("PUT") or name == "MEMOIZE":
+                number = len(memo) if name == "MEMOIZE" else _number(data[start:at], operation)
+                # The reader makes a table as long as the largest number.
+                if number > len(data):
+                    raise DataError(f"numbers an object {number}, in a file of {len(data)} bytes")
+                memo[number] = stack[-1]
+            else:
+                allowed -= _step(stack, marks, operation, at - start + 1)
+                if allowed < 0:
+                    raise DataError("uses its parts over and over: it unfolds to far more than the file")
+                if stack and stack[-1][1] > MAX_DEPTH:
+                    raise DataError(f"nested more than {MAX_DEPTH} deep")
+    except (IndexError, KeyError):
+        raise ValueError(f"truncated or damaged at byte {at} of {len(data)}") from None
+
+
+def _step(stack: list[list[int]], marks: list[int], operation: _Operation, length: int) -> int:
+    """Replace what an operation takes by what it gives; returns the bytes it hashes or copies."""
+    name, filling = operation.name, operation.name in _FILLING
+    n_below = operation.takes - filling if operation.marked else 0
+    n_above = len(stack) - marks.pop() if operation.marked else operation.takes - filling
+    first = len(stack) - n_above - n_below
+    if first < 0:
+        raise IndexError
+    taken = stack[first:]
+    del stack[first:]
+    size, depth = sum(part[0] for part in taken), 1 + max((part[1] for part in taken), default=0)
+    if filling:
+        stack[-1][0] += size
+        stack[-1][1] = max(stack[-1][1], depth)
+    elif operation.gives:
+        stack.append([size + length, depth])
+    if name in _READING:
+        return size
+    keys = taken[::2] if name in ("SETITEM", "SETITEMS", "DICT") else []
+    return sum(part[0] for part in keys)
+
+
+def _end(data: bytes, start: int, operation: _Operation) -> int:
+    """Where an operation's argument ends."""
+    if operation.argument == pickletools.UP_TO_NEWLINE:
+        end = data.index(b"\n", start) + 1
+        return data.index(b"\n", end) + 1 if operation.name in ("GLOBAL", "INST") else end
+    width = _WIDTHS.get(operation.argument, 0)
+    length = int.from_bytes(data[start : start + width], "little") if width else operation.argument
+    if start + width + length > len(data):
+        raise IndexError
+    return start + width + length
+
+
+def _number(argument: bytes, operation: _Operation) -> int:
+    if operation.argument == pickletools.UP_TO_NEWLINE:
+        return int(argument)
+    return int.from_bytes(argument, "little")
+
+
+# --- during: names ------------------------------------------------------------------------------------------
 
 
 class _Reader(pickle.Unpickler):
-    """Resolves the names in `_GLOBALS` and no others."""
+    """Resolves the names in `_GLOBALS` and no others; `fetch` gives the storage that a torch file names."""
+
+    def __init__(self, file: io.BytesIO, encoding: str, fetch: Fetch | None) -> None:
+        super().__init__(file, encoding=encoding)
+        self._fetch = fetch
+        self._room = SMALL + MAX_UNFOLDED * len(file.getvalue())
 
     def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _Call(self._tensor)
         try:
             return _GLOBALS[module, name]
         except KeyError:
             raise _Refused(f"{module}.{name}") from None
 
-    def persistent_load(self, pid: Any) -> NoReturn:
-        raise _Refused("an object outside the file")
+    def persistent_load(self, pid: Any) -> Any:
+        if self._fetch is None:
+            raise _Refused("an object outside the file")
+        kind, storage, key, _, n = tuple(pid)[:5]
+        if kind != "storage" or not isinstance(storage, _StorageName) or not isinstance(n, int) or n < 0:
+            raise _Refused("an object outside the file")
+        if not isinstance(key, str):
+            raise DataError("a torch storage without a name")
+        return self._fetch(key, storage.dtype, n)
+
+    def _tensor(self, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> NDArray[Any]:
+        """torch._utils._rebuild_tensor_v2 on numpy: a view of the storage, checked to stay inside, copied."""
+        if not isinstance(storage, np.ndarray):
+            raise DataError("a tensor without a storage")
+        size, stride = _sizes(size), _sizes(stride)
+        start = _sizes(offset)[0]
+        last = start + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+        if 0 in size:
+            return np.zeros(size, storage.dtype)
+        if last >= len(storage):
+            raise DataError(f"a tensor that reaches to element {last} of a storage of {len(storage)}")
+        self._room -= math.prod(size)
+        if self._room < 0:
+            raise DataError(f"tensors that repeat a storage of {len(storage)} over and over")
+        steps = tuple(step * storage.itemsize for step in stride)
+        return np.lib.stride_tricks.as_strided(storage[start:], size, steps).copy()
+
+
+class _Call:
+    """A function that a pickle may call but, unlike a plain function, cannot set attributes of."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._function(*arguments)
+
+    def __setstate__(self, state: Any) -> NoReturn:
+        raise DataError("changes a function instead of calling it")
+
+
+# --- after: nothing but plain values ------------------------------------------------------------------------
+
+_LEAVES = {
+    type(None), bool, int, float, complex, str, bytes, bytearray, np.ndarray,
+    datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone,
+}  # fmt: skip
+
+
+def _plain(value: Any, done: dict[int, Any], depth: int) -> Any:
+    """The value with real arrays and dtypes in place of our stand-ins.
+
+    Raises: DataError for anything that is no plain value, such as a function that the file names but does
+    not call.
+    """
+    kind = type(value)
+    if kind in _LEAVES or isinstance(value, np.generic):
+        return value
+    if id(value) in done:
+        return done[id(value)]
+    if depth > MAX_DEPTH:
+        raise DataError(f"nested more than {MAX_DEPTH} deep")
+    if kind is _Dtype:
+        return value.dtype
+    if kind is _Array and value.filled:
+        done[id(value)] = value.view(np.ndarray)
+        return done[id(value)]
+    if kind not in (list, tuple, dict, set, frozenset, collections.OrderedDict, collections.deque):
+        raise DataError(f"holds a bare {kind.__name__.strip('_').lower()}, which is no plain value")
+    if kind is not tuple:
+        done[id(value)] = value  # before its parts: it may hold itself
+    if kind in (dict, collections.OrderedDict):
+        if getattr(value, "__dict__", None):
+            raise DataError("holds a table with attributes of its own")
+        for key, part in list(value.items()):
+            if _plain(key, done, depth + 1) is not key:
+                raise DataError("holds a table with a dtype as key")
+            value[key] = _plain(part, done, depth + 1)
+        return value
+    parts = [_plain(part, done, depth + 1) for part in value]
+    if any(new is not old for new, old in zip(parts, value, strict=True)):
+        if kind in (list, collections.deque):
+            value.clear()
+            value.extend(parts)
+        else:
+            value = kind(parts)
+    if kind is tuple:
+        done[id(value)] = value
+    return value
 
 
 # --- numpy --------------------------------------------------------------------------------------------------
@@ -109,7 +303,8 @@ class _Dtype:
     def __init__(self, kind: Any, align: Any = False, copy: Any = False) -> None:
         text = kind.decode("ascii") if isinstance(kind, bytes) else kind
         if not isinstance(text, str) or text[:1] not in "biufcSU" or not text[1:].isdigit():
-            raise DataError(f"array of {kind!r}: only arrays of numbers and texts are read")
+            shown = repr(text) if isinstance(text, str) else "no known kind"
+            raise DataError(f"array of {shown[:40]}: only arrays of numbers and texts are read")
         self.dtype = np.dtype(text)
 
     def __setstate__(self, state: Any) -> None:
@@ -125,10 +320,13 @@ class _Dtype:
 class _Array(np.ndarray[Any, Any]):
     """An array whose contents arrive as its pickled state."""
 
+    filled = False
+
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, data = state
         filled = _from_bytes(data, dtype, shape, "F" if fortran else "C")
         super().__setstate__((1, filled.shape, filled.dtype, False, filled.tobytes()))  # type: ignore[arg-type]
+        self.filled = True
 
 
 def _from_bytes(data: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
@@ -137,17 +335,23 @@ def _from_bytes(data: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
     if not isinstance(dtype, _Dtype) or not isinstance(data, bytes | bytearray):
         raise DataError("an array whose contents are not bytes")
     flat = np.frombuffer(data, dtype.dtype).astype(dtype.dtype.newbyteorder("="))
-    return flat.reshape(_shape(shape), order="F" if order == "F" else "C")
+    return flat.reshape(_sizes(shape), order="F" if order == "F" else "C")
 
 
-def _shape(shape: Any) -> tuple[int, ...]:
+def _sizes(shape: Any) -> tuple[int, ...]:
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     if not all(isinstance(size, int) and size >= 0 for size in sizes):
-        raise DataError(f"array of shape {sizes!r}")
+        raise DataError("an array whose shape is not made of sizes")
     return sizes
 
 
+def _no_array(*_: Any) -> NoReturn:
+    raise DataError("an array made by a call, without contents")
+
+
 def _reconstruct(subtype: Any, shape: Any, kind: Any) -> _Array:
+    if subtype is not _GLOBALS["numpy", "ndarray"]:
+        raise DataError("an array of another class than numpy.ndarray")
     return _Array((0,), np.int8)  # its state follows; until then it holds nothing
 
 
@@ -161,7 +365,7 @@ def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any, *_: Any) -> NDArr
 
 def _encode(text: Any, codec: Any = "latin1") -> bytes:
     if codec not in ("latin1", "latin-1") or not isinstance(text, str):
-        raise DataError(f"bytes written as text in {codec!r}; only latin1")
+        raise DataError("bytes written as text in another code than latin1")
     return text.encode("latin1")
 
 
@@ -184,28 +388,12 @@ def _complex(real: Any, imaginary: Any) -> complex:
 
 # --- torch --------------------------------------------------------------------------------------------------
 
+TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # first number of the old layout
 _STORAGES = {
     "DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "LongStorage": "<i8",
     "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "<i1", "ByteStorage": "<u1",
     "BoolStorage": "<b1",
 }  # fmt: skip
-
-
-def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> NDArray[Any]:
-    """torch._utils._rebuild_tensor_v2 on numpy: a view of the storage, checked to stay inside it, copied."""
-    if not isinstance(storage, np.ndarray):
-        raise DataError("a tensor without a storage")
-    size, stride = _shape(size), _shape(stride)
-    start = _shape(offset)[0]
-    last = start + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    if 0 in size:
-        return np.zeros(size, storage.dtype)
-    if math.prod(size) > max(len(storage), MAX_REPEATED):
-        raise DataError(f"a tensor of {size} that repeats a storage of {len(storage)}")
-    if last >= len(storage):
-        raise DataError(f"a tensor of {size} over a storage of {len(storage)}")
-    steps = tuple(step * storage.itemsize for step in stride)
-    return np.lib.stride_tricks.as_strided(storage[start:], size, steps).copy()
 
 
 def _parameter(tensor: Any, *_: Any) -> Any:
@@ -222,67 +410,71 @@ def _storage(data: Any) -> NDArray[Any]:
     return found
 
 
+class _Stored:
+    """The storages that a torch file announces, each once, together no longer than the file."""
+
+    def __init__(self, room: int, content: Callable[[str, str, int], NDArray[Any]]) -> None:
+        self._room = room
+        self._content = content
+        self.arrays: dict[str, NDArray[Any]] = {}
+
+    def __call__(self, key: str, dtype: str, n: int) -> NDArray[Any]:
+        if key not in self.arrays:
+            self._room -= n * np.dtype(dtype).itemsize
+            if self._room < 0:
+                raise DataError(f"a storage of {n} elements in a shorter torch file")
+            self.arrays[key] = self._content(key, dtype, n)
+        return self.arrays[key]
+
+
 def _zip_storage(data: bytes) -> Any:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = archive.namelist()
         (root,) = [name[: -len("data.pkl")] for name in names if name.endswith("data.pkl")]
 
-        def stored(key: str, dtype: str, n: int) -> NDArray[Any]:
-            info = archive.getinfo(f"{root}data/{key}")
-            if info.file_size > MAX_BYTES:
-                raise DataError(f"a storage of {info.file_size} bytes")
-            return np.frombuffer(archive.read(info), dtype, n)
+        def member(name: str) -> bytes:
+            info = archive.getinfo(root + name)
+            if info.compress_type != zipfile.ZIP_STORED or info.file_size > len(data):
+                raise DataError("a compressed torch file")
+            return archive.read(info)
 
-        if archive.getinfo(f"{root}data.pkl").file_size > len(data):
-            raise DataError("a torch file whose table is compressed")
-        table = archive.read(f"{root}data.pkl")
-        _check_places(table)
-        return _TorchReader(io.BytesIO(table), stored).load()
+        if f"{root}byteorder" in names and member("byteorder") != b"little":
+            raise DataError("a torch file of a big-endian machine")
+        stored = _Stored(len(data), lambda key, dtype, n: np.frombuffer(member(f"data/{key}"), dtype, n))
+        return _read(io.BytesIO(member("data.pkl")), "utf-8", stored)
 
 
 def _stream_storage(data: bytes) -> Any:
     """Five pickles (magic number, version, system, object, keys), then each storage: its length and bytes."""
     file = io.BytesIO(data)
-    wanted: dict[str, NDArray[Any]] = {}
-
-    def stored(key: str, dtype: str, n: int) -> NDArray[Any]:
-        if n * np.dtype(dtype).itemsize > len(data):
-            raise DataError(f"a storage of {n} elements in {len(data)} bytes")
-        return wanted.setdefault(key, np.zeros(n, dtype))
-
-    def following() -> Any:
-        _check_places(data[file.tell() :])
-        return _TorchReader(file, stored).load()
-
-    _, _, _, found, keys = (following() for _ in range(5))
-    for key in keys:
+    if _read(file, "utf-8") != TORCH_MAGIC:
+        raise DataError("a torch file in an unknown layout")
+    _, system = _read(file, "utf-8"), _read(file, "utf-8")
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise DataError("a torch file of a big-endian machine")
+    stored = _Stored(len(data), lambda key, dtype, n: np.zeros(n, dtype))
+    found = _read(file, "utf-8", stored)
+    for key in _read(file, "utf-8"):
+        if key not in stored.arrays:
+            raise DataError("a torch file with a storage that its table does not name")
         (n,) = struct.unpack("<q", file.read(8))
-        held = wanted[key]
+        held = stored.arrays[key]
         if n != len(held):
             raise DataError(f"a storage of {n} elements where {len(held)} were announced")
         held[...] = np.frombuffer(file.read(n * held.itemsize), held.dtype)
     return found
 
 
-class _TorchReader(_Reader):
-    """As `_Reader`; a persistent id names a storage, which `stored` fetches."""
-
-    def __init__(self, file: io.BytesIO, stored: Callable[[str, str, int], NDArray[Any]]) -> None:
-        super().__init__(file, encoding="utf-8")
-        self._stored = stored
-
-    def persistent_load(self, pid: Any) -> Any:
-        kind, storage, key, _, n = tuple(pid)[:5]
-        if kind != "storage" or not isinstance(storage, _StorageName) or not isinstance(n, int) or n < 0:
-            raise _Refused("an object outside the file")
-        return self._stored(str(key), storage.dtype, n)
-
-
 class _StorageName:
-    """Stands for a torch storage class: the type of its elements."""
+    """Stands for a torch storage class: the type of its elements, which no file can change."""
+
+    __slots__ = ("dtype",)
 
     def __init__(self, dtype: str) -> None:
         self.dtype = dtype
+
+    def __setstate__(self, state: Any) -> NoReturn:
+        raise DataError("changes a torch storage class")
 
 
 _NUMPY_HOMES = ("numpy.core.multiarray", "numpy._core.multiarray")
@@ -290,24 +482,23 @@ _GLOBALS: Mapping[tuple[str, str], Any] = MappingProxyType(
     {
         ("collections", "OrderedDict"): collections.OrderedDict,
         ("collections", "deque"): collections.deque,
-        ("_codecs", "encode"): _encode,
-        ("numpy", "ndarray"): _Array,
-        ("numpy", "dtype"): _Dtype,
-        ("torch._utils", "_rebuild_tensor_v2"): _tensor,
-        ("torch._utils", "_rebuild_parameter"): _parameter,
-        ("torch.storage", "_load_from_bytes"): _storage,
+        ("_codecs", "encode"): _Call(_encode),
+        ("numpy", "ndarray"): _Call(_no_array),
+        ("numpy", "dtype"): _Call(_Dtype),
+        ("torch._utils", "_rebuild_parameter"): _Call(_parameter),
+        ("torch.storage", "_load_from_bytes"): _Call(_storage),
     }
-    | {(home, "_reconstruct"): _reconstruct for home in _NUMPY_HOMES}
-    | {(home, "scalar"): _scalar for home in _NUMPY_HOMES}
-    | {(home, "_frombuffer"): _frombuffer for home in ("numpy.core.numeric", "numpy._core.numeric")}
+    | {(home, "_reconstruct"): _Call(_reconstruct) for home in _NUMPY_HOMES}
+    | {(home, "scalar"): _Call(_scalar) for home in _NUMPY_HOMES}
+    | {(home, "_frombuffer"): _Call(_frombuffer) for home in ("numpy.core.numeric", "numpy._core.numeric")}
     | {("datetime", k): getattr(datetime, k) for k in ("datetime", "date", "time", "timedelta", "timezone")}
     | {
         (home, kind.__name__): kind
         for home in ("builtins", "__builtin__")
         for kind in (set, frozenset, list, dict, tuple, int, float, bool)
     }
-    | {(home, "bytes"): _bytes for home in ("builtins", "__builtin__")}
-    | {(home, "bytearray"): _bytearray for home in ("builtins", "__builtin__")}
-    | {(home, "complex"): _complex for home in ("builtins", "__builtin__")}
+    | {(home, "bytes"): _Call(_bytes) for home in ("builtins", "__builtin__")}
+    | {(home, "bytearray"): _Call(_bytearray) for home in ("builtins", "__builtin__")}
+    | {(home, "complex"): _Call(_complex) for home in ("builtins", "__builtin__")}
     | {("torch", name): _StorageName(dtype) for name, dtype in _STORAGES.items()}
 )

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 class Entry:
     """A data set as its publisher distributes it.
 
-    Attributes: files — role (x_train, y_train, x_test, y_test, or archive) to official file name; others —
-        further forms in which it may lie, each role to file or folder; sha256 — file name to hex digest (""
-        where none is published or measured); mirrors — addresses that a file name is appended to; folders —
+    Attributes: files — role (x_train, y_train, x_test, y_test, or archive) to official file name, what a
+        download fetches; others — further forms in which it may lie, each role to file or folder; sha256 —
+        name of each of `files` to hex digest; mirrors — addresses that a file name is appended to; folders —
         sub-folders of a data folder in which the files are usually kept, most usual first.
     """
 
@@ -68,12 +68,14 @@ CATALOG = {
             name="cifar10",
             title="CIFAR-10, 50,000 + 10,000 colour images 32×32 (Krizhevsky)",
             licence="none stated; cite Krizhevsky 2009",
-            files={"archive": "cifar-10-binary.tar.gz"},
-            sha256={"cifar-10-binary.tar.gz": ""},
+            files={"archive": "cifar-10-python.tar.gz"},
+            sha256={
+                "cifar-10-python.tar.gz": "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+            },
             mirrors=("https://www.cs.toronto.edu/~kriz/",),
             folders=("cifar10", "CIFAR10", ""),
             others=(
-                {"archive": "cifar-10-python.tar.gz"},
+                {"archive": "cifar-10-binary.tar.gz"},
                 {"archive": "cifar-10-batches-bin"},
                 {"archive": "cifar-10-batches-py"},
             ),
@@ -82,12 +84,14 @@ CATALOG = {
             name="cifar100",
             title="CIFAR-100, 50,000 + 10,000 colour images 32×32, 100 classes (Krizhevsky)",
             licence="none stated; cite Krizhevsky 2009",
-            files={"archive": "cifar-100-binary.tar.gz"},
-            sha256={"cifar-100-binary.tar.gz": ""},
+            files={"archive": "cifar-100-python.tar.gz"},
+            sha256={
+                "cifar-100-python.tar.gz": "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+            },
             mirrors=("https://www.cs.toronto.edu/~kriz/",),
             folders=("cifar100", "CIFAR100", ""),
             others=(
-                {"archive": "cifar-100-python.tar.gz"},
+                {"archive": "cifar-100-binary.tar.gz"},
                 {"archive": "cifar-100-binary"},
                 {"archive": "cifar-100-python"},
             ),

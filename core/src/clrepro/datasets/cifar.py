@@ -2,8 +2,8 @@
 sizes.
 """
 
-import io
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from clrepro import restricted
 from clrepro.errors import DataError
 
 PIXELS = 3 * 32 * 32
+N_COARSE = 20
 MAX_MEMBER = 1 << 28  # the largest official file has 155 MB
+MAX_ARCHIVE = 1 << 29  # all of one release, unpacked: 186 MB
 Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
@@ -59,6 +61,8 @@ def binary_batch(data: bytes, name: str, n_classes: int, label_bytes: int = 1) -
     if not data or len(data) % record:
         raise DataError(f"{name}: {len(data)} bytes are no whole number of records of {record} bytes")
     rows = np.frombuffer(data, np.uint8).reshape(-1, record)
+    if label_bytes == 2 and int(rows[:, 0].max()) >= N_COARSE:
+        raise DataError(f"{name}: coarse label {rows[:, 0].max()}; expected 0 to {N_COARSE - 1}")
     return _batch(rows[:, label_bytes:], rows[:, label_bytes - 1], name, n_classes)
 
 
@@ -73,11 +77,15 @@ def python_batch(data: bytes, name: str, n_classes: int, key: str = "labels") ->
         raise DataError(f"{name}: holds a {type(table).__name__}; expected a table with data and labels")
     # Read as text in the official files, as bytes where somebody saved them again.
     content = {k.decode("latin1") if isinstance(k, bytes) else k: value for k, value in table.items()}
-    pixels, labels = np.asarray(content.get("data")), content.get(key)
-    if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != PIXELS:
+    pixels, labels = content.get("data"), content.get(key)
+    if not isinstance(pixels, np.ndarray):
+        raise DataError(f"{name}: no array called 'data'; expected uint8 (n, {PIXELS})")
+    if pixels.dtype != np.uint8 or pixels.shape[1:] != (PIXELS,) or not len(pixels):
         raise DataError(f"{name}: data {pixels.dtype} {pixels.shape}; expected uint8 (n, {PIXELS})")
     if not isinstance(labels, list) or not all(isinstance(label, int) for label in labels):
         raise DataError(f"{name}: no list of numbers called {key!r}")
+    # Compared as Python's numbers: a hostile one need not fit into 64 bits.
+    _check_labels(labels, name, n_classes)
     return _batch(pixels, np.array(labels, np.int64), name, n_classes)
 
 
@@ -85,10 +93,14 @@ def _batch(pixels: NDArray[np.uint8], labels: NDArray[Any], name: str, n_classes
     labels = labels.astype(np.int64)
     if len(labels) != len(pixels):
         raise DataError(f"{name}: {len(pixels)} images but {len(labels)} labels")
-    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < n_classes:
-        raise DataError(f"{name}: labels {labels.min()} to {labels.max()}; expected 0 to {n_classes - 1}")
-    planes = np.asarray(pixels).reshape(-1, 3, 32, 32)
+    _check_labels(labels.tolist(), name, n_classes)
+    planes = pixels.reshape(-1, 3, 32, 32)
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels
+
+
+def _check_labels(labels: list[int], name: str, n_classes: int) -> None:
+    if wrong := [label for label in labels if not 0 <= label < n_classes]:
+        raise DataError(f"{name}: label {str(wrong[0])[:20]}; expected 0 to {n_classes - 1}")
 
 
 def read_python_batch(path: Path, n_classes: int = 10, key: str = "labels") -> Batch:
@@ -144,17 +156,25 @@ def _members(path: Path, release: Release) -> dict[str, bytes] | None:
     """The release's files from an archive, never unpacked to disk; None if it holds another one."""
     wanted = {f"{release.folder}/{file}": file for file in (*release.train, release.test)}
     found: dict[str, bytes] = {}
+    room = MAX_ARCHIVE
     try:
-        with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as archive:
+        with tarfile.open(path) as archive:
             for member in archive:
+                room -= member.size  # passing over a member unpacks it too
+                if member.size > MAX_MEMBER or room < 0:
+                    raise DataError(
+                        f"{path}: {member.name} claims {member.size} bytes, too many for this set"
+                    )
                 file = wanted.get(member.name.removeprefix("./"))
-                if file is None or not member.isfile():
-                    continue
-                if member.size > MAX_MEMBER:
-                    raise DataError(f"{path}: {member.name} claims {member.size} bytes")
-                stream = archive.extractfile(member)
-                found[file] = stream.read() if stream is not None else b""
-    except (tarfile.TarError, OSError, EOFError) as problem:
+                stream = archive.extractfile(member) if file is not None and member.isfile() else None
+                if file is not None and stream is not None:
+                    found[file] = stream.read()
+            # The archive's end comes before that of the compressed stream, which holds its checksum.
+            while archive.fileobj is not None and (rest := archive.fileobj.read(1 << 20)):
+                room -= len(rest)
+                if room < 0:
+                    raise DataError(f"{path}: goes on behind its end, too long for this set")
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as problem:
         raise DataError(f"{path}: not a readable archive ({problem}); fetch it again") from None
     if not found:
         return None

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,10 @@ def _image(pillow: Any, data: bytes, name: str, size: int) -> NDArray[np.uint8]:
             if image.size != (size, size):
                 raise DataError(f"{name}: {image.size} pixels; expected {(size, size)}")
             return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, pillow.DecompressionBombError) as problem:
-        raise DataError(f"{name}: not a readable image ({problem})") from None
+    except DataError:
+        raise
+    except Exception as problem:  # a decoder meets damage with almost any kind of error
+        raise DataError(f"{name}: not a readable image ({' '.join(str(problem).split())[:120]})") from None
 
 
 def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -66,11 +69,21 @@ def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
                     if info.file_size > MAX_IMAGE:
                         raise DataError(f"{path}: {info.filename} claims {info.file_size} bytes")
                     yield info.filename, archive.read(info)
-    except (zipfile.BadZipFile, OSError, EOFError) as problem:
+    # Encrypted members are a RuntimeError, unknown compressions a NotImplementedError.
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, zlib.error) as problem:
         raise DataError(f"{path}: not a readable zip file ({problem})") from None
 
 
 def _on_disk(path: Path) -> Iterator[tuple[str, bytes]]:
-    for file in sorted(path.rglob("*")):
-        if file.suffix.lower() in ENDINGS and file.is_file():
-            yield file.relative_to(path).as_posix(), file.read_bytes()
+    try:
+        # Sorted as texts, as the names in a zip file are: paths would sort by their parts.
+        for name in sorted(file.relative_to(path).as_posix() for file in path.rglob("*")):
+            file = path / name
+            if name.lower().endswith(ENDINGS) and file.is_file():
+                if file.stat().st_size > MAX_IMAGE:
+                    raise DataError(
+                        f"{file}: {file.stat().st_size} bytes; no image of these sets is so large"
+                    )
+                yield name, file.read_bytes()
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be read ({problem.strerror})") from None

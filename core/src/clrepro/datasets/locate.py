@@ -38,8 +38,9 @@ def locate(entry: Entry, data_dir: Path | None = None, download: bool = False) -
         return _fetch(entry)
     looked = ", ".join(str(folder) for folder in places)
     get = f", or run: cl-repro data get {entry.name}" if entry.mirrors else ""
+    forms = " or ".join(", ".join(form.values()) for form in (entry.files, *entry.others))
     raise DataError(
-        f"{entry.name}: no complete set of files ({', '.join(entry.files.values())}); looked in {looked}. "
+        f"{entry.name}: no complete set of files ({forms}); looked in {looked}. "
         f"Put them there, or set {VARIABLE}{get}"
     )
 

@@ -46,7 +46,8 @@ def run(session: nox.Session, env: str, *command: str, success_codes: tuple[int,
 
 def environment(session: nox.Session, env: str) -> Path:
     """The interpreter of environment .nox/<env>: a paper's, or "lint" with the linter alone."""
-    extras = ["dev"] if env == "lint" else [env, "dev"]
+    # The pip that comes with Python 3.11 does not know ta_agem and ta-agem for the same extra.
+    extras = ["dev"] if env == "lint" else [env.replace("_", "-"), "dev"]
     install = ["ruff"] if env == "lint" else ["-e", f".[{','.join(extras)}]"]
     settings = "" if env == "lint" else (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     try:

@@ -4,7 +4,7 @@ try:
     from ta_agem_repro.analysis.retro import main
 except ModuleNotFoundError as error:
     raise SystemExit(
-        f"error: {error}; run 'pip install -e .[ta_agem]' in the repository, or 'nox -s env-ta_agem'"
+        f"error: {error}; run 'pip install -e .[ta-agem]' in the repository, or 'nox -s env-ta_agem'"
     ) from None
 
 if __name__ == "__main__":

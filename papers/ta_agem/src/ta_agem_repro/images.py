@@ -143,7 +143,7 @@ def read_digits() -> Images:
     try:
         from sklearn.datasets import load_digits
     except ModuleNotFoundError:
-        raise DataError("digits come with scikit-learn; run 'pip install -e .[ta_agem]'") from None
+        raise DataError("digits come with scikit-learn; run 'pip install -e .[ta-agem]'") from None
     bunch = load_digits()
     order = np.random.default_rng(0).permutation(len(bunch.target))
     # Grey levels 0 to 16 become bytes, as every other data set has them.

@@ -29,7 +29,7 @@ def exit_code(program: Callable[[Sequence[str] | None], None], argv: Sequence[st
             if (missing.name or "").partition(".")[0] not in EXTRA:
                 raise  # our own mistake
             raise DataError(
-                f"{missing}; run 'pip install -e .[ta_agem]' in the repository, or 'nox -s env-ta_agem'"
+                f"{missing}; run 'pip install -e .[ta-agem]' in the repository, or 'nox -s env-ta_agem'"
             ) from None
         return 0
 

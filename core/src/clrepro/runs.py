@@ -137,7 +137,7 @@ def make_folder(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise DataError(
-            f"{path}: cannot be made a folder ({problem.strerror}); choose another --out"
+            f"{path}: cannot be made a folder ({problem.strerror}); choose another place"
         ) from None
     return path
 

@@ -1,10 +1,12 @@
 """`cl-repro reproduce mer`, the real paper, killed at random points and run again: a quiet run's records.
 
-Quick runs end before their first checkpoint is due; resuming inside a run is in test_train.py.
+Quick runs end before their first checkpoint is due, so here the workers save at every task boundary; kills
+then fall into preparing, training, saving, going on from a checkpoint, and writing results.
 """
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -15,39 +17,83 @@ import psutil
 import pytest
 
 from clrepro.records import load_many
+from mer_repro.artefacts import read_tuple
 
 ROOT = Path(__file__).resolve().parents[3]
 N_KILLS = 20
-ROWS = "rotations/200/mer*"  # the three MER algorithms
+ROWS = "rotations/200/*alg[46]"  # a reservoir alone, and one with Reptile: the two fastest of the long rows
+PROGRAM = """
+from clrepro.cli import main
+if __name__ == "__main__":
+    raise SystemExit(main())
+import mer_repro.train  # in a worker, which imports this file under another name
+mer_repro.train.CHECKPOINT_EVERY_S = 0.0
+"""
 
 
-def start(out: Path) -> "subprocess.Popen[str]":
-    command = ["reproduce", "mer", "--only", ROWS, "--seeds", "1", "--jobs", "2", "--out", str(out)]
-    return subprocess.Popen(
-        [sys.executable, "-m", "clrepro.cli", *command],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture
+def start(tmp_path: Path) -> Any:
+    """Starts the command in a process group of its own, with --out its argument."""
+    (tmp_path / "often.py").write_text(PROGRAM)
+    # Figures cost a second of every run and have their own tests.
+    (tmp_path / "absent" / "matplotlib").mkdir(parents=True)
+    (tmp_path / "absent" / "matplotlib" / "__init__.py").write_text("raise ModuleNotFoundError")
+    words = ["reproduce", "mer", "--profile", "quick", "--only", ROWS, "--seeds", "1", "--jobs", "2", "--out"]
+
+    def run(out: Path) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, str(tmp_path / "often.py"), *words, str(out)],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path / "absent")},
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    return run
 
 
-def finish(process: "subprocess.Popen[str]") -> float:
-    """Wait for the command to end well; returns the seconds it took from now."""
-    began = time.monotonic()
+def finish(process: "subprocess.Popen[str]", out: Path) -> None:
+    """Wait for the command to end well; nothing of it may stay but its results."""
     _, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr
-    return time.monotonic() - began
+    wait_until_gone(process.pid)
+    strays = [*out.rglob("*.tmp"), *out.rglob(".try*"), *out.rglob("*.state*"), *out.rglob(".get_data.lock")]
+    assert not strays
 
 
-def kill(process: "subprocess.Popen[str]") -> bool:
-    """SIGKILL the command alone; returns whether it was alive.  Its workers must end by themselves."""
+def wait_until_gone(group: int) -> None:
+    """Wait until no process of the group lives; all must end by themselves (multiprocessing's tracker does so
+    after its parent).
+    """
+    give_up = time.monotonic() + 30
+    while found := members(group):
+        assert time.monotonic() < give_up, found
+        time.sleep(0.02)
+
+
+def members(group: int) -> list[psutil.Process]:
+    """The living processes of a process group."""
+    found = []
+    for process in psutil.process_iter(["status"]):
+        try:
+            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except ProcessLookupError:
+            continue
+    return found
+
+
+def kill(process: "subprocess.Popen[str]", whole_group: bool) -> bool:
+    """SIGKILL the command with its workers, or alone: then they must end by themselves.  Returns whether it
+    was alive.
+    """
     alive = process.poll() is None
-    children = psutil.Process(process.pid).children(recursive=True) if alive else []
-    process.kill()
+    if alive:
+        (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
-    assert not psutil.wait_procs(children, timeout=30)[1]
+    wait_until_gone(process.pid)
     return alive
 
 
@@ -57,28 +103,44 @@ def comparable(out: Path) -> list[dict[str, Any]]:
     return [record.comparable() for record in records]
 
 
+def results(out: Path) -> dict[str, Any]:
+    """What the original's files of every run hold: one .txt, .pt and .json each, no more."""
+    found = {}
+    for folder in sorted((out / "mer/quick/artefacts").glob("*/*/seed*")):
+        names = sorted(path.suffix for path in folder.iterdir())
+        assert names == [".json", ".pt", ".txt"]
+        (text,), (pt,) = folder.glob("*.txt"), folder.glob("*.pt")
+        t, a, state, stats, _, _ = read_tuple(pt)
+        tensors = [*state.values(), t, a, *stats]
+        found[folder.parent.name] = [text.read_text(), *(tensor.numpy().tobytes() for tensor in tensors)]
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_killed_anywhere_and_run_again_ends_in_equal_records(tmp_path: Path) -> None:
-    finish(start(tmp_path / "warm"))  # compiles, if nothing has yet: its time tells nothing
-    length = finish(start(tmp_path / "straight"))
-    want = comparable(tmp_path / "straight")
-    assert len(want) == 3
-    assert comparable(tmp_path / "warm") == want
+def test_killed_anywhere_and_run_again_ends_in_equal_records(start: Any, tmp_path: Path) -> None:
+    finish(start(tmp_path / "warm"), tmp_path / "warm")  # compiles what is not yet: its time tells nothing
+    began = time.monotonic()
+    finish(start(tmp_path / "straight"), tmp_path / "straight")
+    length = time.monotonic() - began
+    want, want_files = comparable(tmp_path / "straight"), results(tmp_path / "straight")
+    assert len(want) == len(want_files) == 2
+    assert (comparable(tmp_path / "warm"), results(tmp_path / "warm")) == (want, want_files)
 
     rng = random.Random(0)
-    n_kills = n_folders = 0
+    n_kills = n_folders = n_resumed = 0
     while n_kills < N_KILLS:
         out, kept, n_folders = tmp_path / f"killed{n_folders}", 0, n_folders + 1
-        for _ in range(4):  # then a new folder, else the later kills find little left to do
+        for _ in range(7):  # then a new folder, else the later kills find little left to do
             process = start(out)
-            time.sleep(rng.uniform(0.1, 0.9) * length)
-            n_kills += kill(process)
+            time.sleep(rng.uniform(0.05, 0.85) * length)
+            n_kills += kill(process, whole_group=rng.random() < 0.5)
+            n_resumed += len(list(out.glob("mer/quick/work/*/*/seed*/checkpoint.state*"))) > 0
             kept, before = len(comparable(out)), kept  # no reader ever sees half a record
             assert kept >= before
             if kept == len(want):
                 break
-        finish(start(out))
-        assert comparable(out) == want
-        assert not list((out / "mer" / "quick").rglob("*.tmp"))
+        finish(start(out), out)
+        assert (comparable(out), results(out)) == (want, want_files)
     assert n_folders > 2
+    assert n_resumed > 2, "the kills never hit a run that had a checkpoint"

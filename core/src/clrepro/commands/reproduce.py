@@ -10,8 +10,8 @@ from types import FrameType
 
 from clrepro.commands.papers import chosen_papers
 from clrepro.commands.progress import SweepProgress
-from clrepro.errors import UsageError
-from clrepro.records import RunRecord
+from clrepro.errors import DataError, UsageError
+from clrepro.records import RunRecord, read_record
 from clrepro.runs import make_folder
 from clrepro.sweep import (
     Executor,
@@ -30,6 +30,7 @@ from clrepro.sweep import (
     split,
     sweep_lock,
 )
+from clrepro.sweep.host import show
 
 
 def run(
@@ -81,6 +82,7 @@ def _reproduce_one(
         jobs = select(every, only)
         done, todo = split(jobs, out)
         say(f"{profile.paper} {profile.name}: {len(jobs)} runs, {len(done)} of them done before")
+        _say_damaged(todo, out)
         summary = Summary(skipped=done)
         if todo:
             n_workers = min(n_jobs, len(todo))
@@ -90,10 +92,10 @@ def _reproduce_one(
                     summary = run_sweep(jobs, out, executor, progress.finished)
                 finally:
                     _stop(executor)
+        _say_failures(summary, folder)  # first: on a full disk the table fails too
         records = [record for job in every if (record := finished_record(job, out))]
         if records:
             _show_table(profile, records, out)
-    _say_failures(summary, folder)
     return not summary.failed and not summary.lost
 
 
@@ -103,7 +105,7 @@ def _show_table(profile: Profile, records: list[RunRecord], out: Path) -> None:
 
     table = make_table(profile.folder.parent.parent, profile.paper, profile.name, records)
     write_table(table, out)
-    print(table.markdown())
+    show(table.markdown())
 
 
 def _write_page(home: Path, out: Path) -> None:
@@ -123,6 +125,16 @@ def _stop(executor: Executor) -> None:
         executor.stop()
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def _say_damaged(todo: list[Job], out: Path) -> None:
+    """Name the files that should hold records of `todo` and do not: those runs are made again."""
+    for path in (job.record_path(out) for job in todo):
+        try:
+            if path.exists():
+                read_record(path)
+        except DataError as problem:
+            say(f"made again: {str(problem).split(';')[0]}")
 
 
 def _say_failures(summary: Summary, folder: Path) -> None:

@@ -1,14 +1,17 @@
-"""The process that does the work: what a run cost, which software made it, its tie to its parent."""
+"""The process that does the work: what a run cost, which software made it, its output, its parent."""
 
 import contextlib
 import ctypes
 import importlib.metadata
+import os
 import platform
 import resource
 import signal
 import sys
 import time
 from pathlib import Path
+
+from clrepro.errors import DataError
 
 _REPORTED_VERSIONS = ("cl-repro", "numpy", "scipy", "numba", "torch", "tensorflow", "jax", "gymnasium")
 
@@ -56,3 +59,20 @@ def die_with_parent() -> None:
     with contextlib.suppress(OSError, AttributeError):
         if sys.platform == "linux":
             ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)  # 1 = PR_SET_PDEATHSIG
+
+
+def show(text: str) -> None:
+    """Print `text` on standard output, at once.
+
+    Raises: DataError if it cannot be written (disk full); BrokenPipeError as it is, when the reader has gone.
+    """
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        # What is left in the buffer would fail again when Python ends, with a second message and code 120.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise DataError(
+            f"standard output: cannot be written ({problem.strerror}); files finished before are kept"
+        ) from None

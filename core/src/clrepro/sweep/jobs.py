@@ -8,7 +8,7 @@ import hashlib
 import importlib
 import shutil
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -108,18 +108,28 @@ def run_job(job: Job, out: Path) -> Path:
     argv = [fill(word, places) for word in job.command]
     meter = Meter()
     error, outcome = "", Outcome({})
-    with open(work.path / "log.txt", "a", encoding="utf-8") as log:
-        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-            try:
-                outcome = _program(job.paper)(argv, work_dir=work.path)
-            except (Exception, SystemExit) as problem:
-                traceback.print_exc()
-                error = _one_line(problem)
+    with _output_to(work.path / "log.txt"):
+        try:
+            outcome = _program(job.paper)(argv, work_dir=work.path)
+        except (Exception, SystemExit) as problem:
+            error = _one_line(problem)
+            traceback.print_exc()
     record = _record(job, outcome, places | {"work": str(work.path)}, meter.cost(), error)
     path = save_record(record, out)
     if record.status == "done":
         shutil.rmtree(work.path, ignore_errors=True)
     return path
+
+
+@contextlib.contextmanager
+def _output_to(path: Path) -> Iterator[None]:
+    """Append what is printed in the block to the file `path`.  Raises: DataError if it cannot be written."""
+    try:
+        with open(path, "a", encoding="utf-8") as log:
+            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+                yield
+    except OSError as problem:  # of the log alone: the block keeps the program's own
+        raise DataError(f"{path}: cannot be written ({problem.strerror})") from None
 
 
 def failed_record(job: Job, error: str) -> RunRecord:

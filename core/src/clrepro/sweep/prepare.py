@@ -26,8 +26,15 @@ def prepare(profile: Profile, out: Path, say: Callable[[str], None]) -> str:
 
     Args: say — takes a line for the user.
     Returns: sha256 (hex) over names and contents of the data files; part of every job's settings hash.
-    Raises: DataError naming the step that failed and its log.
+    Raises: DataError naming the step that failed and its log, or the file that cannot be read or written.
     """
+    try:
+        return _prepare(profile, out, say)
+    except OSError as problem:
+        raise DataError(f"{problem.filename or out}: cannot be used ({problem.strerror})") from None
+
+
+def _prepare(profile: Profile, out: Path, say: Callable[[str], None]) -> str:
     folder = make_folder((out / profile.paper / profile.name / "data").resolve())
     steps = hashlib.sha256(canonical_json([__version__, profile.prepare]).encode()).hexdigest()
     files = file_hashes(folder)

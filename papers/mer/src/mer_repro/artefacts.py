@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.errors import DataError
-from clrepro.records import RunRecord, canonical_json
-from clrepro.runs import write_atomically
+from clrepro.records import RunRecord, canonical_json, parse_json_object
+from clrepro.runs import RunDir, write_atomically
 from clrepro.sweep.host import versions
 from mer_repro.settings import Settings
 
@@ -33,6 +33,23 @@ def base_name(settings: Settings, now: datetime | None = None, unique: str | Non
     stamp = (now or datetime.now()).strftime("%Y_%m_%d_%H_%M_%S")
     name = f"{settings.model}_{Path(settings.data_file).name}_{stamp}_{unique or uuid.uuid4().hex}"
     return os.path.join(settings.save_path, name)
+
+
+def kept_base_name(settings: Settings, checkpoint: RunDir | None) -> str:
+    """Returns `base_name` of a run, the same whenever it is continued from its checkpoint folder: what a kill
+    left half written is then replaced, and a run never leaves two sets of files.
+    """
+    folder, name = os.path.split(base_name(settings))
+    if checkpoint is not None:
+        try:
+            path = checkpoint.path / "results.json"
+            begun = parse_json_object(path.read_text(encoding="utf-8"), str(path)).get("name")
+        except (OSError, UnicodeDecodeError, DataError):
+            begun = None
+        if isinstance(begun, str) and begun and begun == os.path.basename(begun):
+            return os.path.join(folder, begun)
+        checkpoint.atomic_write_json("results.json", {"name": name})
+    return os.path.join(folder, name)
 
 
 def text_file(baseline: Matrix, matrix: Matrix, metrics: Mapping[str, float]) -> str:
@@ -115,7 +132,7 @@ def check_folder(save_path: str) -> None:
     folder = Path(save_path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".try.") as file:
+        with tempfile.TemporaryFile(dir=folder) as file:  # nameless, so that a kill leaves nothing
             file.write(b"?")
     except OSError as problem:
         raise DataError(

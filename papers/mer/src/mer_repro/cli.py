@@ -13,6 +13,7 @@ from clrepro import __version__
 from clrepro.errors import UsageError
 from clrepro.records import Outcome, canonical_json
 from clrepro.runs import RunDir
+from clrepro.sweep.host import show
 from mer_repro import artefacts, get_data
 from mer_repro.data import evidence, load_tasks
 from mer_repro.program import Parser, exit_code
@@ -85,9 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> None:
     settings = parse(argv)
-    base, data = before(settings)
+    data = before(settings)
     with checkpoint_folder(settings, data) as checkpoint:
-        run_once(settings, base, data, checkpoint)
+        run_once(settings, data, checkpoint)
 
 
 def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
@@ -103,33 +104,31 @@ def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
     if program != "main.py":
         raise UsageError(f"{program!r} is not a program of this paper; main.py or get_data.py")
     settings = parse(rest)
-    base, data = before(settings)
-    return Outcome(**run_once(settings, base, data, RunDir(work_dir)))
+    return Outcome(**run_once(settings, before(settings), RunDir(work_dir)))
 
 
-def before(settings: Settings) -> tuple[str, dict[str, str]]:
-    """Returns the base name of the result files, in a folder that takes them, and the evidence of the data.
+def before(settings: Settings) -> dict[str, str]:
+    """Returns the evidence of the data, after a look at the folder of the results.
 
     Hours of training must not end at a folder that cannot be written to.
     """
     artefacts.check_folder(settings.save_path)
-    return artefacts.base_name(settings), evidence(Path(settings.data_path) / settings.data_file)
+    return evidence(Path(settings.data_path) / settings.data_file)
 
 
-def run_once(
-    settings: Settings, base: str, data: Mapping[str, str], checkpoint: RunDir | None
-) -> dict[str, Any]:
+def run_once(settings: Settings, data: Mapping[str, str], checkpoint: RunDir | None) -> dict[str, Any]:
     """Train, evaluate, write the result files, print the line; returns what the run record keeps."""
     from mer_repro.train import run  # torch is imported here, not for --help
 
+    base = artefacts.kept_base_name(settings, checkpoint)
     tasks = load_tasks(Path(settings.data_path) / settings.data_file)
     if settings.cuda:
         import torch
 
         if torch.cuda.is_available():  # else the engine explains itself
-            print(f"Found GPU: {torch.cuda.get_device_name(0)}")
+            show(f"Found GPU: {torch.cuda.get_device_name(0)}")
     result = run(settings, tasks, checkpoint=checkpoint)
-    print(artefacts.write_results(base, result, settings, data))
+    show(artefacts.write_results(base, result, settings, data))
     return artefacts.record_body(result, settings, data)
 
 

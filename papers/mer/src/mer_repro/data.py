@@ -4,6 +4,7 @@ Lazy layout, a dict saved by torch: format "cl-repro/lazy-tasks/1", kind, source
 maps int64 (T, 784) as in clrepro.streams, x_train / x_test uint8 (N, 784), y_train / y_test int64 (N,).
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,11 @@ def _content(path: Path) -> Any:
 
     _must_exist(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=kind_of_file(path) == "zip")
+        if not (kind := kind_of_file(path)):
+            raise ValueError("it begins like no file of torch")  # a bare pickle, for one
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that are refused next
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=kind == "zip")
     except Exception as error:  # torch reports damage with many kinds; the first line tells which
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise DataError(

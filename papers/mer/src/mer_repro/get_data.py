@@ -19,6 +19,7 @@ from clrepro.errors import DataError, UsageError
 from clrepro.runs import hold_lock, make_folder
 from clrepro.seeding import Seeds
 from clrepro.streams import rotation_map
+from clrepro.sweep.host import show
 from mer_repro.data import (
     DenseTasks,
     LazyTasks,
@@ -94,8 +95,11 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        raise DataError(f"{path}: cannot be written ({' '.join(str(error).split())[:160]})") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from None
+    except RuntimeError as error:  # torch says only that fewer bytes arrived than it sent
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(f"{path}: cannot be written; is the disk full? (torch: {reason})") from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -216,11 +220,11 @@ def run(argv: Sequence[str] | None = None) -> None:
     with alone_in(out_dir):
         if args.archive is not None:
             for path in unpack(args.archive, out_dir, kinds):
-                print(f"{path}: unpacked")
+                show(f"{path}: unpacked")
         elif args.convert is not None:
             with replacing(path := _path(out_dir, kinds[0])) as temporary:
                 convert(args.convert, temporary)
-            print(f"{path}: converted")
+            show(f"{path}: converted")
         else:
             _make_missing(args, out_dir, kinds)
 
@@ -254,7 +258,7 @@ def _make_missing(args: argparse.Namespace, out_dir: Path, kinds: list[str]) -> 
                 f"{path}: is there already, but {reason}; --force replaces it, --out_dir makes another"
             )
         else:
-            print(f"{path}: is there already (--force makes it again)")
+            show(f"{path}: is there already (--force makes it again)")
     if not missing:
         return
     data = base_images(args.source, args.raw)
@@ -262,7 +266,7 @@ def _make_missing(args: argparse.Namespace, out_dir: Path, kinds: list[str]) -> 
         path, n_tasks = _path(out_dir, kind), args.n_tasks or KINDS[kind]
         make(kind, data, path, n_tasks=n_tasks, **options)
         size = path.stat().st_size / 1e6
-        print(f"{path}: {n_tasks} tasks from {data.name} ({data.licence}), {size:.1f} MB")
+        show(f"{path}: {n_tasks} tasks from {data.name} ({data.licence}), {size:.1f} MB")
 
 
 def _good(path: Path) -> TaskFile | None:

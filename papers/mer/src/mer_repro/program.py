@@ -1,6 +1,7 @@
 """What main.py and get_data.py share: mistakes end in one line and an exit code."""
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -8,6 +9,7 @@ from clrepro.cli import guarded
 from clrepro.errors import DataError, UsageError
 
 EXTRA = {"torch", "numba", "threadpoolctl"}  # what the distribution's extra `mer` brings
+OUT_OF_MEMORY = re.compile(r"allocate memory|out of memory", re.IGNORECASE)
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,7 +21,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def exit_code(program: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None) -> int:
-    """Run a program; returns 0, 2 for a wrong command line, 1 for missing or damaged files and packages."""
+    """Run a program; returns 0, 2 for a wrong command line, 1 for missing or damaged files and packages, and
+    for sizes that no memory holds.
+    """
 
     def run() -> int:
         try:
@@ -30,6 +34,11 @@ def exit_code(program: Callable[[Sequence[str] | None], None], argv: Sequence[st
             raise DataError(
                 f"{missing}; run 'pip install -e .[mer]' in the repository, or 'nox -s env-mer'"
             ) from None
+        except (MemoryError, RuntimeError) as error:  # torch has no error of its own for this
+            if isinstance(error, RuntimeError) and not OUT_OF_MEMORY.search(str(error)):
+                raise
+            reason = str(error).strip().splitlines() or ["out of memory"]
+            raise DataError(f"not enough memory ({reason[0][:160]}); ask for smaller sizes") from None
         return 0
 
     return guarded(run)

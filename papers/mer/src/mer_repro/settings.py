@@ -9,7 +9,6 @@ MODELS = (
     "online", "independent", "taskinput", "ewc", "gem", "eralg4", "eralg5", "meralg1", "meralg6", "meralg7",
 )  # fmt: skip
 CONTRACT = 23  # the first fields, printed and saved in this order
-SEEDS = 2**32  # numpy's generators, which the original seeds too, take no more
 CHOICES = {
     "engine": ("auto", "reference", "fused"),
     "sampler": ("auto", "fast", "legacy"),
@@ -19,6 +18,11 @@ AT_LEAST = {
     "n_hiddens": 1, "n_epochs": 1, "batch_size": 1, "n_memories": 0, "memories": 1, "batches_per_example": 1,
     "replay_batch_size": 0, "seed": 0, "log_every": 1,
 }  # fmt: skip
+BELOW = dict.fromkeys([*AT_LEAST, "samples_per_task"], 2**31) | {  # beyond, products of counts overflow
+    "n_hiddens": 10**6,
+    "n_layers": 1000,
+    "seed": 2**32,  # numpy's generators, which the original seeds too, take no more
+}
 
 
 @dataclass(frozen=True)
@@ -70,13 +74,14 @@ class Settings:
         for name in ("batches_per_example", "replay_batch_size"):
             if not float(getattr(self, name)).is_integer():  # neither are nan and inf
                 raise UsageError(f"--{name} {getattr(self, name)}: must be a whole number")
+        for name, bound in BELOW.items():
+            if getattr(self, name) >= bound:
+                raise UsageError(f"--{name} {getattr(self, name)}: must be below {bound}")
         for name in ("lr", "memory_strength", "gamma", "beta", "s"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise UsageError(f"--{name} {getattr(self, name)}: must be a finite number, 0 or more")
         if self.n_layers < (-1 if self.model == "taskinput" else 0):
             raise UsageError(f"--n_layers {self.n_layers}: must be 0 or more")
-        if self.seed >= SEEDS:
-            raise UsageError(f"--seed {self.seed}: must be below {SEEDS}")
         if self.model == "gem" and self.n_memories == 0:
             raise UsageError("--n_memories 0: gem remembers examples of every task; give at least 1")
         if self.engine == "fused" and self.cuda:

@@ -21,7 +21,7 @@ from mer_repro.artefacts import read_tuple
 
 ROOT = Path(__file__).resolve().parents[3]
 N_KILLS = 20
-ROWS = "rotations/200/*alg[46]"  # a reservoir alone, and one with Reptile: the two fastest of the long rows
+ROWS = "rotations*/*[4d]*"  # eralg4, with a reservoir, and independent: short, as 25 starts cost enough
 PROGRAM = """
 from clrepro.cli import main
 if __name__ == "__main__":
@@ -119,21 +119,19 @@ def results(out: Path) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_anywhere_and_run_again_ends_in_equal_records(start: Any, tmp_path: Path) -> None:
-    finish(start(tmp_path / "warm"), tmp_path / "warm")  # compiles what is not yet: its time tells nothing
     began = time.monotonic()
     finish(start(tmp_path / "straight"), tmp_path / "straight")
     length = time.monotonic() - began
     want, want_files = comparable(tmp_path / "straight"), results(tmp_path / "straight")
     assert len(want) == len(want_files) == 2
-    assert (comparable(tmp_path / "warm"), results(tmp_path / "warm")) == (want, want_files)
 
     rng = random.Random(0)
     n_kills = n_folders = n_resumed = 0
     while n_kills < N_KILLS:
         out, kept, n_folders = tmp_path / f"killed{n_folders}", 0, n_folders + 1
-        for _ in range(7):  # then a new folder, else the later kills find little left to do
+        for _ in range(10):  # then a new folder, else the later kills find little left to do
             process = start(out)
-            time.sleep(rng.uniform(0.05, 0.85) * length)
+            time.sleep(rng.uniform(0.05, 0.75) * length)
             n_kills += kill(process, whole_group=rng.random() < 0.5)
             n_resumed += len(list(out.glob("mer/quick/work/*/*/seed*/checkpoint.state*"))) > 0
             kept, before = len(comparable(out)), kept  # no reader ever sees half a record
@@ -142,5 +140,5 @@ def test_killed_anywhere_and_run_again_ends_in_equal_records(start: Any, tmp_pat
                 break
         finish(start(out), out)
         assert (comparable(out), results(out)) == (want, want_files)
-    assert n_folders > 2
+    assert n_folders > 1
     assert n_resumed > 2, "the kills never hit a run that had a checkpoint"

@@ -159,5 +159,8 @@ def test_corrupt_records_and_checkpoints_are_made_again(slow: Any, tmp_path: Pat
     paths[0].write_bytes(paths[0].read_bytes()[:200])
     paths[1].write_bytes(b"\x80\x04K\x01.")  # a pickle
     paths[2].unlink()
-    assert finish(start(slow, tmp_path))[0] == 0
+    code, _, stderr = finish(start(slow, tmp_path))
+    assert code == 0
+    named = [line for line in stderr.splitlines() if line.startswith("made again: ")]
+    assert [str(path) in line for path, line in zip(paths[:2], named, strict=True)] == [True, True]
     assert comparable(tmp_path) == want

@@ -17,7 +17,9 @@ import psutil
 import pytest
 
 from clrepro.records import load_many
-from mer_repro.artefacts import read_tuple
+from clrepro.runs import RunDir
+from mer_repro.artefacts import kept_base_name, read_tuple
+from mer_repro.cli import parse, run_program
 
 ROOT = Path(__file__).resolve().parents[3]
 N_KILLS = 20
@@ -114,6 +116,24 @@ def results(out: Path) -> dict[str, Any]:
         tensors = [*state.values(), t, a, *stats]
         found[folder.parent.name] = [text.read_text(), *(tensor.numpy().tobytes() for tensor in tensors)]
     return found
+
+
+def test_what_a_kill_left_half_written_is_replaced(task_files: Path, tmp_path: Path) -> None:
+    """A continued run keeps the name of its files; another run, or one whose note is damaged, does not."""
+    where = ["--data_path", str(task_files), "--data_file", "lazy.pt", "--save_path", str(tmp_path / "r")]
+    flags = ["--model", "online", "--n_hiddens", "8", "--samples_per_task", "5", *where]
+    work, settings = RunDir(tmp_path / "work"), parse(flags)
+    base = kept_base_name(settings, work)
+    assert kept_base_name(settings, work) == base
+    assert kept_base_name(settings, RunDir(tmp_path / "other")) != base != kept_base_name(settings, None)
+    RunDir(tmp_path / "r").atomic_write_text(f"{base}.txt", "half")  # the text file is written first
+    run_program(["main.py", *flags], work_dir=work.path)
+    assert sorted(map(str, (tmp_path / "r").iterdir())) == [
+        f"{base}.{name}" for name in ("json", "pt", "txt")
+    ]
+    assert "Final Accuracy" in Path(f"{base}.txt").read_text()
+    work.atomic_write_json("results.json", {"name": "../elsewhere"})
+    assert Path(kept_base_name(settings, work)).parent == tmp_path / "r"
 
 
 @pytest.mark.slow

@@ -52,6 +52,15 @@ def wait_for(folder: Path, pattern: str, process: "subprocess.Popen[str]") -> No
         time.sleep(0.01)
 
 
+def wait_for_workers(folder: Path, n: int, process: "subprocess.Popen[str]") -> None:
+    """Until `n` workers are at work: one that is still starting could be in the middle of an import."""
+    give_up = time.monotonic() + 30
+    while len(list(folder.glob("fake/slow/work/s/*/seed*/walk.state"))) < n:
+        assert process.poll() is None
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
+
+
 def comparable(out: Path) -> list[dict[str, Any]]:
     records, problems = load_many(out)
     assert not problems
@@ -128,8 +137,8 @@ def test_a_signal_stops_promptly_and_the_rest_is_done_later(number: int, slow: A
 
 def test_ctrl_c_reaches_the_whole_group_and_still_ends_quietly(slow: Any, tmp_path: Path) -> None:
     """A terminal sends SIGINT to the workers too; they leave the stopping to their parent."""
-    process = start(slow, tmp_path)
-    wait_for(tmp_path, "fake/slow/work/s/*/seed*/walk.state", process)
+    process = start(slow, tmp_path, "--jobs", "2")
+    wait_for_workers(tmp_path, 2, process)
     children = psutil.Process(process.pid).children(recursive=True)
     for member in [psutil.Process(process.pid), *children]:
         with contextlib.suppress(psutil.NoSuchProcess):  # the parent may have stopped its workers by now

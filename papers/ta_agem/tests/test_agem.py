@@ -76,7 +76,7 @@ def test_fused_and_plain_steps_agree_for_both_signs():
     rng, projected = np.random.default_rng(4), 0
     for step in range(120):
         picks, slots = rng.integers(0, 60, 10), rng.integers(0, 40, 10 if step % 4 else 0)
-        fused, plain = (learner.step(picks, slots, 0.05) for learner in learners)
+        fused, plain = (learner.steps(picks[None], slots[None], 0.05)[0] for learner in learners)
         np.testing.assert_allclose(fused, plain, rtol=2e-4, atol=2e-5)
         projected += fused[1] < 0
         for (a, b), (c, d) in zip(learners[0].layers(), learners[1].layers(), strict=True):

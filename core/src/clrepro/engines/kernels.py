@@ -30,11 +30,18 @@ def dense_to_sparse(x, index, value):
     """Write the non-zero entries of x into index/value; returns how many."""
     n = 0
     for p in range(x.shape[0]):
-        if x[p] != 0.0:
-            index[n] = p
-            value[n] = x[p]
-            n += 1
+        # Written in any case, counted only where needed: no branch to guess wrong.
+        index[n] = p
+        value[n] = x[p]
+        n += x[p] != 0.0
     return n
+
+
+@compiled
+def rows_to_sparse(x, index, value, count):
+    """dense_to_sparse for every row of x (n, inputs); count[i] <- how many."""
+    for i in range(x.shape[0]):
+        count[i] = dense_to_sparse(x[i], index[i], value[i])
 
 
 @compiled
@@ -86,7 +93,7 @@ def _forward(theta, sizes, offsets, index, value, n, act):
 
 
 @compiled
-def _softmax_error(logits, label, scale):
+def softmax_error(logits, label, scale):
     """logits <- scale * (softmax(logits) - onehot(label)), the gradient of the scaled cross-entropy; returns
     the cross-entropy itself, unscaled.
     """
@@ -154,7 +161,7 @@ def sgd_steps(theta, sizes, offsets, index, value, count, label, picks, scale, r
         n = count[row]
         _forward(theta, sizes, offsets, index[row], value[row], n, act)
         delta = act[top, : sizes[top + 1]]
-        _softmax_error(delta, label[row], scale[i])
+        softmax_error(delta, label[row], scale[i])
         for layer in range(top, 0, -1):
             below = error[layer - 1, : sizes[layer]]
             _backward_hidden(theta, sizes, offsets, layer, act[layer - 1], delta, below, rate, True)
@@ -172,7 +179,7 @@ def row_errors(theta, sizes, offsets, index, value, n, label, weight, act, error
     delta = error[top, : sizes[top + 1]]
     for c in range(sizes[top + 1]):
         delta[c] = act[top, c]
-    loss = _softmax_error(delta, label, weight)
+    loss = softmax_error(delta, label, weight)
     for layer in range(top, 0, -1):
         below = error[layer - 1, : sizes[layer]]
         _backward_hidden(theta, sizes, offsets, layer, act[layer - 1], delta, below, np.float32(0.0), False)

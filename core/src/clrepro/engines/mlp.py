@@ -167,6 +167,13 @@ class SparseRows:
         self.count[slot] = kernels.dense_to_sparse(x, self.index[slot], self.value[slot])
         self.label[slot] = y
 
+    def put_all(self, x: Vector, y: NDArray[np.int64]) -> None:
+        """Store rows x float32 (capacity, n_inputs) with labels y (capacity,) in all slots."""
+        from clrepro.engines import kernels
+
+        kernels.rows_to_sparse(x, self.index, self.value, self.count)
+        self.label[:] = y
+
     def copy(self, source: int, target: int) -> None:
         """Copy one slot over another."""
         n = self.count[source]
@@ -205,12 +212,10 @@ class Trainer:
     _offsets: NDArray[np.int64] = field(init=False, repr=False)
     _act: Vector = field(init=False, repr=False)
     _error: Vector = field(init=False, repr=False)
-    _dense: Vector = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._sizes = np.array(self.layout.sizes, np.int64)
         self._offsets = np.array(self.layout.offsets, np.int64)
-        self._dense = np.zeros(self.layout.sizes[0], np.float32)
         self._reserve(1)
 
     def _reserve(self, rows: int) -> None:
@@ -246,33 +251,6 @@ class Trainer:
             theta, self._sizes, self._offsets, rows.index, rows.value, rows.count, rows.label,
             picks, weight, np.float32(rate), self._act, self._error,
         )  # fmt: skip
-
-    def agem_step(
-        self,
-        theta: Vector,
-        rows: SparseRows,
-        picks: NDArray[np.int64],
-        memory: SparseRows,
-        memory_picks: NDArray[np.int64],
-        rate: float,
-    ) -> NDArray[np.float64]:
-        """One A-GEM step: theta <- theta - rate * (g - min(g·r, 0) / (r·r) · r), g and r the gradients of the
-        mean loss over `picks` of rows and over `memory_picks` of memory; no picks there: plain SGD.
-
-        Returns: float64 (4,): mean loss over picks before the step, g·r, r·r, g·g (0 without memory).
-        Source: Chaudhry et al. 2019, eq. 11.
-        """
-        from clrepro.engines import projection
-
-        if len(picks) + len(memory_picks) > len(self._act):
-            self._reserve(len(picks) + len(memory_picks))
-        out = np.empty(4)
-        projection.agem_step(
-            theta, self._sizes, self._offsets, rows.index, rows.value, rows.count, rows.label, picks,
-            memory.index, memory.value, memory.count, memory.label, memory_picks,
-            np.float32(rate), self._act, self._error, self._dense, out,
-        )  # fmt: skip
-        return out
 
 
 def interpolate(theta: Vector, start: Vector, rate: float) -> None:

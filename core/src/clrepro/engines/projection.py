@@ -1,4 +1,4 @@
-"""Compiled A-GEM step; `clrepro.engines.mlp.Trainer.agem_step` is the public face and states the maths.
+"""Compiled A-GEM steps; `clrepro.engines.mlp.Trainer.agem_steps` is the public face and states the maths.
 
 Neither gradient is ever built.  With layer inputs X and errors D of the rows of both batches, an inner
 product of two gradients is sum_layers sum_ij (D_i . D_j) (X_i . X_j + 1), the 1 for the bias: a few hundred
@@ -10,108 +10,138 @@ short dot products in place of two vectors as long as the network.  The update a
 
 import numpy as np
 
-from clrepro.engines.exact import compiled, dot
-from clrepro.engines.kernels import apply_row, row_errors
+from clrepro.engines.block import (
+    ROWS,
+    accumulate,
+    add_outer,
+    clear,
+    four_dots,
+    keep_where_positive,
+    list_units,
+    transpose,
+)
+from clrepro.engines.exact import compiled
+from clrepro.engines.kernels import softmax_error
 
 
 @compiled
-def _sparse_dot(index, value, n, dense):
-    """Sum of value[k] * dense[index[k]] in four interleaved partial sums."""
-    s0 = s1 = s2 = s3 = np.float32(0.0)
-    k = 0
-    while k + 4 <= n:
-        s0 += value[k] * dense[index[k]]
-        s1 += value[k + 1] * dense[index[k + 1]]
-        s2 += value[k + 2] * dense[index[k + 2]]
-        s3 += value[k + 3] * dense[index[k + 3]]
-        k += 4
-    while k < n:
-        s0 += value[k] * dense[index[k]]
-        k += 1
-    return (s0 + s1) + (s2 + s3)
-
-
-@compiled
-def _product(sizes, inputs, act_a, error_a, act_b, error_b):
-    """Inner product of the gradients of two rows; inputs is the dot product of their network inputs."""
-    total = np.float64(dot(error_a[0, : sizes[1]], error_b[0, : sizes[1]])) * (inputs + np.float32(1.0))
-    for layer in range(1, sizes.shape[0] - 1):
-        width, n_in = sizes[layer + 1], sizes[layer]
-        errors = dot(error_a[layer, :width], error_b[layer, :width])
-        total += np.float64(errors) * (
-            dot(act_a[layer - 1, :n_in], act_b[layer - 1, :n_in]) + np.float32(1.0)
-        )
-    return total
-
-
-@compiled
-def _spread(index, value, n, dense):
-    for k in range(n):
-        dense[index[k]] = value[k]
-
-
-@compiled
-def _clear(index, n, dense):
-    for k in range(n):
-        dense[index[k]] = np.float32(0.0)
-
-
-@compiled
-def _square(sizes, index, value, count, picks, first, act, error, dense):
-    """Squared norm of the sum of the gradients of rows `picks`, whose act and error start at `first`."""
-    total = np.float64(0.0)
+def _take(index, value, count, picks, dense, first):
+    """Write sparse rows `picks` into dense[first:], which holds zeros."""
     for i in range(picks.shape[0]):
-        a = picks[i]
-        _spread(index[a], value[a], count[a], dense)
-        for j in range(i + 1):
-            b = picks[j]
-            inputs = _sparse_dot(index[b], value[b], count[b], dense)
-            term = _product(sizes, inputs, act[first + i], error[first + i], act[first + j], error[first + j])
-            total += term if i == j else 2.0 * term
-        _clear(index[a], count[a], dense)
-    return total
+        a, row = picks[i], dense[first + i]
+        for k in range(count[a]):
+            row[index[a, k]] = value[a, k]
 
 
 @compiled
-def agem_step(
-    theta, sizes, offsets, index, value, count, label, picks,
-    m_index, m_value, m_count, m_label, m_picks, rate, act, error, dense, out,
-):  # fmt: skip
-    """theta <- theta - rate * (g - min(g.r, 0) / r.r * r); out <- mean loss of the batch, g.r, r.r, g.g.
-
-    dense (n_inputs,) must come as zeros and is left so.
+def _forward(theta, sizes, offsets, n_rows, dense, unit, value, n_units, act):
+    """act[l, i] <- output of layer l for row i, after ReLU in all layers but the last; unit, value, n_units
+    [l, group] <- the inputs of layer l, its bias among them.
     """
-    n, m = picks.shape[0], m_picks.shape[0]
-    loss = np.float64(0.0)
-    share = np.float32(1.0) / np.float32(n)
-    for i in range(n):
-        a = picks[i]
-        loss += row_errors(
-            theta, sizes, offsets, index[a], value[a], count[a], label[a], share, act[i], error[i]
-        )
-    out[0] = loss / n
-    out[1:] = 0.0
-    if m:
-        share = np.float32(1.0) / np.float32(m)
-    for i in range(m):
-        a, at = m_picks[i], n + i
-        row_errors(
-            theta, sizes, offsets, m_index[a], m_value[a], m_count[a], m_label[a], share, act[at], error[at]
-        )
-        _spread(m_index[a], m_value[a], m_count[a], dense)
-        for j in range(n):
-            b = picks[j]
-            inputs = _sparse_dot(index[b], value[b], count[b], dense)
-            out[1] += _product(sizes, inputs, act[at], error[at], act[j], error[j])
-        _clear(m_index[a], m_count[a], dense)
-    if m:
-        out[2] = _square(sizes, m_index, m_value, m_count, m_picks, n, act, error, dense)
-        out[3] = _square(sizes, index, value, count, picks, 0, act, error, dense)
-    for i in range(n):
-        a = picks[i]
-        apply_row(theta, sizes, offsets, index[a], value[a], count[a], act[i], error[i], rate)
-    if out[1] < 0.0 and out[2] > 0.0:
-        back = np.float32(rate * (-out[1] / out[2]))
-        for i in range(m):
-            a, at = m_picks[i], n + i
-            apply_row(theta, sizes, offsets, m_index[a], m_value[a], m_count[a], act[at], error[at], back)
+    top = sizes.shape[0] - 2
+    for group in range(n_rows // ROWS):
+        first = ROWS * group
+        below = dense
+        for layer in range(top + 1):
+            units, values, out = unit[layer, group], value[layer, group], act[layer]
+            n = list_units(below, first, sizes[layer], True, units, values)
+            n_units[layer, group] = n
+            clear(out, first)
+            accumulate(theta, offsets[layer], sizes[layer + 1], units, values, n, out, first)
+            if layer < top:
+                keep_where_positive(out, out, first)
+            below = out
+
+
+@compiled
+def _backward(theta, sizes, offsets, n_rows, unit, value, turned, act, error):
+    """error[l] <- gradient of the loss for the output of layer l, from error[top] downwards."""
+    for layer in range(sizes.shape[0] - 2, 0, -1):
+        n_in, width, below = sizes[layer], sizes[layer + 1], error[layer - 1]
+        stride = below.shape[1]
+        transpose(theta, offsets[layer], n_in, width, turned)
+        for first in range(0, n_rows, ROWS):
+            n = list_units(error[layer], first, width, False, unit, value)
+            clear(below, first)
+            accumulate(turned, 0, stride, unit, value, n, below, first)
+            keep_where_positive(act[layer - 1], below, first)
+
+
+@compiled
+def _products(sizes, i, first, dense, act, error):
+    """Inner products of the gradient of row i with those of the four rows from `first` on."""
+    g0 = g1 = g2 = g3 = np.float64(0.0)
+    for layer in range(sizes.shape[0] - 1):
+        inputs = act[layer - 1] if layer else dense
+        x0, x1, x2, x3 = four_dots(inputs, i * inputs.shape[1], sizes[layer], inputs, first)
+        errors = error[layer]
+        d0, d1, d2, d3 = four_dots(errors, i * errors.shape[1], sizes[layer + 1], errors, first)
+        one = np.float32(1.0)
+        g0 += np.float64(d0) * (x0 + one)
+        g1 += np.float64(d1) * (x1 + one)
+        g2 += np.float64(d2) * (x2 + one)
+        g3 += np.float64(d3) * (x3 + one)
+    return g0, g1, g2, g3
+
+
+@compiled
+def _gram(sizes, n, m, dense, act, error, out):
+    """out[1:] <- g.r, r.r, g.g, where g sums the gradients of the first n rows and r those of the m after."""
+    for i in range(n + m):
+        for first in range(0, i + 1, ROWS):
+            four = _products(sizes, i, first, dense, act, error)
+            for r in range(ROWS):
+                j = first + r
+                if j > i:
+                    break
+                if j < n <= i:
+                    out[1] += four[r]
+                else:
+                    out[3 if i < n else 2] += four[r] if i == j else 2.0 * four[r]
+
+
+@compiled
+def _update(theta, sizes, offsets, n_rows, unit, value, n_units, error, step):
+    """theta += sum_i step[i] * gradient of row i."""
+    for layer in range(sizes.shape[0] - 1):
+        for group in range(n_rows // ROWS):
+            lists = unit[layer, group], value[layer, group], n_units[layer, group]
+            add_outer(theta, offsets[layer], sizes[layer + 1], *lists, error[layer], ROWS * group, step)
+
+
+@compiled
+def agem_steps(
+    theta, sizes, offsets, index, value, count, label, picks,
+    m_index, m_value, m_count, m_label, m_picks, rate,
+    dense, units, values, n_units, back_unit, back_value, turned, act, error, step, out,
+):  # fmt: skip
+    """For every batch b: theta <- theta - rate * (g - min(g.r, 0) / r.r * r); out[b] <- mean loss of the
+    batch, g.r, r.r, g.g.
+    """
+    n, m, top = picks.shape[1], m_picks.shape[1], sizes.shape[0] - 2
+    used = (n + m + ROWS - 1) // ROWS * ROWS
+    width = sizes[top + 1]
+    for b in range(picks.shape[0]):
+        dense[:] = 0.0
+        _take(index, value, count, picks[b], dense, 0)
+        _take(m_index, m_value, m_count, m_picks[b], dense, n)
+        _forward(theta, sizes, offsets, used, dense, units, values, n_units, act)
+        out[b] = 0.0
+        error[top] = 0.0  # rows that only fill up a group stay so
+        for i in range(n + m):
+            delta = error[top, i, :width]
+            delta[:] = act[top, i, :width]
+            mine = i < n
+            target = label[picks[b, i]] if mine else m_label[m_picks[b, i - n]]
+            loss = softmax_error(delta, target, np.float32(1.0) / np.float32(n if mine else m))
+            if mine:
+                out[b, 0] += loss / n
+        _backward(theta, sizes, offsets, used, back_unit, back_value, turned, act, error)
+        step[:] = 0.0
+        step[:n] = -rate
+        if m:
+            _gram(sizes, n, m, dense, act, error, out[b])
+            if out[b, 1] < 0.0 and out[b, 2] > 0.0:
+                step[n : n + m] = np.float32(rate * (out[b, 1] / out[b, 2]))
+        last = used if step[n] else (n + ROWS - 1) // ROWS * ROWS
+        _update(theta, sizes, offsets, last, units, values, n_units, error, step)

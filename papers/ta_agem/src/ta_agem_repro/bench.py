@@ -43,9 +43,8 @@ def one_step(images: Images) -> Contest:
         rng = np.random.default_rng(1)
 
         def work(learner: Any = learner, rng: np.random.Generator = rng) -> int:
-            for _ in range(20):
-                learner.step(rng.integers(0, 2000, 10), rng.integers(0, 300, 10), 0.001)
-            return 20
+            learner.steps(rng.integers(0, 2000, (50, 10)), rng.integers(0, 300, (50, 10)), 0.001)
+            return 50
 
         sides[learner.name] = work
     return Contest("one A-GEM step, 784-200-200-10, batch 10 + 10", "step", sides, rounds=15)

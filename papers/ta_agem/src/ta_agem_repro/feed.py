@@ -60,7 +60,7 @@ class Feeder:
         self.offers = 0
         # The whole run in about 500 frames, however long it is.
         self.interval = max(1, self._offers_of_all(schedule) // FRAMES)
-        self._frames: list[list[list[int | None]]] = []
+        self._frames: list[NDArray[np.int16]] = []
         self._frame_tasks: list[int] = []
 
     @property
@@ -149,17 +149,22 @@ class Feeder:
             if slot >= 0:
                 self.learner.remember(slot, x, label)
             if self.offers % self.interval == 0:
-                self._frames.append(self.memory.get_oldest_task_ids_matrix())
+                self._frames.append(self._frame())
                 self._frame_tasks.append(task)
             self.offers += 1
+
+    def _frame(self) -> NDArray[np.int16]:
+        """Returns the task of the oldest sample of each cluster, -1 for no cluster: (pools, Q)."""
+        assert self.memory is not None
+        rows = self.memory.get_oldest_task_ids_matrix()
+        return np.array([[-1 if task is None else task for task in row] for row in rows], np.int16)
 
     def report(self, result: Result) -> None:
         """Fill in what a result tells of the memory."""
         if self.memory is None:
             return
         rows, columns = self.settings.num_pools, self.settings.memory_size_q
-        frames = [[-1 if task is None else task for row in frame for task in row] for frame in self._frames]
-        result.tracking = np.array(frames, np.int16).reshape(-1, rows, columns)
+        result.tracking = np.array(self._frames, np.int16).reshape(-1, rows, columns)
         result.tracking_task = np.array(self._frame_tasks, np.int16)
         result.tracking_interval = self.interval
         result.offered = self.memory.get_sample_throughputs()
@@ -173,7 +178,7 @@ class Feeder:
         return {
             "memory": self.memory.state(),
             "offers": self.offers,
-            "frames": self._frames,
+            "frames": np.array(self._frames, np.int16),
             "frame_tasks": self._frame_tasks,
         }
 
@@ -183,4 +188,5 @@ class Feeder:
             return
         self.memory.load(state["memory"])
         self.offers = int(state["offers"])
-        self._frames, self._frame_tasks = list(state["frames"]), [int(task) for task in state["frame_tasks"]]
+        self._frames = list(np.asarray(state["frames"], np.int16))
+        self._frame_tasks = [int(task) for task in state["frame_tasks"]]

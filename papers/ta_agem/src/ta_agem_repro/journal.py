@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clrepro.streams import order
 from ta_agem_repro.feed import Feeder
@@ -26,7 +27,7 @@ class Journal:
         self._schedule, self._seen = schedule, order.seen(schedule)
         tasks = [epoch.task for epoch in schedule]
         self._nth = [tasks[:place].count(task) for place, task in enumerate(tasks)]
-        self._batches: list[tuple[int, int, int, float]] = []
+        self._batches: list[NDArray[np.float64]] = []
         self._losses: list[float] = []
         self._spent = 0.0
         self._ends: dict[int, int] = {}
@@ -47,17 +48,21 @@ class Journal:
         """The tasks seen up to and in the present epoch, in the order first seen."""
         return self._seen[self.position]
 
-    def batch(self, number: int, loss: float) -> None:
-        """Note a batch of the present epoch.
+    def batches(self, first: int, losses: list[float]) -> None:
+        """Note the losses of batches of the present epoch, from number `first` on.
 
-        Raises: FloatingPointError if its loss is not finite: no later number would mean anything.
+        Raises: FloatingPointError if one is not finite: no later number would mean anything.
         """
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {loss} in batch {number} of task {self.present.task}; lower the learning_rate"
-            )
-        self._batches.append((self.present.task, self.nth, number, loss))
-        self._losses.append(loss)
+        task = self.present.task
+        for number, loss in enumerate(losses, first):
+            if not math.isfinite(loss):
+                raise FloatingPointError(
+                    f"the loss is {loss} in batch {number} of task {task}; lower the learning_rate"
+                )
+        numbers = np.arange(first, first + len(losses))
+        same = np.ones(len(losses))
+        self._batches.append(np.stack([task * same, self.nth * same, numbers, losses], axis=1))
+        self._losses += losses
 
     def projection(self, gr: float, rr: float, gg: float) -> None:
         """Note the inner products of a step that had a reference batch."""
@@ -100,20 +105,23 @@ class Journal:
         begun = [task for task in result.task_order if task in self._ends]
         result.boundaries = [self._ends[task] for task in begun]
         result.training_times = [self._seconds[task] for task in begun]
-        columns = list(zip(*self._batches, strict=True)) if self._batches else [(), (), (), ()]
-        result.batch_task = np.array(columns[0], np.int16)
-        result.batch_epoch = np.array(columns[1], np.int16)
-        result.batch_number = np.array(columns[2], np.int32)
-        result.batch_loss = np.array(columns[3], np.float32)
+        table = self._all_batches()
+        result.batch_task, result.batch_epoch = table[:, 0].astype(np.int16), table[:, 1].astype(np.int16)
+        result.batch_number, result.batch_loss = table[:, 2].astype(np.int32), table[:, 3].astype(np.float32)
         feeder.report(result)
         return result
+
+    def _all_batches(self) -> NDArray[np.float64]:
+        """Returns (batches, 4): task, epoch within the task, number within the epoch, loss."""
+        self._batches = [np.concatenate([np.empty((0, 4)), *self._batches])]
+        return self._batches[0]
 
     def state(self) -> dict[str, Any]:
         """Returns everything noted so far."""
         result = self.result
         return {
             "position": self.position,
-            "batches": np.array(self._batches, np.float64).reshape(-1, 4),
+            "batches": self._all_batches().copy(),
             "losses": list(self._losses),
             "spent": self._spent,
             "ends": _pairs(self._ends),
@@ -129,7 +137,7 @@ class Journal:
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
         self.position, self._spent = int(state["position"]), float(state["spent"])
-        self._batches = [(int(t), int(e), int(b), float(loss)) for t, e, b, loss in state["batches"]]
+        self._batches = [np.asarray(state["batches"], np.float64).reshape(-1, 4)]
         self._losses = [float(loss) for loss in state["losses"]]
         self._ends = {int(task): int(end) for task, end in state["ends"]}
         self._seconds = {int(task): float(spent) for task, spent in state["seconds"]}

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro.engines import mlp
+from clrepro.engines import agem, mlp
 from ta_agem_repro.settings import N_CLASSES, Settings
 
 Vector = NDArray[np.float32]
+Picks = NDArray[np.int64]
 Layers = list[tuple[Vector, Vector]]
 
 
@@ -40,31 +41,28 @@ class FusedLearner:
 
     def __init__(self, layers: Layers, capacity: int) -> None:
         self.layout = mlp.Layout((layers[0][0].shape[0], *(weight.shape[1] for weight, _ in layers)))
-        self.theta = np.concatenate([part.ravel() for layer in layers for part in layer])
-        self._trainer = mlp.Trainer(self.layout)
+        self.theta = agem.aligned(self.layout.n_params)
+        self.theta[:] = np.concatenate([part.ravel() for layer in layers for part in layer])
+        self._stepper = agem.Stepper(self.layout)
         self._memory = mlp.SparseRows(max(capacity, 1), self.layout.sizes[0])
         self._rows = mlp.SparseRows(1, self.layout.sizes[0])
 
     def open(self, x: NDArray[np.uint8], y: NDArray[np.int64]) -> None:
         """Take the rows that the next picks count in: x (n, inputs), y (n,)."""
-        scaled = x.astype(np.float32) / np.float32(255)
         self._rows = mlp.SparseRows(len(y), x.shape[1])
-        for slot in range(len(y)):
-            self._rows.put(slot, scaled[slot], int(y[slot]))
+        scaled = x.astype(np.float32) / np.float32(255)
+        self._rows.put_all(scaled, y)
 
     def remember(self, slot: int, x: Vector, label: int) -> None:
         """Mirror what the memory stored in a slot."""
         self._memory.put(slot, x, label)
 
-    def step(
-        self, picks: NDArray[np.int64], slots: NDArray[np.int64], rate: float
-    ) -> tuple[float, float, float, float]:
-        """One A-GEM step on rows `picks` with the reference batch in `slots`.
+    def steps(self, picks: Picks, slots: Picks, rate: float) -> NDArray[np.float64]:
+        """One A-GEM step per batch: rows picks[b] with the reference batch in slots[b].
 
-        Returns: the batch's mean loss before the step, g·r, r·r, g·g (0 without slots).
+        Returns: float64 (batches, 4): the batch's mean loss before its step, g·r, r·r, g·g (0 without slots).
         """
-        loss, gr, rr, gg = self._trainer.agem_step(self.theta, self._rows, picks, self._memory, slots, rate)
-        return float(loss), float(gr), float(rr), float(gg)
+        return self._stepper.steps(self.theta, self._rows, picks, self._memory, slots, rate)
 
     def loss(self, picks: NDArray[np.int64]) -> float:
         """Returns the mean cross-entropy of rows `picks`; changes nothing."""

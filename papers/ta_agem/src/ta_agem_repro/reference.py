@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ta_agem_repro.agem import AGEMHandler
-from ta_agem_repro.learner import Layers, Vector
+from ta_agem_repro.learner import Layers, Picks, Vector
 
 
 def network(layers: Layers) -> nn.Sequential:
@@ -56,15 +56,21 @@ class ReferenceLearner:
         self._memory[slot] = torch.from_numpy(x).to(self.device)
         self._memory_y[slot] = label
 
-    def step(
-        self, picks: NDArray[np.int64], slots: NDArray[np.int64], rate: float
-    ) -> tuple[float, float, float, float]:
-        """One A-GEM step; returns the batch's mean loss before it, g·r, r·r, g·g (0 without slots)."""
+    def steps(self, picks: Picks, slots: Picks, rate: float) -> NDArray[np.float64]:
+        """One A-GEM step per batch; returns float64 (batches, 4): the batch's mean loss before its step, g·r,
+        r·r, g·g (0 without slots).
+        """
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        rows, held = torch.from_numpy(picks).to(self.device), torch.from_numpy(slots).to(self.device)
-        loss = self._agem.step(self._x[rows], self._y[rows], self._memory[held], self._memory_y[held])
-        return (loss, *self._agem.last_products)
+        out = np.empty((len(picks), 4))
+        for b in range(len(picks)):
+            rows, held = (
+                torch.from_numpy(picks[b]).to(self.device),
+                torch.from_numpy(slots[b]).to(self.device),
+            )
+            loss = self._agem.step(self._x[rows], self._y[rows], self._memory[held], self._memory_y[held])
+            out[b] = loss, *self._agem.last_products
+        return out
 
     def loss(self, picks: NDArray[np.int64]) -> float:
         """Returns the mean cross-entropy of rows `picks`; changes nothing."""

@@ -1,5 +1,6 @@
 """The loop: epochs of A-GEM steps, samples offered to the memory, evaluation; resumable after every epoch."""
 
+import itertools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from ta_agem_repro.settings import Settings
 from ta_agem_repro.tasks import Images
 
 CHECKPOINT_EVERY = 10.0  # seconds: a killed run repeats no more than that and one epoch
+TELL_EVERY = 50  # batches
 TRAINING = ("training", "get from memory", "optimize", "add samples")  # what training_time counts
 Picks = NDArray[np.int64]
 
@@ -66,11 +68,12 @@ class Run:
             self.load(saved)
 
     @contextmanager
-    def timed(self, key: str) -> Iterator[None]:
-        """Note the seconds of a block under `key`."""
+    def timed(self, key: str, parts: int = 1) -> Iterator[None]:
+        """Note the seconds of a block under `key`, in `parts` equal shares."""
         start = time.perf_counter()
         yield
-        self.times.setdefault(key, []).append(time.perf_counter() - start)
+        spent = time.perf_counter() - start
+        self.times.setdefault(key, []).extend([spent / parts] * parts)
 
     def train(self, listener: Listener | None = None) -> Result:
         """Run the epochs that are left; returns the result."""
@@ -92,36 +95,39 @@ class Run:
             batches = self.feeder.open(journal.present)
         with self.timed("get from memory"):
             slots = self.feeder.reference_batches(len(batches))
-        for number, picks in enumerate(batches):
-            loss = self.step(picks, None if slots is None else slots[number])
-            journal.batch(number, loss)
+        for start, stop in stretches(settings, len(batches)):
+            losses = self.steps(batches[start:stop], None if slots is None else slots[start:stop])
+            journal.batches(start, losses)
             if settings.memory_update == "batch":
                 with self.timed("add samples"):
-                    self.feeder.offer_batch(picks, number)
-            last = number + 1 == len(batches)
-            if listener is not None and (number % 50 == 49 or last):
-                listener.batch(journal.present.task, journal.nth, number + 1, len(batches), loss)
+                    self.feeder.offer_batch(batches[start], start)
+            last = stop == len(batches)
+            if listener is not None and (stop % TELL_EVERY == 0 or last):
+                listener.batch(journal.present.task, journal.nth, stop, len(batches), losses[-1])
             interval = settings.testing_interval
-            if interval and (number + 1) % interval == 0 and not last:
+            if interval and stop % interval == 0 and not last:
                 self.evaluate(listener)
         if settings.memory_update == "epoch":
             with self.timed("add samples"):
                 self.feeder.offer_epoch()
         self.evaluate(listener)
 
-    def step(self, picks: Picks, slots: Picks | None) -> float:
-        """One A-GEM step, with a reference batch drawn now if `slots` is None; returns the loss before it."""
+    def steps(self, picks: Picks, slots: Picks | None) -> list[float]:
+        """One A-GEM step per batch, with a reference batch drawn now if `slots` is None; returns the losses
+        before them.
+        """
         if slots is None:
             with self.timed("get from memory"):
-                slots = self.feeder.reference_batch()
-        with self.timed("optimize"):
+                slots = self.feeder.reference_batch()[None]
+        with self.timed("optimize", len(picks)):
             rate = self.settings.learning_rate
             if self.settings.use_learning_rate_scheduler:
-                rate = self.scheduler.step(self.learner.loss(picks))
-            loss, gr, rr, gg = self.learner.step(picks, slots, rate)
-        if len(slots):
-            self.journal.projection(gr, rr, gg)
-        return float(loss)
+                rate = self.scheduler.step(self.learner.loss(picks[0]))
+            done = self.learner.steps(picks, slots, rate)
+        if slots.shape[1]:
+            for _, gr, rr, gg in done.tolist():
+                self.journal.projection(gr, rr, gg)
+        return list(done[:, 0].tolist())
 
     def evaluate(self, listener: Listener | None) -> None:
         """Count right answers on the test images of every task seen; training time stops meanwhile."""
@@ -177,6 +183,19 @@ def run(
     Returns: the finished result.  Raises: DataError if the images do not suffice for the tasks.
     """
     return Run(settings, images, checkpoint).train(listener)
+
+
+def stretches(settings: Settings, batches: int) -> Iterator[tuple[int, int]]:
+    """Yields (start, stop) of the batches between two points where someone looks up from the work: to draw
+    from a memory that changes, to set the rate, to tell the listener, to evaluate.
+    """
+    if settings.memory_update == "batch" or settings.use_learning_rate_scheduler:
+        yield from ((number, number + 1) for number in range(batches))
+        return
+    points = {*range(0, batches, TELL_EVERY), batches}
+    if settings.testing_interval:
+        points.update(range(0, batches, settings.testing_interval))
+    yield from itertools.pairwise(sorted(points))
 
 
 def schedule(settings: Settings, rng: np.random.Generator) -> list[order.Epoch]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ta_agem_repro.memory.removal import REMOVALS
+from ta_agem_repro.memory.removal import BLIND, REMOVALS
 
 Vector = NDArray[np.float32]
 
@@ -84,9 +84,7 @@ class Cluster:
         self.items.append(item)
         dropped = None
         if len(self.items) > capacity:
-            rows = np.stack([held.z for held in self.items]).astype(np.float64)
-            distance = np.linalg.norm(rows - rows.mean(axis=0), axis=1)
-            dropped = self.items.pop(self._removal(distance, self._rng))
+            dropped = self.items.pop(self._removal(self._distances(), self._rng))
         self._refresh()
         return dropped
 
@@ -96,6 +94,15 @@ class Cluster:
         self.items = [item]
         self._refresh()
         return old
+
+    def _distances(self) -> NDArray[np.float64]:
+        """Of all samples to their mean, float64 (n,); zeros for a rule that does not look at them."""
+        if self._removal in BLIND:
+            return np.zeros(len(self.items))
+        from ta_agem_repro.memory.geometry import squared_distances
+
+        rows = np.stack([item.z for item in self.items])
+        return np.asarray(np.sqrt(squared_distances(rows, rows.mean(axis=0, dtype=np.float64))))
 
     def _refresh(self) -> None:
         # Summed in float64: the mean of equal samples is then that sample, to the last bit.

@@ -4,13 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ta_agem_repro.memory.cluster import Cluster, Stored, Vector
 
 POLICIES = ("main", "paper", "random")
-# Distances come from |mu|^2 - 2 mu.z in float32; closer calls than this are looked at again directly.
-NEAR_TIE = 1e-4
 
 
 class ClusterPool:
@@ -48,7 +45,6 @@ class ClusterPool:
         self._rng = np.random.default_rng(0) if rng is None else rng
         self._arrivals = 0
         self._means: Vector = np.empty((0, 0), np.float32)
-        self._squares: NDArray[np.float64] = np.empty(0)
 
     def __len__(self) -> int:
         return sum(map(len, self.clusters))
@@ -113,14 +109,13 @@ class ClusterPool:
         k = len(self.clusters)
         if k == 0 or (k == 1 and exclude == 0):
             return -1, float("inf")
-        score = self._squares[:k] - 2.0 * (self._means[:k] @ z).astype(np.float64)
+        from ta_agem_repro.memory.geometry import squared_distances
+
+        square = squared_distances(self._means[:k], z)
         if exclude >= 0:
-            score[exclude] = np.inf
-        square = float(np.dot(z, z))
-        close = np.flatnonzero(score <= score.min() + NEAR_TIE * max(square, 1.0))
-        exact = np.linalg.norm(self._means[close].astype(np.float64) - z, axis=1)
-        best = int(np.argmin(exact))
-        return int(close[best]), float(exact[best])
+            square[exclude] = np.inf
+        best = int(square.argmin())
+        return best, float(square[best]) ** 0.5
 
     def _numbered(self, item: Stored) -> Stored:
         item.arrival = self._arrivals
@@ -130,7 +125,6 @@ class ClusterPool:
     def _open(self, item: Stored) -> None:
         if not self._means.size:
             self._means = np.zeros((self.Q, item.z.size), np.float32)
-            self._squares = np.zeros(self.Q)
         self.clusters.append(Cluster(self._numbered(item), self.removal, rng=self._rng))
         self._remember(len(self.clusters) - 1)
 
@@ -140,9 +134,7 @@ class ClusterPool:
         return dropped
 
     def _remember(self, number: int) -> None:
-        mean = self.clusters[number].mean
-        self._means[number] = mean
-        self._squares[number] = np.dot(mean.astype(np.float64), mean)
+        self._means[number] = self.clusters[number].mean
 
     def items(self) -> list[Stored]:
         """Every stored sample, cluster by cluster, oldest first."""

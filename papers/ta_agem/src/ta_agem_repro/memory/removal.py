@@ -57,3 +57,5 @@ REMOVALS: Mapping[str, Removal] = MappingProxyType({
     "remove_oldest_unless_far": oldest_unless_newcomer_far,
     "remove_oldest_unless_middle_far": oldest_unless_middle_far,
 })  # fmt: skip
+# These look at no distance, so none is worked out for them.
+BLIND = frozenset({oldest, newest, random})

@@ -1,0 +1,84 @@
+"""A-GEM steps on a ReLU MLP, many batches per call, without ever building a gradient."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clrepro.engines.mlp import Layout, SparseRows, Vector
+
+_LANES, _ROWS = 16, 4  # what clrepro.engines.block pads to; not imported, that would load the compiler
+
+
+def _padded(n: int, to: int) -> int:
+    return -(-n // to) * to
+
+
+def aligned(*shape: int) -> Vector:
+    """Returns float32 zeros that start on a cache line: what lies across two costs the kernels a quarter."""
+    n = int(np.prod(shape))
+    space = np.zeros(n + _LANES, np.float32)
+    start = -(space.ctypes.data // 4) % _LANES
+    return space[start : start + n].reshape(shape)
+
+
+@dataclass
+class Stepper:
+    """Runs A-GEM steps for one layout; owns the work space, so use one per thread."""
+
+    layout: Layout
+    _capacity: int = field(init=False, repr=False, default=0)
+    _space: tuple[NDArray[Any], ...] = field(init=False, repr=False, default=())
+
+    def _reserve(self, rows: int) -> None:
+        sizes, rows = self.layout.sizes, _padded(rows, _ROWS)
+        layers, groups, units = len(sizes) - 1, rows // _ROWS, _padded(max(sizes) + 1, _ROWS)
+        width = _padded(max(sizes[1:]), _LANES)
+        self._space = (
+            aligned(rows, _padded(sizes[0], _LANES)),  # inputs
+            np.zeros((layers, groups, units), np.int64),  # units in use, their values, their number
+            np.zeros((layers, groups, _ROWS * units), np.float32),
+            np.zeros((layers, groups), np.int64),
+            np.zeros(units, np.int64),  # the same for one group on its way back
+            np.zeros(_ROWS * units, np.float32),
+            aligned(width, width),  # a layer's weights, transposed
+            aligned(layers, rows, width),  # outputs
+            aligned(layers, rows, width),  # errors
+            np.zeros(rows + 1, np.float32),  # step sizes
+        )
+        self._capacity = rows
+
+    def steps(
+        self,
+        theta: Vector,
+        rows: SparseRows,
+        picks: NDArray[np.int64],
+        memory: SparseRows,
+        memory_picks: NDArray[np.int64],
+        rate: float,
+    ) -> NDArray[np.float64]:
+        """One step per batch, in order: theta <- theta - rate * (g - min(g·r, 0) / (r·r) · r), g and r the
+        gradients of the mean loss over picks[b] of rows and over memory_picks[b] of memory.
+
+        Args: theta — float32 (n_params,), changed in place; picks — int64 (batches, n); memory_picks — int64
+            (batches, m), m = 0: plain SGD.
+        Returns: float64 (batches, 4): mean loss over the batch before its step, g·r, r·r, g·g (0 without
+            memory).
+        Raises: ValueError if the two differ in their number of batches.
+        Source: Chaudhry et al. 2019, eq. 11.
+        """
+        from clrepro.engines import projection
+
+        if len(picks) != len(memory_picks):
+            raise ValueError(f"{len(picks)} batches and {len(memory_picks)} reference batches: need as many")
+        if picks.shape[1] + memory_picks.shape[1] > self._capacity:
+            self._reserve(picks.shape[1] + memory_picks.shape[1])
+        out = np.empty((len(picks), 4))
+        projection.agem_steps(
+            theta, np.array(self.layout.sizes), np.array(self.layout.offsets),
+            rows.index, rows.value, rows.count, rows.label, np.ascontiguousarray(picks),
+            memory.index, memory.value, memory.count, memory.label, np.ascontiguousarray(memory_picks),
+            np.float32(rate), *self._space, out,
+        )  # fmt: skip
+        return out

@@ -84,6 +84,15 @@ def test_black_inputs_and_rows_without_any_active_unit_are_no_special_case():
     np.testing.assert_allclose(theta, new, atol=1e-6)
 
 
+@pytest.mark.parametrize("n", [0, 1, 4, 11])
+def test_logits_equal_a_matrix_product(n):
+    layout, theta, rows, _, rng = problem((40, 17, 10))
+    x = rows.dense(rng.integers(0, 30, n))
+    found = agem.Stepper(layout).logits(theta, x)
+    assert found.shape == (n, 10)
+    np.testing.assert_allclose(found, mlp.logits(layout, theta, x), rtol=1e-5, atol=1e-5)
+
+
 def test_as_many_reference_batches_as_batches_are_needed():
     layout, theta, rows, memory, _ = problem((7, 3))
     with pytest.raises(ValueError, match="2 batches and 1 reference"):

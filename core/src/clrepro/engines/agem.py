@@ -28,10 +28,18 @@ class Stepper:
     """Runs A-GEM steps for one layout; owns the work space, so use one per thread."""
 
     layout: Layout
+    _sizes: NDArray[np.int64] = field(init=False, repr=False)
+    _offsets: NDArray[np.int64] = field(init=False, repr=False)
     _capacity: int = field(init=False, repr=False, default=0)
     _space: tuple[NDArray[Any], ...] = field(init=False, repr=False, default=())
 
+    def __post_init__(self) -> None:
+        self._sizes, self._offsets = np.array(self.layout.sizes), np.array(self.layout.offsets)
+
     def _reserve(self, rows: int) -> None:
+        """Make the work space large enough for so many rows."""
+        if rows <= self._capacity:
+            return
         sizes, rows = self.layout.sizes, _padded(rows, _ROWS)
         layers, groups, units = len(sizes) - 1, rows // _ROWS, _padded(max(sizes) + 1, _ROWS)
         width = _padded(max(sizes[1:]), _LANES)
@@ -72,13 +80,31 @@ class Stepper:
 
         if len(picks) != len(memory_picks):
             raise ValueError(f"{len(picks)} batches and {len(memory_picks)} reference batches: need as many")
-        if picks.shape[1] + memory_picks.shape[1] > self._capacity:
-            self._reserve(picks.shape[1] + memory_picks.shape[1])
+        self._reserve(picks.shape[1] + memory_picks.shape[1])
         out = np.empty((len(picks), 4))
         projection.agem_steps(
-            theta, np.array(self.layout.sizes), np.array(self.layout.offsets),
-            rows.index, rows.value, rows.count, rows.label, np.ascontiguousarray(picks),
-            memory.index, memory.value, memory.count, memory.label, np.ascontiguousarray(memory_picks),
-            np.float32(rate), *self._space, out,
+            theta, self._sizes, self._offsets, rows.index, rows.value, rows.count,
+            rows.label, np.ascontiguousarray(picks), memory.index, memory.value, memory.count, memory.label,
+            np.ascontiguousarray(memory_picks), np.float32(rate), *self._space, out,
         )  # fmt: skip
         return out
+
+    def logits(self, theta: Vector, x: Vector) -> Vector:
+        """Returns float32 (n, classes): the network's outputs for the rows of x float32 (n, inputs).
+
+        Four rows at a time, black inputs skipped: on images four times as fast as a matrix product.
+        """
+        from clrepro.engines import projection
+
+        self._reserve(_ROWS)
+        _, units, values, n_units, *_, act, _, _ = self._space
+        n = len(x)
+        whole, out = n - n % _ROWS, np.empty((_padded(n, _ROWS), self.layout.sizes[-1]), np.float32)
+        last = np.zeros((_ROWS if n % _ROWS else 0, x.shape[1]), np.float32)
+        last[: n - whole] = x[whole:]
+        for rows, target in ((x[:whole], out[:whole]), (last, out[whole:])):
+            projection.forward_rows(
+                theta, self._sizes, self._offsets, np.ascontiguousarray(rows), units, values, n_units, act,
+                target,
+            )  # fmt: skip
+        return out[:n]

@@ -19,11 +19,13 @@ from clrepro.engines.lanes import (
     flip,
     load,
     load_first,
+    lowest_bit,
     multiply_add,
     repeat,
     store,
     store_first,
     total,
+    used,
     where_positive,
 )
 
@@ -35,14 +37,23 @@ def list_units(rows, first, n_units, bias, unit, value):
     """unit[k], value[4 k + r] <- the units that are not zero in all of rows[first : first + 4]; returns how
     many.  With bias, a unit of that number follows whose value is 1: its weights lie where the bias lies.
     """
-    n = 0
-    for p in range(n_units):
-        v0, v1, v2, v3 = rows[first, p], rows[first + 1, p], rows[first + 2, p], rows[first + 3, p]
-        # Written in any case, counted only where needed: no branch to guess wrong.
-        unit[n] = p
-        at = ROWS * n
-        value[at], value[at + 1], value[at + 2], value[at + 3] = v0, v1, v2, v3
-        n += (v0 != 0.0) | (v1 != 0.0) | (v2 != 0.0) | (v3 != 0.0)
+    n, stride = 0, rows.shape[1]
+    at0 = first * stride
+    at1, at2, at3 = at0 + stride, at0 + 2 * stride, at0 + 3 * stride
+    for start in range(0, n_units, LANES):
+        left = n_units - start
+        bits = used(
+            load_first(rows, at0 + start, left), load_first(rows, at1 + start, left),
+            load_first(rows, at2 + start, left), load_first(rows, at3 + start, left),
+        )  # fmt: skip
+        while bits:
+            p = start + lowest_bit(bits)
+            bits &= bits - 1
+            unit[n] = p
+            at = ROWS * n
+            value[at], value[at + 1] = rows[first, p], rows[first + 1, p]
+            value[at + 2], value[at + 3] = rows[first + 2, p], rows[first + 3, p]
+            n += 1
     if bias:
         unit[n] = n_units
         value[ROWS * n : ROWS * n + ROWS] = 1.0
@@ -105,18 +116,23 @@ def add_outer(theta, at, width, unit, value, n, error, first, step):
     r0 = first * stride
     r1, r2, r3 = r0 + stride, r0 + 2 * stride, r0 + 3 * stride
     s0, s1, s2, s3 = step[first], step[first + 1], step[first + 2], step[first + 3]
-    for k in range(0, n, ROWS):
-        w0, w1 = at + unit[k] * width, at + unit[k + 1] * width
-        w2, w3 = at + unit[k + 2] * width, at + unit[k + 3] * width
-        v = ROWS * k
+    # A quarter of the list apart: a processor that loads weights next to those it just stored has to wait.
+    quarter = n // ROWS
+    for k in range(quarter):
+        w0, w1 = at + unit[k] * width, at + unit[k + quarter] * width
+        w2, w3 = at + unit[k + 2 * quarter] * width, at + unit[k + 3 * quarter] * width
+        v, q = ROWS * k, ROWS * quarter
         a0, a1 = repeat(s0 * value[v]), repeat(s1 * value[v + 1])
         a2, a3 = repeat(s2 * value[v + 2]), repeat(s3 * value[v + 3])
-        b0, b1 = repeat(s0 * value[v + 4]), repeat(s1 * value[v + 5])
-        b2, b3 = repeat(s2 * value[v + 6]), repeat(s3 * value[v + 7])
-        c0, c1 = repeat(s0 * value[v + 8]), repeat(s1 * value[v + 9])
-        c2, c3 = repeat(s2 * value[v + 10]), repeat(s3 * value[v + 11])
-        d0, d1 = repeat(s0 * value[v + 12]), repeat(s1 * value[v + 13])
-        d2, d3 = repeat(s2 * value[v + 14]), repeat(s3 * value[v + 15])
+        v += q
+        b0, b1 = repeat(s0 * value[v]), repeat(s1 * value[v + 1])
+        b2, b3 = repeat(s2 * value[v + 2]), repeat(s3 * value[v + 3])
+        v += q
+        c0, c1 = repeat(s0 * value[v]), repeat(s1 * value[v + 1])
+        c2, c3 = repeat(s2 * value[v + 2]), repeat(s3 * value[v + 3])
+        v += q
+        d0, d1 = repeat(s0 * value[v]), repeat(s1 * value[v + 1])
+        d2, d3 = repeat(s2 * value[v + 2]), repeat(s3 * value[v + 3])
         for j in range(0, width, LANES):
             left = width - j
             e0, e1, e2, e3 = (

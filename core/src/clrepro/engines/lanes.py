@@ -151,6 +151,29 @@ def total(_context, lanes):
 
 
 @intrinsic
+def used(_context, a, b, c, d):
+    """Bit l is set where lane l is not zero in one of the four."""
+
+    def make(_context, builder, _signature, args):
+        zeros, bits = ir.Constant(_VECTOR, [0.0] * LANES), ir.Constant(_BITS, [0] * LANES)
+        for lanes in args:
+            bits = builder.or_(bits, builder.fcmp_unordered("!=", lanes, zeros))
+        return builder.zext(builder.bitcast(bits, ir.IntType(LANES)), ir.IntType(64))
+
+    return types.int64(a, b, c, d), make
+
+
+@intrinsic
+def lowest_bit(_context, bits):
+    """The number of the lowest set bit of a number that is not zero."""
+
+    def make(_context, builder, _signature, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), make
+
+
+@intrinsic
 def flip(_context, source, at, stride, n_rows, n_columns, target, to, target_stride):
     """target[to + j * target_stride + i] <- source[at + i * stride + j] for sixteen i and sixteen j: zeros
     where i >= n_rows or j >= n_columns.

@@ -34,23 +34,32 @@ def _take(index, value, count, picks, dense, first):
 
 
 @compiled
-def _forward(theta, sizes, offsets, n_rows, dense, unit, value, n_units, act):
-    """act[l, i] <- output of layer l for row i, after ReLU in all layers but the last; unit, value, n_units
-    [l, group] <- the inputs of layer l, its bias among them.
+def _forward(theta, sizes, offsets, rows, first, group, unit, value, n_units, act, out):
+    """Layer outputs of rows[first : first + 4] into act[l, out : out + 4], after ReLU in all layers but the
+    last; unit, value, n_units [l, group] <- the inputs of layer l, its bias among them.
     """
     top = sizes.shape[0] - 2
-    for group in range(n_rows // ROWS):
-        first = ROWS * group
-        below = dense
-        for layer in range(top + 1):
-            units, values, out = unit[layer, group], value[layer, group], act[layer]
-            n = list_units(below, first, sizes[layer], True, units, values)
-            n_units[layer, group] = n
-            clear(out, first)
-            accumulate(theta, offsets[layer], sizes[layer + 1], units, values, n, out, first)
-            if layer < top:
-                keep_where_positive(out, out, first)
-            below = out
+    below, at = rows, first
+    for layer in range(top + 1):
+        units, values, above = unit[layer, group], value[layer, group], act[layer]
+        n = list_units(below, at, sizes[layer], True, units, values)
+        n_units[layer, group] = n
+        clear(above, out)
+        accumulate(theta, offsets[layer], sizes[layer + 1], units, values, n, above, out)
+        if layer < top:
+            keep_where_positive(above, above, out)
+        below, at = above, out
+
+
+@compiled
+def forward_rows(theta, sizes, offsets, rows, unit, value, n_units, act, logits):
+    """logits[i] <- the network's outputs for rows[i]; as many rows as fill groups of four."""
+    top, classes = sizes.shape[0] - 2, sizes[sizes.shape[0] - 1]
+    for first in range(0, rows.shape[0], ROWS):
+        _forward(theta, sizes, offsets, rows, first, 0, unit, value, n_units, act, 0)
+        for i in range(ROWS):
+            for c in range(classes):
+                logits[first + i, c] = act[top, i, c]
 
 
 @compiled
@@ -125,7 +134,9 @@ def agem_steps(
         dense[:] = 0.0
         _take(index, value, count, picks[b], dense, 0)
         _take(m_index, m_value, m_count, m_picks[b], dense, n)
-        _forward(theta, sizes, offsets, used, dense, units, values, n_units, act)
+        for group in range(used // ROWS):
+            first = ROWS * group
+            _forward(theta, sizes, offsets, dense, first, group, units, values, n_units, act, first)
         out[b] = 0.0
         error[top] = 0.0  # rows that only fill up a group stay so
         for i in range(n + m):

@@ -30,7 +30,8 @@ def contests() -> Iterator[Contest]:
 
 
 def one_step(images: Images) -> Contest:
-    """An A-GEM step of 784-200-200-10 on 10 + 10 rows."""
+    """An A-GEM step of 784-200-200-10 on 10 + 10 rows; Avalanche's too where it is installed."""
+    from ta_agem_repro import rival
     from ta_agem_repro.reference import ReferenceLearner
 
     layers = initial_layers(RUN, np.random.default_rng(0))
@@ -47,7 +48,10 @@ def one_step(images: Images) -> Contest:
             return 50
 
         sides[learner.name] = work
-    return Contest("one A-GEM step, 784-200-200-10, batch 10 + 10", "step", sides, rounds=15)
+    if rival.available():
+        sides["avalanche"] = rival.steps(layers, images)
+    promise = "≥ 8× Avalanche's"
+    return Contest("one A-GEM step, 784-200-200-10, batch 10 + 10", "step", sides, promise, rounds=15)
 
 
 def whole_run(images: Images) -> Contest:

@@ -73,7 +73,7 @@ class FusedLearner:
 
     def logits(self, x: Vector) -> Vector:
         """Returns logits float32 (n, 10) of x (n, inputs)."""
-        return mlp.logits(self.layout, self.theta, x)
+        return self._stepper.logits(self.theta, x)
 
     def layers(self) -> Layers:
         """Returns copies of the weights (fan_in, fan_out) and biases."""

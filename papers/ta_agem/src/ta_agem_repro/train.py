@@ -59,7 +59,7 @@ class Run:
             self.learner = learner(settings, self.seeds.generator("init"))
             self.feeder = Feeder(settings, self.seeds, self.learner, self.tasks, epochs)
             self.scheduler = TALearningRateScheduler(lr_init=settings.learning_rate)
-            self.tests = [task.x_test.astype(np.float32) / np.float32(255) for task in self.tasks]
+            self.tests = [np.ascontiguousarray(task.x_test) / np.float32(255) for task in self.tasks]
             sizes = [len(task.y_test) for task in self.tasks]
             self.journal = Journal(settings, epochs, sizes, images.evidence)
             self.n_epochs = len(epochs)

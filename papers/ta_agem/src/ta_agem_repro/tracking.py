@@ -90,7 +90,9 @@ def experiment(connection: Any, name: str) -> str:
         if found is not None:
             return str(found.experiment_id)
         folder = None if os.environ.get("MLFLOW_TRACKING_URI") else Path(ARTIFACTS).resolve().as_uri()
-        return str(connection.create_experiment(name, artifact_location=folder))
+        # Else the page takes the runs for those of a language model.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        return str(connection.create_experiment(name, artifact_location=folder, tags=kind))
 
 
 def metrics_of(epoch: Epoch) -> dict[str, float]:

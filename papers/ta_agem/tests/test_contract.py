@@ -69,11 +69,34 @@ def test_two_seeds_in_one_call_and_the_same_seed_again(tmp_path):
     assert finals[1] == finals[2] != finals[0]
 
 
+def test_runs_side_by_side_are_the_runs_one_by_one(tmp_path):
+    for folder, jobs in (("one", 1), ("two", 2)):
+        (tmp_path / folder).mkdir()
+        run("main.py", *FAST, "--seed", 5, "--runs", 2, "--jobs", jobs, "--output_dir", tmp_path / folder)
+    found = [
+        {
+            record["params"]["seed"]: record["extra"]["metrics"]
+            for record in (json.loads(path.read_text()) for path in (tmp_path / folder).glob("*.json"))
+        }
+        for folder in ("one", "two")
+    ]
+    assert found[0] == found[1]
+    assert sorted(found[0]) == [5, 6]
+
+
+def test_a_device_that_is_not_there_is_said_once(tmp_path):
+    stdout, _ = run(
+        "main.py", *FAST, "--set", "device=cuda", "--output_dir", tmp_path, CUDA_VISIBLE_DEVICES=""
+    )
+    assert stdout.count("device cuda is not there: using the processor") == 1
+
+
 @pytest.mark.parametrize(
     ("words", "code", "part"),
     [
         (["--task_type", "other"], 2, "invalid choice: 'other'"),
         (["--dataset", "svhn"], 2, "invalid choice: 'svhn'"),
+        (["--jobs", "0"], 2, "--jobs 0: 1 or more"),
         (["--no_such_flag"], 2, "unrecognized arguments"),
         (["--set", "sampling_rate=11"], 2, "at most the batch size"),
         (["--set", "task_introduction=later"], 2, "one of sequential"),

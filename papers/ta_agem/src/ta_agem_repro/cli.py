@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clrepro.cli import non_negative_int
-from clrepro.errors import UsageError
+from clrepro.errors import DataError, UsageError
 from clrepro.records import Outcome
 from clrepro.runs import RunDir, make_folder
 from ta_agem_repro.config import DEFAULT, resolve
@@ -51,19 +51,22 @@ def parser() -> Parser:
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any key of the file; repeatable")
     add("--no_mlflow", action="store_false", dest="use_mlflow", default=None, help="no MLflow run")
     add("--runs", type=non_negative_int, default=1, help="runs with seeds SEED, SEED + 1, ... (default: 1)")
+    add("--jobs", type=non_negative_int, default=1, help="how many of them at a time (default: 1)")
     return out
 
 
-def parse(argv: Sequence[str] | None) -> tuple[Settings, int]:
-    """Returns the settings of a command line, and how many runs it asks for.
+def parse(argv: Sequence[str] | None) -> tuple[Settings, int, int]:
+    """Returns the settings of a command line, how many runs it asks for, and how many of them at a time.
 
     Raises: UsageError in one line for anything wrong, before any data is read.
     """
     flags = vars(parser().parse_args(argv))
-    config, changes, profile, runs = (flags.pop(name) for name in ("config", "set", "profile", "runs"))
-    if runs < 1:
-        raise UsageError(f"--runs {runs}: 1 or more")
-    return resolve(flags, config=config, changes=changes, profile=profile), runs
+    config, changes, profile = (flags.pop(name) for name in ("config", "set", "profile"))
+    runs, jobs = flags.pop("runs"), flags.pop("jobs")
+    for name, value in (("--runs", runs), ("--jobs", jobs)):
+        if value < 1:
+            raise UsageError(f"{name} {value}: 1 or more")
+    return resolve(flags, config=config, changes=changes, profile=profile), runs, jobs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,11 +76,38 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> None:
-    settings, runs = parse(argv)
+    settings, runs, jobs = parse(argv)
     settings = on_device(settings)
     folder = output_folder(settings.output_dir)
-    for k in range(runs):
-        run_once(replace(settings, seed=settings.seed + k), folder, None)
+    each = [replace(settings, seed=settings.seed + k) for k in range(runs)]
+    if min(jobs, runs) == 1:
+        for one in each:
+            run_once(one, folder, None)
+    else:
+        run_together(each, folder, min(jobs, runs))
+
+
+def run_together(each: Sequence[Settings], folder: Path, jobs: int) -> None:
+    """Do the runs in `jobs` processes; a run that fails does not stop the others.
+
+    Raises: the first failure, when all are done.
+    """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    context = multiprocessing.get_context("spawn")  # a framework does not survive a fork
+    with ProcessPoolExecutor(jobs, context) as pool:
+        waiting = [pool.submit(_in_worker, replace(one, verbose=False), folder) for one in each]
+    try:
+        for one in waiting:
+            one.result()
+    except BrokenProcessPool:
+        raise DataError("a worker process died, perhaps for want of memory: fewer --jobs") from None
+
+
+def _in_worker(settings: Settings, folder: Path) -> None:
+    run_once(settings, folder, None)
 
 
 def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
@@ -89,11 +119,11 @@ def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
     program, *rest = argv
     if program != "main.py":
         raise UsageError(f"{program!r} is not a program of a profile; main.py")
-    settings, runs = parse(rest)
+    settings, runs, _ = parse(rest)
     if runs != 1:
         raise UsageError("--runs: a sweep runs one seed at a time")
-    settings = on_device(settings)
     with contextlib.redirect_stdout(sys.stderr):
+        settings = on_device(settings)
         return run_once(settings, output_folder(settings.output_dir), RunDir(work_dir), pages=False)
 
 
@@ -105,7 +135,7 @@ def on_device(settings: Settings) -> Settings:
 
     if torch.cuda.is_available():
         return settings
-    logging.getLogger(__name__).info("device %s is not there: using the processor", settings.device)
+    print(f"device {settings.device} is not there: using the processor")
     return replace(settings, device="cpu")
 
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORKS = ["torch", "tensorflow", "jax", "gymnasium", "ray", "mlflow", "matplotlib", "numba"]
 # Imported only inside functions of `clrepro.engines.mlp`: numba's decorators compile at definition.
-LATE = [f"clrepro.engines.{name}" for name in ("exact", "kernels", "projection")]
+LATE = [f"clrepro.engines.{name}" for name in ("block", "exact", "kernels", "lanes", "projection")]
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys

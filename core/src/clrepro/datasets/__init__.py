@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro.datasets import quick
+from clrepro.datasets import digits, quick
 from clrepro.datasets.catalog import CATALOG as CATALOG
 from clrepro.datasets.cifar import read_cifar
 from clrepro.datasets.folder import read_folder
@@ -32,7 +32,7 @@ class Dataset:
 
 
 def load(name: str, data_dir: Path | None = None, download: bool = False) -> Dataset:
-    """Returns a data set of the catalogue, or the embedded subset "mnist_quick".
+    """Returns a data set of the catalogue, the embedded subset "mnist_quick", or scikit-learn's "digits".
 
     Args: data_dir — look there and nowhere else; download — fetch what is missing (never done unasked).
     Raises: UsageError for an unknown name; DataError if files are missing, damaged or inconsistent.
@@ -40,8 +40,11 @@ def load(name: str, data_dir: Path | None = None, download: bool = False) -> Dat
     if name == "mnist_quick":
         evidence = {quick.FILE.name: quick.SHA256}
         return Dataset(name, *quick.read_quick(), CATALOG["mnist"].licence, "embedded subset", evidence)
+    if name == "digits":
+        arrays, evidence = digits.read_digits()
+        return Dataset(name, *arrays, digits.LICENCE, "scikit-learn", evidence)
     if name not in CATALOG:
-        raise UsageError(f"data set {name!r}: one of {', '.join(['mnist_quick', *CATALOG])}")
+        raise UsageError(f"data set {name!r}: one of {', '.join(['mnist_quick', 'digits', *CATALOG])}")
     entry = CATALOG[name]
     paths = locate(entry, data_dir, download)
     x_train, y_train, x_test, y_test = _read(name, paths)

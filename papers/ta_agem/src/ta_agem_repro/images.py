@@ -3,7 +3,6 @@
 Nothing here downloads; `load_dataset.py` does, when the user calls it.
 """
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,7 +19,6 @@ IDX = {
     "x_train": "train-images-idx3-ubyte", "y_train": "train-labels-idx1-ubyte",
     "x_test": "t10k-images-idx3-ubyte", "y_test": "t10k-labels-idx1-ubyte",
 }  # fmt: skip
-DIGITS_TRAIN = 1400
 BATCHES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
 # Folder names under --data_dir, and variables that name a folder; the original's helper used the second one.
 VARIABLES: Mapping[str, tuple[str, ...]] = {
@@ -42,8 +40,6 @@ def load_images(name: str, data_dir: Path | None = None) -> Images:
         folder = _named(name, data_dir) if data_dir is not None else _from_environment(name)
         if folder is not None:
             return read_cifar(folder) if name == "cifar10" else read_idx_set(name, folder)
-    if name == "digits":
-        return read_digits()
     try:
         found = datasets.load(name, data_dir if name not in VARIABLES else None)
     except DataError as problem:
@@ -132,25 +128,6 @@ def read_cifar(folder: Path) -> Images:
     x_test, y_test = parts[-1]
     evidence = {name: sha256(home / name) for name in BATCHES}
     return Images("cifar10", _flat(x), y, _flat(x_test), y_test, evidence)
-
-
-def read_digits() -> Images:
-    """Returns scikit-learn's 1,797 digits of 8×8 pixels, 1,400 to train and 397 to test on, shuffled once for
-    all.
-
-    Raises: DataError if scikit-learn is missing.
-    """
-    try:
-        from sklearn.datasets import load_digits
-    except ModuleNotFoundError:
-        raise DataError("digits come with scikit-learn; run 'pip install -e .[ta-agem]'") from None
-    bunch = load_digits()
-    order = np.random.default_rng(0).permutation(len(bunch.target))
-    # Grey levels 0 to 16 become bytes, as every other data set has them.
-    x = np.round(bunch.data[order] * (255 / 16)).astype(np.uint8)
-    y = bunch.target[order].astype(np.int64)
-    evidence = {"digits": hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()}
-    return Images("digits", x[:DIGITS_TRAIN], y[:DIGITS_TRAIN], x[DIGITS_TRAIN:], y[DIGITS_TRAIN:], evidence)
 
 
 def _flat(x: NDArray[np.uint8]) -> NDArray[np.uint8]:

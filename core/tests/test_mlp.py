@@ -133,7 +133,7 @@ def test_repeating_a_run_gives_the_same_bits():
 BITS = """
 import hashlib, sys
 import numpy as np
-from clrepro.engines import agem, mlp
+from clrepro.engines import batch, mlp
 layout, rng = mlp.Layout((12, 19, 18, 4)), np.random.default_rng(9)
 rows = mlp.SparseRows(40, 12)
 for slot in range(40):
@@ -148,7 +148,7 @@ for block in range(30):
     trainer.sgd_steps(theta, rows, rng.integers(0, 40, 50), 0.05)
     trainer.sgd_batch(theta, rows, rng.integers(0, 40, 7), 0.05, np.full(7, 1 / 7, np.float32))
     batches, held = rng.integers(0, 40, (9, 5)), rng.integers(0, 40, (9, 6))
-    agem.Stepper(layout).steps(theta, rows, batches, rows, held, 0.05)
+    batch.BatchTrainer(layout).agem_steps(theta, rows, batches, rows, held, 0.05)
 print(hashlib.sha256(theta.tobytes()).hexdigest())
 """
 

@@ -179,6 +179,14 @@ def clear(rows, first):
 
 
 @compiled
+def multiply(rows, scale, first):
+    """rows[first : first + 4] *= scale[first : first + 4]."""
+    zeros = repeat(np.float32(0.0))
+    for at in range(first * rows.shape[1], (first + ROWS) * rows.shape[1], LANES):
+        store(rows, at, multiply_add(load(rows, at), load(scale, at), zeros))
+
+
+@compiled
 def keep_where_positive(test, rows, first):
     """rows[first : first + 4] <- 0 where test is not above zero."""
     for at in range(first * rows.shape[1], (first + ROWS) * rows.shape[1], LANES):

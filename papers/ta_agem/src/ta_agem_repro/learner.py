@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro.engines import agem, mlp
+from clrepro.engines import batch, mlp
 from ta_agem_repro.settings import N_CLASSES, Settings
 
 Vector = NDArray[np.float32]
@@ -41,9 +41,9 @@ class FusedLearner:
 
     def __init__(self, layers: Layers, capacity: int) -> None:
         self.layout = mlp.Layout((layers[0][0].shape[0], *(weight.shape[1] for weight, _ in layers)))
-        self.theta = agem.aligned(self.layout.n_params)
+        self.theta = batch.aligned(self.layout.n_params)
         self.theta[:] = np.concatenate([part.ravel() for layer in layers for part in layer])
-        self._stepper = agem.Stepper(self.layout)
+        self._trainer = batch.BatchTrainer(self.layout)
         self._memory = mlp.SparseRows(max(capacity, 1), self.layout.sizes[0])
         self._rows = mlp.SparseRows(1, self.layout.sizes[0])
 
@@ -62,7 +62,7 @@ class FusedLearner:
 
         Returns: float64 (batches, 4): the batch's mean loss before its step, g·r, r·r, g·g (0 without slots).
         """
-        return self._stepper.steps(self.theta, self._rows, picks, self._memory, slots, rate)
+        return self._trainer.agem_steps(self.theta, self._rows, picks, self._memory, slots, rate)
 
     def loss(self, picks: NDArray[np.int64]) -> float:
         """Returns the mean cross-entropy of rows `picks`; changes nothing."""
@@ -73,7 +73,7 @@ class FusedLearner:
 
     def logits(self, x: Vector) -> Vector:
         """Returns logits float32 (n, 10) of x (n, inputs)."""
-        return self._stepper.logits(self.theta, x)
+        return self._trainer.logits(self.theta, x)
 
     def layers(self) -> Layers:
         """Returns copies of the weights (fan_in, fan_out) and biases."""

@@ -1,4 +1,4 @@
-"""TAG: step sizes that depend on how the present task's gradients agree with those of every task before it."""
+"""TAG: step sizes that follow how the present task's gradients agree with those of the tasks before it."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -19,16 +19,18 @@ class TAG(Optimizer):
 
     Per parameter tensor, with gradient g, in task t (from 0), step n of the task (from 0):
         M <- b1 M + (1-b1) g;  V <- b2 V + (1-b2) g^2 (adagrad: V + g^2), both from 0 in every task;
-        c_s = <M/|M|, U_s>, U_s = M/|M| at the end of task s;  a_s = exp(-b c_s), a_t = exp(-b), or 1 if t = 0;
-        D = sqrt(sum_{s<t} a_s V_s + a_t V);
+        c_s = <M/|M|, U_s>, U_s = M/|M| at the end of task s;
+        a_s = exp(-b c_s), a_t = exp(-b), or 1 if t = 0;  D = sqrt(sum_{s<t} a_s V_s + a_t V);
         rms, adagrad: p <- p - lr g / (D + eps);
         adam: p <- p - lr M/(1-b1^(n+1)) / (D/sqrt(1-b2^(n+1)) + eps).
     So a task that agrees is nearly ignored, one that opposes shrinks the step, and entries that no old task
     touched move at exp(b/2) times the rate: choose lr some twenty times below RMSProp's for b = 5.
 
-    Args: params — tensors, (name, tensor) pairs or groups, which may have an lr, b, betas and eps of their own;
-        variant — "rms", "adagrad" or "adam"; b — sharpness, any number; betas — (b1, b2); eps — outside the
-        root; state_dtype — of the finished tasks' directions, default the parameter's: torch.float16 saves a quarter; correct_current_only — adam: divide by 1-b2^(n+1) only the present task's V, not the old ones'.
+    Args: params — tensors, (name, tensor) pairs or groups, which may have their own lr, b, betas and eps;
+        variant — "rms", "adagrad" or "adam"; b — sharpness, any number; betas — (b1, b2);
+        eps — outside the root; state_dtype — of the finished tasks' directions, default the parameter's:
+        torch.float16 saves a quarter; correct_current_only — adam: divide by 1-b2^(n+1) only the present
+        task's V, not the old ones'.
     Raises: ValueError for an unknown variant or a number out of range.
     A task is what lies between `begin_task` and `end_task`; the first begins by itself.  A tensor without a
     gradient, or with none but zero ones, has c = 0.
@@ -102,7 +104,7 @@ class TAG(Optimizer):
             group["n"] = 0
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Do one step with the gradients at hand; returns what closure returns.
 
         Raises: RuntimeError between end_task and begin_task.

@@ -1,4 +1,4 @@
-"""A-GEM steps on a ReLU MLP, many batches per call, without ever building a gradient."""
+"""Mini-batches on a ReLU MLP, many steps per call: SGD with momentum and dropout, and A-GEM."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,8 +24,8 @@ def aligned(*shape: int) -> Vector:
 
 
 @dataclass
-class Stepper:
-    """Runs A-GEM steps for one layout; owns the work space, so use one per thread."""
+class BatchTrainer:
+    """Runs the blocked kernels for one layout; owns the work space, so use one per thread."""
 
     layout: Layout
     _sizes: NDArray[np.int64] = field(init=False, repr=False)
@@ -54,10 +54,11 @@ class Stepper:
             aligned(layers, rows, width),  # outputs
             aligned(layers, rows, width),  # errors
             np.zeros(rows + 1, np.float32),  # step sizes
+            aligned(0, rows, width),  # no dropout
         )
         self._capacity = rows
 
-    def steps(
+    def agem_steps(
         self,
         theta: Vector,
         rows: SparseRows,
@@ -89,22 +90,68 @@ class Stepper:
         )  # fmt: skip
         return out
 
+    def sgd_steps(
+        self,
+        theta: Vector,
+        velocity: Vector | None,
+        rows: SparseRows,
+        picks: NDArray[np.int64],
+        rate: float,
+        momentum: float = 0.0,
+        *,
+        keep: Vector | None = None,
+        classes: tuple[int, int] | None = None,
+    ) -> NDArray[np.float64]:
+        """One step per batch, in order, on the mean cross-entropy of rows picks[b]: v <- momentum v + g,
+        theta <- theta - rate v.
+
+        Args: theta, velocity — float32 (n_params,), changed in place; velocity None: plain SGD.  What is kept
+            of it between calls is momentum * v.  picks — int64 (batches, n); keep — float32
+            `keep_shape(batches, n)`: what multiplies the outputs of hidden units, 0 or 1/(1-p); classes —
+            (low, high), the outputs that take part, default all.
+        Returns: float64 (batches,), the loss before each step.
+        Raises: ValueError for a keep of another shape, or momentum without a velocity.
+        """
+        from clrepro.engines import minibatch
+
+        n_batches, n = picks.shape
+        self._reserve(n)
+        if keep is not None and keep.shape != self.keep_shape(n_batches, n):
+            raise ValueError(f"keep {keep.shape}: must be {self.keep_shape(n_batches, n)}")
+        if momentum and velocity is None:
+            raise ValueError("momentum needs a velocity")
+        low, high = classes or (0, self.layout.sizes[-1])
+        out = np.empty(n_batches)
+        minibatch.sgd_steps(
+            theta, np.empty(0, np.float32) if velocity is None else velocity, self._sizes, self._offsets,
+            rows.index, rows.value, rows.count, rows.label, np.ascontiguousarray(picks), np.float32(rate),
+            np.float32(momentum), low, high, np.empty((0, 0, 0, 0), np.float32) if keep is None else keep,
+            *self._space, out,
+        )  # fmt: skip
+        return out
+
+    def keep_shape(self, batches: int, n: int) -> tuple[int, int, int, int]:
+        """Returns the shape of `keep` for so many batches of n rows: padded rows and widths."""
+        self._reserve(n)
+        layers, rows, width = self._space[-4].shape
+        return batches, layers - 1, rows, width
+
     def logits(self, theta: Vector, x: Vector) -> Vector:
         """Returns float32 (n, classes): the network's outputs for the rows of x float32 (n, inputs).
 
         Four rows at a time, black inputs skipped: on images four times as fast as a matrix product.
         """
-        from clrepro.engines import projection
+        from clrepro.engines import passes
 
         self._reserve(_ROWS)
-        _, units, values, n_units, *_, act, _, _ = self._space
+        _, units, values, n_units, *_, act, _, _, none = self._space
         n = len(x)
         whole, out = n - n % _ROWS, np.empty((_padded(n, _ROWS), self.layout.sizes[-1]), np.float32)
         last = np.zeros((_ROWS if n % _ROWS else 0, x.shape[1]), np.float32)
         last[: n - whole] = x[whole:]
         for rows, target in ((x[:whole], out[:whole]), (last, out[whole:])):
-            projection.forward_rows(
+            passes.forward_rows(
                 theta, self._sizes, self._offsets, np.ascontiguousarray(rows), units, values, n_units, act,
-                target,
+                none, target,
             )  # fmt: skip
         return out[:n]

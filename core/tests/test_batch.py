@@ -111,24 +111,24 @@ def test_aligned_starts_on_a_cache_line():
         assert made.flags.c_contiguous
 
 
-def reference_sgd(layout, theta, rows, picks, rate, momentum, keep, classes):
+def reference_sgd(layout, theta, x, y, picks, rate, momentum, keep, classes):
     """Momentum SGD in float64 on a dense network with the given dropout factors."""
     low, high = classes
     layers = [(w.astype(float).copy(), b.astype(float).copy()) for w, b in layout.views(theta)]
     speed = [(np.zeros_like(w), np.zeros_like(b)) for w, b in layers]
     losses = []
     for number, pick in enumerate(picks):
-        h, n = [rows.dense(pick).astype(float)], len(pick)
+        h, n = [x[pick] / 255], len(pick)
         for k, (w, b) in enumerate(layers[:-1]):
             h.append(np.maximum(h[-1] @ w + b, 0) * keep[number, k, :n, : w.shape[1]])
         z = (h[-1] @ layers[-1][0] + layers[-1][1])[:, low:high]
         p = np.exp(z - z.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
-        y = rows.label[pick] - low
-        losses.append(-np.mean(np.log(p[np.arange(n), y])))
+        here = y[pick] - low
+        losses.append(-np.mean(np.log(p[np.arange(n), here])))
         delta = np.zeros((n, layers[-1][0].shape[1]))
         delta[:, low:high] = p
-        delta[np.arange(n), y + low] -= 1
+        delta[np.arange(n), here + low] -= 1
         delta /= n
         for k in range(len(layers) - 1, -1, -1):
             gradient = h[k].T @ delta, delta.sum(axis=0)
@@ -145,18 +145,20 @@ def reference_sgd(layout, theta, rows, picks, rate, momentum, keep, classes):
     ("sizes", "n", "classes"), [((40, 17, 10), 10, (0, 10)), ((33, 16, 5, 20), 7, (5, 9))]
 )
 def test_sgd_with_momentum_dropout_and_masked_classes(momentum, dropout, sizes, n, classes):
-    layout, theta, rows, _, rng = problem(sizes)
-    rows.label[:] = rng.integers(*classes, len(rows.label))
+    layout, theta, _, _, rng = problem(sizes)
+    x = rng.integers(0, 256, (30, sizes[0])).astype(np.uint8) * (rng.random((30, sizes[0])) < 0.6)
+    y = rng.integers(*classes, 30)
     trainer = batch.BatchTrainer(layout)
     picks = rng.integers(0, 30, (30, n))
     keep = (rng.random(trainer.keep_shape(30, n)) >= dropout).astype(np.float32) / np.float32(1 - dropout)
-    want, losses = reference_sgd(layout, theta, rows, picks, 0.1, momentum, keep, classes)
+    want, losses = reference_sgd(layout, theta, x, y, picks, 0.1, momentum, keep, classes)
     velocity = np.zeros_like(theta) if momentum else None
     told = [
         trainer.sgd_steps(
             theta,
             velocity,
-            rows,
+            x,
+            y,
             picks[a:b],
             0.1,
             momentum,
@@ -170,11 +172,12 @@ def test_sgd_with_momentum_dropout_and_masked_classes(momentum, dropout, sizes, 
 
 
 def test_momentum_needs_a_velocity_and_keep_its_shape():
-    layout, theta, rows, _, _ = problem((7, 5, 3))
+    layout, theta, _, _, _ = problem((7, 5, 3))
+    x, y = np.zeros((4, 7), np.float32), np.zeros(4, int)
     trainer = batch.BatchTrainer(layout)
     with pytest.raises(ValueError, match="needs a velocity"):
-        trainer.sgd_steps(theta, None, rows, np.zeros((2, 3), int), 0.1, 0.5)
+        trainer.sgd_steps(theta, None, x, y, np.zeros((2, 3), int), 0.1, 0.5)
     with pytest.raises(ValueError, match="must be"):
         trainer.sgd_steps(
-            theta, None, rows, np.zeros((2, 3), int), 0.1, keep=np.ones((2, 1, 3, 5), np.float32)
+            theta, None, x, y, np.zeros((2, 3), int), 0.1, keep=np.ones((2, 1, 3, 5), np.float32)
         )

@@ -94,7 +94,8 @@ class BatchTrainer:
         self,
         theta: Vector,
         velocity: Vector | None,
-        rows: SparseRows,
+        x: NDArray[Any],
+        y: NDArray[np.int64],
         picks: NDArray[np.int64],
         rate: float,
         momentum: float = 0.0,
@@ -102,11 +103,12 @@ class BatchTrainer:
         keep: Vector | None = None,
         classes: tuple[int, int] | None = None,
     ) -> NDArray[np.float64]:
-        """One step per batch, in order, on the mean cross-entropy of rows picks[b]: v <- momentum v + g,
-        theta <- theta - rate v.
+        """One step per batch, in order, on the mean cross-entropy of rows picks[b] of x and y:
+        v <- momentum v + g, theta <- theta - rate v.
 
         Args: theta, velocity — float32 (n_params,), changed in place; velocity None: plain SGD.  What is kept
-            of it between calls is momentum * v.  picks — int64 (batches, n); keep — float32
+            of it between calls is momentum * v.  x — uint8 (n, inputs), taken as x / 255, or float32 as it
+            is; y — int64 (n,); picks — int64 (batches, n); keep — float32
             `keep_shape(batches, n)`: what multiplies the outputs of hidden units, 0 or 1/(1-p); classes —
             (low, high), the outputs that take part, default all.
         Returns: float64 (batches,), the loss before each step.
@@ -121,11 +123,12 @@ class BatchTrainer:
         if momentum and velocity is None:
             raise ValueError("momentum needs a velocity")
         low, high = classes or (0, self.layout.sizes[-1])
+        keep = np.empty((0, 0, 0, 0), np.float32) if keep is None else keep
         out = np.empty(n_batches)
         minibatch.sgd_steps(
             theta, np.empty(0, np.float32) if velocity is None else velocity, self._sizes, self._offsets,
-            rows.index, rows.value, rows.count, rows.label, np.ascontiguousarray(picks), np.float32(rate),
-            np.float32(momentum), low, high, np.empty((0, 0, 0, 0), np.float32) if keep is None else keep,
+            x, np.float32(255 if x.dtype == np.uint8 else 1), y, np.ascontiguousarray(picks),
+            np.float32(rate), np.float32(momentum), low, high, keep,
             *self._space, out,
         )  # fmt: skip
         return out

@@ -1,5 +1,7 @@
 """PyTorch: explicit generators and their state, one-thread arithmetic, devices, arrays."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,18 @@ def generator(seed: int) -> "torch.Generator":
     import torch
 
     return torch.Generator().manual_seed(seed)
+
+
+@contextmanager
+def drawing_from(seed: int) -> Iterator[None]:
+    """Inside a `with` block torch's global generator, which layers draw their weights from, starts at seed;
+    afterwards it is where it was.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def generator_state(source: "torch.Generator") -> NDArray[np.uint8]:

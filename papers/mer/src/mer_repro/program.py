@@ -1,44 +1,9 @@
-"""What main.py and get_data.py share: mistakes end in one line and an exit code."""
+"""The parser and the exit codes of this paper's programs."""
 
-import argparse
-import re
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from functools import partial
 
-from clrepro.cli import guarded
-from clrepro.errors import DataError, UsageError
+from clrepro import program
+from clrepro.program import Parser as Parser
 
-EXTRA = {"torch", "numba", "threadpoolctl"}  # what the distribution's extra `mer` brings
-OUT_OF_MEMORY = re.compile(r"allocate memory|out of memory", re.IGNORECASE)
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse, but a wrong flag raises UsageError, so that every door reports it in one way."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raises: UsageError with argparse's reason and the program's name."""
-        raise UsageError(f"{message}; python {self.prog} --help lists the flags")
-
-
-def exit_code(program: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None) -> int:
-    """Run a program; returns 0, 2 for a wrong command line, 1 for missing or damaged files and packages, and
-    for sizes that no memory holds.
-    """
-
-    def run() -> int:
-        try:
-            program(argv)
-        except ModuleNotFoundError as missing:
-            if missing.name not in EXTRA:
-                raise  # our own mistake
-            raise DataError(
-                f"{missing}; run 'pip install -e .[mer]' in the repository, or 'nox -s env-mer'"
-            ) from None
-        except (MemoryError, RuntimeError) as error:  # torch has no error of its own for this
-            if isinstance(error, RuntimeError) and not OUT_OF_MEMORY.search(str(error)):
-                raise
-            reason = str(error).strip().splitlines() or ["out of memory"]
-            raise DataError(f"not enough memory ({reason[0][:160]}); ask for smaller sizes") from None
-        return 0
-
-    return guarded(run)
+PACKAGES = frozenset({"torch", "numba", "threadpoolctl"})
+exit_code = partial(program.exit_code, paper="mer", packages=PACKAGES)

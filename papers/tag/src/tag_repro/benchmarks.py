@@ -1,0 +1,99 @@
+"""The streams of tasks of both programs: permuted and rotated images, and CIFAR-100 in groups of classes.
+Spec section 7.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clrepro import datasets
+from clrepro.streams import Stream, permuted, rotated, split_classes
+from clrepro.streams.tasks import Split
+from tag_repro.settings import Common
+
+STABLE_STEP = 10.0  # degrees from task to task
+TAG_STEPS = {1: 360.0, 2: 180.0, 3: 120.0, 4: 90.0, 5: 60.0, 6: 60.0, 7: 45.0, 8: 45.0, 9: 30.0, 10: 30.0}
+DIGIT_SIDE, ENLARGE, MARGIN = 8, 3, 2
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Tasks in order with what a network needs to know of them.
+
+    multi_head: task t's labels are moved to t · classes_per_task + label and only those outputs take part;
+    evidence — file name to sha256.
+    """
+
+    name: str
+    stream: Stream
+    classes_per_task: int
+    multi_head: bool
+    evidence: dict[str, str]
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of the network."""
+        return self.classes_per_task * len(self.stream) if self.multi_head else self.classes_per_task
+
+    def outputs(self, task: int) -> tuple[int, int]:
+        """Returns (low, high): the outputs of a task."""
+        low = task * self.classes_per_task if self.multi_head else 0
+        return low, low + self.classes_per_task
+
+
+def build(
+    settings: Common, rng: np.random.Generator, data_dir: Path | None, *, multi_head: bool
+) -> Benchmark:
+    """Returns the benchmark that the settings name.
+
+    Args: rng — draws permutations and angles; data_dir — look there and nowhere else; multi_head — of
+        permuted and rotated images: outputs of its own for every task (the TAG driver).
+    Raises: DataError for missing or damaged files.
+    """
+    if settings.dataset == "cifar100":
+        data, evidence = load_split("cifar100", data_dir)
+        per_task = 100 // settings.tasks
+        # The labels are already those of one output layer for all tasks.
+        stream = split_classes(data, per_task)
+        return Benchmark(settings.dataset, stream, per_task, True, evidence)
+    data, evidence = load_split(settings.images, data_dir)
+    if settings.dataset == "perm-mnist":
+        stream = permuted(data, settings.tasks, rng, first_identity=True)
+    else:
+        stream = rotated(data, angles(settings.tasks, rng, tag=multi_head))
+    return Benchmark(settings.dataset, stream, 10, multi_head, evidence)
+
+
+def angles(tasks: int, rng: np.random.Generator, *, tag: bool) -> list[float]:
+    """Returns the angle of each task in degrees, counter-clockwise: step · t - u, u uniform in [0, 10).
+
+    Args: tag — steps of the TAG driver, which depend on the number of tasks; else 10°.
+    """
+    step = TAG_STEPS.get(tasks, STABLE_STEP) if tag else STABLE_STEP
+    return [step * task - rng.uniform(0, 10) for task in range(tasks)]
+
+
+def load_split(name: str, data_dir: Path | None) -> tuple[Split, dict[str, str]]:
+    """Returns a data set with flat images uint8 (n, inputs), and its files' sha256.
+
+    Digits come as 28 × 28: every pixel three times in both directions, with a margin of two.
+    """
+    found = datasets.load(name, data_dir)
+    x_train, x_test = found.x_train, found.x_test
+    if name == "digits":
+        x_train, x_test = enlarged(x_train), enlarged(x_test)
+    if x_train.ndim == 4:  # channels first, as convolutions want them
+        x_train, x_test = x_train.transpose(0, 3, 1, 2), x_test.transpose(0, 3, 1, 2)
+    split = (
+        np.ascontiguousarray(x_train).reshape(len(x_train), -1), found.y_train,
+        np.ascontiguousarray(x_test).reshape(len(x_test), -1), found.y_test,
+    )  # fmt: skip
+    return split, found.sha256
+
+
+def enlarged(x: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Returns uint8 (n, 28, 28) from digits (n, 8, 8)."""
+    big = x.repeat(ENLARGE, axis=1).repeat(ENLARGE, axis=2)
+    return np.pad(big, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN)))

@@ -1,0 +1,19 @@
+"""The doors of this paper: which program a profile's command means."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from clrepro.errors import UsageError
+from clrepro.records import Outcome
+from tag_repro import stable_cli
+
+
+def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
+    """Run one command of a profile inside a worker; argv[0] is the program, relative to the paper's folder.
+
+    Raises: UsageError or DataError, as the program itself would report them.
+    """
+    programs = {stable_cli.PROGRAM: stable_cli.run_program}
+    if argv[0] not in programs:
+        raise UsageError(f"{argv[0]!r} is not a program of a profile; {', '.join(programs)}")
+    return programs[argv[0]](argv, work_dir=work_dir)

@@ -1,0 +1,116 @@
+"""`stable_sgd/main.py`: the original's command line, and the door through which a sweep runs one job."""
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from clrepro.cli import existing_dir, finite_float, non_negative_int, positive_int, true_false
+from clrepro.records import Outcome
+from clrepro.runs import RunDir
+from clrepro.seeding import Seeds
+from tag_repro.program import Parser, exit_code
+from tag_repro.settings import ALIASES, ENGINES, IMAGES, STABLE_DATASETS, StableSettings
+
+PROGRAM = "stable_sgd/main.py"
+
+
+def common_flags(out: Parser, defaults: Any, datasets: Sequence[str]) -> None:
+    """Add the flags that both programs have."""
+    add = out.add_argument
+    add("--tasks", type=positive_int, default=defaults.tasks, help="number of tasks")
+    add("--epochs-per-task", type=positive_int, default=defaults.epochs_per_task, help="passes per task")
+    add("--dataset", choices=datasets, default=defaults.dataset, metavar="NAME", help=", ".join(datasets))
+    add("--batch-size", type=positive_int, default=defaults.batch_size, help="training images per batch")
+    add("--lr", type=finite_float, default=defaults.lr, help="initial learning rate")
+    add("--gamma", type=finite_float, default=defaults.gamma, help="factor of the rate per task, 1.0: none")
+    add("--dropout", type=finite_float, default=defaults.dropout, help="share of hidden units dropped")
+    add("--hiddens", type=positive_int, default=defaults.hiddens, help="units of both hidden layers (MLP)")
+    add(
+        "--compute-eigenspectrum", type=true_false, nargs="?", const=True, default=False,
+        metavar="True|False", help="three eigenvalues of the loss's Hessian after each task",
+    )  # fmt: skip
+    add("--seed", type=non_negative_int, default=defaults.seed, help="of every random choice")
+    add("--data-dir", type=existing_dir, help="folder of the data sets, and nowhere else")
+    add("--profile", choices=("full", "quick"), default="full", help="quick: scikit-learn's digits")
+    add("--images", choices=IMAGES, help="what rot-mnist and perm-mnist are made of (default: mnist)")
+    add("--device", default="cpu", help="torch device of the reference engine")
+    add("--threads", type=positive_int, default=1, help="of torch")
+    add("--engine", choices=ENGINES, default="auto", help="fused: compiled MLP; reference: torch")
+    add("--decay-start", type=int, choices=(0, 1), default=1,
+        help="1: the first task's rate is already decayed once, as in the paper's code")  # fmt: skip
+    add("--no-plots", action="store_true", help="no figures")
+    add("--resume", action="store_true", help="continue an interrupted run of the same settings")
+    add("--out", type=Path, default=Path("outputs"), help="folder of the results (default: outputs)")
+
+
+def settings_of(kind: type[Any], flags: dict[str, Any]) -> Any:
+    """Returns the settings of parsed flags, aliases and profile resolved."""
+    images = flags["images"] or ("digits" if flags["profile"] == "quick" else "mnist")
+    known = {field.name for field in fields(kind)}
+    chosen = {name: value for name, value in flags.items() if name in known}
+    return kind(**{**chosen, "images": images, "dataset": ALIASES[flags["dataset"]]})
+
+
+def parser() -> Parser:
+    """Returns the parser of `stable_sgd/main.py`."""
+    out = Parser(prog="-m stable_sgd.main", description="Stable SGD: a training regimen against forgetting.")
+    common_flags(out, StableSettings(), STABLE_DATASETS)
+    return out
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; returns the exit code: 2 for a wrong command line, 1 for missing or damaged files."""
+    return exit_code(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> None:
+    flags = vars(parser().parse_args(argv))
+    settings = settings_of(StableSettings, flags)
+    from tag_repro.stable_files import trial_id
+
+    folder = flags["out"] / trial_id(settings)
+    run_once(settings, flags, folder, RunDir(folder), fresh=not flags["resume"])
+
+
+def run_once(
+    settings: StableSettings, flags: dict[str, Any], folder: Path, checkpoint: RunDir, *, fresh: bool
+) -> Outcome:
+    """Do one run; returns what the run record keeps.
+
+    Args: fresh — forget a checkpoint that is there.
+    """
+    from clrepro.adapters import torch as adapter
+    from tag_repro.benchmarks import build
+    from tag_repro.stable import run
+    from tag_repro.stable_files import Writer, trial_id
+
+    if settings.engine == "reference" or settings.dataset == "cifar100":
+        adapter.use_one_thread() if flags["threads"] == 1 else None
+    if fresh:
+        checkpoint.remove_state("task")
+    seeds = Seeds(settings.seed)
+    benchmark = build(settings, seeds.generator("tasks"), flags["data_dir"], multi_head=False)
+    writer = Writer(folder, trial_id(settings), plots=not flags["no_plots"])
+    result = run(settings, benchmark, seeds, checkpoint=checkpoint, listener=writer)
+    writer.finished(result)
+    return Outcome(
+        metrics=result.metrics(),
+        series={"R": result.accuracy, "loss": result.loss, "displacement": result.displacement},
+        settings=settings.decisive(),
+        data={"name": settings.images, **benchmark.evidence},
+        cost={"train_s": float(result.seconds.sum())},
+    )
+
+
+def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
+    """Run one command of a profile inside a worker, argv[0] being the program.
+
+    Args: work_dir — the job's own folder, for checkpoints.
+    """
+    flags = vars(parser().parse_args(list(argv[1:])))
+    settings = settings_of(StableSettings, flags)
+    with contextlib.redirect_stdout(sys.stderr):
+        return run_once(settings, {**flags, "no_plots": True}, flags["out"], RunDir(work_dir), fresh=False)

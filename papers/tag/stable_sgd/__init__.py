@@ -1,0 +1,1 @@
+"""Stable SGD's folder; the programs are in tag_repro."""

@@ -1,0 +1,11 @@
+"""Command line of Stable SGD; see README.md.  The program is tag_repro.stable_cli."""
+
+try:
+    from tag_repro.stable_cli import main
+except ModuleNotFoundError as error:
+    raise SystemExit(
+        f"error: {error}; run 'pip install -e .[tag]' in the repository, or 'nox -s env-tag'"
+    ) from None
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,3 @@
+"""The networks; see tag_repro.models."""
+
+from tag_repro.models import MLP as MLP

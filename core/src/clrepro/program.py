@@ -26,8 +26,8 @@ def exit_code(
     paper: str,
     packages: Collection[str],
 ) -> int:
-    """Run a program; returns 0, 2 for a wrong command line, 1 for missing or damaged files and packages, and
-    for sizes that no memory holds.
+    """Run a program; returns 0, 2 for a wrong command line, 1 for missing or damaged files and packages, for
+    sizes that no memory holds, and for losses that are no numbers.
 
     Args: paper — folder name, like the distribution's extra; packages — what that extra brings.
     """
@@ -42,6 +42,8 @@ def exit_code(
             raise DataError(
                 f"{missing}; run 'pip install -e .[{extra}]' in the repository, or 'nox -s env-{paper}'"
             ) from None
+        except FloatingPointError as problem:  # what a loop raises when its loss is no number any more
+            raise DataError(str(problem)) from None
         except (MemoryError, RuntimeError) as error:  # torch has no error of its own for this
             if isinstance(error, RuntimeError) and not OUT_OF_MEMORY.search(str(error)):
                 raise

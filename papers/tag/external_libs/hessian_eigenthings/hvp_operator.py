@@ -1,0 +1,3 @@
+"""Products of the Hessian with vectors; see tag_repro.hessian.operator."""
+
+from tag_repro.hessian import HVPOperator as HVPOperator

@@ -44,6 +44,41 @@ def load_generator_state(target: "torch.Generator", state: NDArray[np.uint8]) ->
     target.set_state(torch.from_numpy(np.array(state, np.uint8)))
 
 
+def optimizer_state(optimizer: "torch.optim.Optimizer") -> dict[str, Any]:
+    """Returns an optimizer's state as arrays, numbers and lists that a checkpoint can hold."""
+    held = optimizer.state_dict()
+    state = {str(k): {key: _to_plain(value) for key, value in v.items()} for k, v in held["state"].items()}
+    groups = [{key: _to_plain(value) for key, value in group.items()} for group in held["param_groups"]]
+    return {"state": state, "groups": groups}
+
+
+def load_optimizer_state(optimizer: "torch.optim.Optimizer", state: dict[str, Any]) -> None:
+    """Put an optimizer of the same kind and parameters back where `optimizer_state` found it."""
+    own = optimizer.state_dict()["param_groups"]
+    groups = [
+        {key: _from_plain(value, like.get(key)) for key, value in group.items()}
+        for group, like in zip(state["groups"], own, strict=True)
+    ]
+    entries = {
+        int(k): {key: _from_plain(value, None) for key, value in v.items()} for k, v in state["state"].items()
+    }
+    optimizer.load_state_dict({"state": entries, "param_groups": groups})
+
+
+def _to_plain(value: Any) -> Any:
+    if hasattr(value, "detach"):
+        return np.asarray(value.detach().cpu().numpy()).copy()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _from_plain(value: Any, like: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        import torch
+
+        return torch.from_numpy(np.array(value))
+    return tuple(value) if isinstance(like, tuple) else value
+
+
 def use_one_thread() -> None:
     """Let torch compute on one thread: small matrices are faster so, and sums do not depend on the core
     count.

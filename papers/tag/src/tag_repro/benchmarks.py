@@ -42,6 +42,10 @@ class Benchmark:
         low = task * self.classes_per_task if self.multi_head else 0
         return low, low + self.classes_per_task
 
+    def numbered(self, task: int, y: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Returns a task's labels as numbers of outputs; split classes are numbered so from the start."""
+        return y if self.name == "cifar100" else y + self.outputs(task)[0]
+
 
 def build(
     settings: Common, rng: np.random.Generator, data_dir: Path | None, *, multi_head: bool

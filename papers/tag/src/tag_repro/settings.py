@@ -65,7 +65,7 @@ class Common:
 
     def decisive(self) -> dict[str, Any]:
         """Returns what decides the numbers, for the record."""
-        return {key: value for key, value in asdict(self).items() if key not in ("device",)}
+        return {key: value for key, value in asdict(self).items() if key not in ("device", "runs")}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,5 @@
+"""The networks; see tag_repro.models."""
+
+from tag_repro.models import MLP as MLP
+from tag_repro.models import AlexNet as AlexNet
+from tag_repro.models import LeNet as LeNet

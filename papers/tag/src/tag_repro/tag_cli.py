@@ -1,0 +1,172 @@
+"""`main.py`: the TAG driver's command line, and the door through which a sweep runs one job."""
+
+import contextlib
+import csv
+import hashlib
+import io
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clrepro.cli import finite_float, positive_int
+from clrepro.records import Outcome, canonical_json
+from clrepro.runs import RunDir
+from clrepro.seeding import Seeds
+from tag_repro.program import Parser, exit_code
+from tag_repro.settings import TAG_DATASETS, TagSettings
+from tag_repro.stable_cli import common_flags, settings_of
+
+PROGRAM = "main.py"
+COLUMNS = ("run", "method", "A", "F", "F_signed", "LA", "BWT", "seconds")
+
+
+def parser() -> Parser:
+    """Returns the parser of `main.py`."""
+    out = Parser(prog="-m main", description="TAG and what it is compared with, task by task.")
+    common_flags(out, TagSettings(), TAG_DATASETS)
+    add = out.add_argument
+    add("--opt", default="", help="'' (SGD), rms, adagrad, adam or tag, and ewc, agem or er, e.g. tag-er")
+    add("--tag-opt", default="adam", help="TAG's second moment: rms, adagrad or adam")
+    add("--b", type=finite_float, default=5.0, help="TAG's sharpness")
+    add("--runs", type=positive_int, default=3, help="runs, with seeds SEED + 1, SEED + 2, ...")
+    add("--mem-size", type=positive_int, default=1, help="remembered examples per class (agem, er)")
+    add("--multi", type=int, default=0, help="upper bounds: 1: the tasks in turn, six times; 2: jointly")
+    add("--lambd", type=finite_float, default=1.0, help="EWC's strength")
+    add("--ewc-fisher", default="empirical", help="empirical, or original (one batch, as published)")
+    add("--fresh-tasks", action="store_true", help="permutations and angles of its own for every run")
+    return out
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; returns the exit code: 2 for a wrong command line, 1 for missing or damaged files."""
+    return exit_code(_main, argv)
+
+
+def trial_name(settings: TagSettings) -> str:
+    """Returns a folder name that depends on the settings alone."""
+    digest = hashlib.sha256(canonical_json(settings.decisive()).encode()).hexdigest()[:6].upper()
+    return f"{settings.dataset}-{settings.method.name}-{digest}"
+
+
+def _main(argv: Sequence[str] | None) -> None:
+    flags = vars(parser().parse_args(argv))
+    settings = settings_of(TagSettings, flags)
+    run_all(settings, flags, flags["out"] / trial_name(settings), resume=flags["resume"])
+
+
+def run_all(settings: TagSettings, flags: dict[str, Any], folder: Path, *, resume: bool) -> list[Any]:
+    """Do all runs of a command line; returns (result, benchmark) of each."""
+    out = RunDir(folder)
+    out.atomic_write_json("args.json", asdict(settings))
+    _say_settings(settings)
+    found = []
+    for number in range(1, settings.runs + 1):
+        work = RunDir(folder / f"run-{number}")
+        if not resume:
+            work.remove_state("task")
+        found.append(run_one(replace(settings, seed=settings.seed + number), settings.seed, flags, work))
+        result = found[-1][0]
+        out.atomic_write_text(f"matrix_{number}.csv", table(100 * np.nan_to_num(result.accuracy)))
+        out.atomic_write_text(f"alpha_{number}.csv", table(result.alphas))
+        out.atomic_write_text("results.csv", summary(settings, found))
+    _say_final(found)
+    return found
+
+
+def run_one(settings: TagSettings, base_seed: int, flags: dict[str, Any], work: RunDir) -> tuple[Any, Any]:
+    """Do one run; returns its result and its benchmark."""
+    from clrepro.adapters import torch as adapter
+    from tag_repro.benchmarks import build
+    from tag_repro.driver import Run
+
+    if flags["threads"] == 1:
+        adapter.use_one_thread()
+    print(f"Experiment-{settings.seed} started", flush=True)
+    tasks = Seeds(settings.seed if settings.fresh_tasks else base_seed).generator("tasks")
+    benchmark = build(settings, tasks, flags["data_dir"], multi_head=True)
+    print(f"task order: {list(range(1, len(benchmark.stream) + 1))}")
+    result = Run(settings, benchmark, Seeds(settings.seed), work).train(Console(settings))
+    metrics = result.metrics()
+    print(
+        f"average accuracy = {100 * metrics['A']}, forget = {metrics['F']}, "
+        f"learning accuracy = {100 * metrics['LA']}",
+        flush=True,
+    )
+    return result, benchmark
+
+
+class Console:
+    """The lines after each task."""
+
+    def __init__(self, settings: TagSettings) -> None:
+        self.settings = settings
+
+    def task(self, result: Any, number: int) -> None:
+        """The mean accuracy so far, and for TAG each old task's accuracy and weight."""
+        seen = result.accuracy[number, : number + 1]
+        print(f"TASK {number + 1} / {len(result.accuracy)}  Avg Acc: {100 * seen.mean()}", flush=True)
+        if self.settings.method.optimizer == "tag":
+            for old in range(number):
+                alpha = result.alphas[number, old]
+                print(f"  task {old + 1}: accuracy {100 * seen[old]:.2f}, mean alpha {alpha:.4f}")
+
+
+def table(values: Any) -> str:
+    """Returns a matrix as CSV, empty where it is nan."""
+    rows = [",".join("" if np.isnan(v) else f"{v:.10g}" for v in row) for row in np.asarray(values, float)]
+    return "\n".join(rows) + "\n"
+
+
+def summary(settings: TagSettings, found: list[Any]) -> str:
+    """Returns results.csv: one row per run."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for number, (result, _) in enumerate(found, 1):
+        metrics = result.metrics()
+        cells = [metrics.get(name, "") for name in COLUMNS[2:-1]]
+        writer.writerow([number, settings.method.name, *cells, f"{result.seconds.sum():.2f}"])
+    return text.getvalue()
+
+
+def _say_settings(settings: TagSettings) -> None:
+    for name, value in asdict(settings).items():
+        print(f"  {name}: {value}")
+    print(f"CUDA: {settings.device.startswith('cuda')}")
+    print(f"Loading {settings.tasks} tasks for {settings.dataset}", flush=True)
+
+
+def _say_final(found: list[Any]) -> None:
+    """Mean and population deviation over the runs, as the original."""
+    parts = []
+    for words, key, factor in (
+        ("Final Average accuracy", "A", 100), ("forget", "F", 1), ("learning accuracy", "LA", 100),
+    ):  # fmt: skip
+        values = factor * np.array([result.metrics()[key] for result, _ in found])
+        parts.append(f"{words} = {values.mean()} +/- {values.std()}")
+    print(" ".join(parts), flush=True)
+
+
+def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
+    """Run one command of a profile inside a worker, argv[0] being the program; one run per command.
+
+    Args: work_dir — the job's own folder, for checkpoints.
+    """
+    flags = vars(parser().parse_args(list(argv[1:])))
+    settings = replace(settings_of(TagSettings, flags), runs=1)
+    with contextlib.redirect_stdout(sys.stderr):
+        result, benchmark = run_one(settings, settings.seed, flags, RunDir(work_dir))
+    series = {"R": result.accuracy}
+    if settings.method.optimizer == "tag":
+        series["alpha"] = result.alphas
+    return Outcome(
+        metrics=result.metrics(),
+        series=series,
+        settings=settings.decisive(),
+        data={"name": settings.images, **benchmark.evidence},
+        cost={"train_s": float(result.seconds.sum())},
+    )

@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 from clrepro.datasets import digits, quick
 from clrepro.datasets.catalog import CATALOG as CATALOG
 from clrepro.datasets.cifar import read_cifar
+from clrepro.datasets.cub import read_cub
 from clrepro.datasets.folder import read_folder
 from clrepro.datasets.idx import read_idx as read_idx
 from clrepro.datasets.locate import locate as locate
 from clrepro.datasets.locate import sha256
+from clrepro.datasets.mini_imagenet import read_mini_imagenet
+from clrepro.datasets.notmnist import read_notmnist
+from clrepro.datasets.svhn import read_svhn
 from clrepro.errors import DataError, UsageError
 
 
@@ -62,10 +66,18 @@ def load(name: str, data_dir: Path | None = None, download: bool = False) -> Dat
 
 def _read(name: str, paths: dict[str, Path]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     """The arrays of a located data set, by its reader."""
-    if "archive" not in paths:
+    if name == "svhn":
+        return *read_svhn(paths["train"]), *read_svhn(paths["test"])
+    if name == "mini_imagenet":
+        train, test = read_mini_imagenet(paths)
+    elif "archive" not in paths:
         idx = [read_idx(paths[role]) for role in ("x_train", "y_train", "x_test", "y_test")]
         return idx[0], idx[1], idx[2], idx[3]
-    if name == "cifar10_jpeg":
+    elif name == "notmnist":
+        train, test = read_notmnist(paths["archive"])
+    elif name == "cub":
+        train, test = read_cub(paths["archive"])
+    elif name == "cifar10_jpeg":
         train, test = read_folder(paths["archive"], 32)
     else:
         train, test = read_cifar(paths["archive"], name)

@@ -1,19 +1,18 @@
 """Reader of images in folders, `train|test/CLASS/NAME.jpg`, from a zip file or from disk."""
 
-import io
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clrepro.datasets.decode import MAX_IMAGE, decode, pillow
+from clrepro.datasets.tar_files import folder_files
 from clrepro.errors import DataError
 
 ENDINGS = (".jpg", ".jpeg", ".png")
-MAX_IMAGE = 1 << 24  # bytes of one compressed image
 Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
@@ -25,16 +24,13 @@ def read_folder(path: Path, size: int) -> tuple[Part, Part]:
     Raises: DataError if Pillow or a part is missing, the two parts have other classes, or an image is damaged
     or of another size.
     """
-    try:
-        from PIL import Image
-    except ModuleNotFoundError:
-        raise DataError(f"{path}: reading JPEG images needs Pillow; pip install pillow") from None
-    files = _zipped(path) if path.is_file() else _on_disk(path)
+    image = pillow(path)
+    files = _zipped(path) if path.is_file() else folder_files(path, _is_image, MAX_IMAGE)
     parts: dict[str, dict[str, list[NDArray[np.uint8]]]] = {"train": {}, "test": {}}
     for name, data in files:
         *_, part, label, _ = ("", "", *name.split("/"))
         if part in parts:
-            parts[part].setdefault(label, []).append(_image(Image, data, f"{path}: {name}", size))
+            parts[part].setdefault(label, []).append(decode(image, data, f"{path}: {name}", size))
     if not parts["train"] or parts["train"].keys() != parts["test"].keys():
         raise DataError(
             f"{path}: classes {sorted(parts['train'])} to train and {sorted(parts['test'])} to test on; "
@@ -49,23 +45,11 @@ def _part(classes: dict[str, list[NDArray[np.uint8]]]) -> Part:
     return np.stack([image for name in names for image in classes[name]]), labels
 
 
-def _image(pillow: Any, data: bytes, name: str, size: int) -> NDArray[np.uint8]:
-    try:
-        with pillow.open(io.BytesIO(data)) as image:
-            if image.size != (size, size):
-                raise DataError(f"{name}: {image.size} pixels; expected {(size, size)}")
-            return np.asarray(image.convert("RGB"))
-    except DataError:
-        raise
-    except Exception as problem:  # a decoder meets damage with almost any kind of error
-        raise DataError(f"{name}: not a readable image ({' '.join(str(problem).split())[:120]})") from None
-
-
 def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
         with zipfile.ZipFile(path) as archive:
             for info in sorted(archive.infolist(), key=lambda info: info.filename):
-                if info.filename.lower().endswith(ENDINGS):
+                if _is_image(info.filename):
                     if info.file_size > MAX_IMAGE:
                         raise DataError(f"{path}: {info.filename} claims {info.file_size} bytes")
                     yield info.filename, archive.read(info)
@@ -74,16 +58,5 @@ def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
         raise DataError(f"{path}: not a readable zip file ({problem})") from None
 
 
-def _on_disk(path: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        # Sorted as texts, as the names in a zip file are: paths would sort by their parts.
-        for name in sorted(file.relative_to(path).as_posix() for file in path.rglob("*")):
-            file = path / name
-            if name.lower().endswith(ENDINGS) and file.is_file():
-                if file.stat().st_size > MAX_IMAGE:
-                    raise DataError(
-                        f"{file}: {file.stat().st_size} bytes; no image of these sets is so large"
-                    )
-                yield name, file.read_bytes()
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read ({problem.strerror})") from None
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(ENDINGS)

@@ -1,29 +1,29 @@
-"""The streams of tasks of both programs: permuted and rotated images, and CIFAR-100 in groups of classes.
-Spec section 7.
-"""
+"""The streams of tasks of both programs.  Spec section 7; the image sets are in image_benchmarks.py."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clrepro import datasets
-from clrepro.streams import Stream, permuted, rotated, split_classes
+from clrepro.streams import Stream, Task, permuted, rotated
 from clrepro.streams.tasks import Split
-from tag_repro.settings import Common
+from tag_repro.settings import IMAGE_SETS, Common
 
 STABLE_STEP = 10.0  # degrees from task to task
 TAG_STEPS = {1: 360.0, 2: 180.0, 3: 120.0, 4: 90.0, 5: 60.0, 6: 60.0, 7: 45.0, 8: 45.0, 9: 30.0, 10: 30.0}
-DIGIT_SIDE, ENLARGE, MARGIN = 8, 3, 2
+ENLARGE, MARGIN = 3, 2  # digits 8×8 to 28×28
 
 
 @dataclass(frozen=True)
 class Benchmark:
     """Tasks in order with what a network needs to know of them.
 
-    multi_head: task t's labels are moved to t · classes_per_task + label and only those outputs take part;
-    evidence — file name to sha256.
+    multi_head: every task has outputs of its own, classes_per_task of them, and only those take part in it;
+    numbered_labels — the stream's labels count over all tasks already; evidence — file name to sha256;
+    shape — (3, side, side) of colour images, None for flat ones; scale — how pixels become numbers (see
+    tag_repro.inputs); replay_classes — classes that the reservoir of ER counts.
     """
 
     name: str
@@ -31,6 +31,10 @@ class Benchmark:
     classes_per_task: int
     multi_head: bool
     evidence: dict[str, str]
+    numbered_labels: bool = False
+    shape: tuple[int, int, int] | None = None
+    scale: str = "unit"
+    replay_classes: int = 10
 
     @property
     def n_outputs(self) -> int:
@@ -43,8 +47,25 @@ class Benchmark:
         return low, low + self.classes_per_task
 
     def numbered(self, task: int, y: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Returns a task's labels as numbers of outputs; split classes are numbered so from the start."""
-        return y if self.name == "cifar100" else y + self.outputs(task)[0]
+        """Returns a task's labels as numbers of outputs."""
+        return y if self.numbered_labels else y + self.outputs(task)[0]
+
+    def held_out(self, share: float, seed: int) -> "Benchmark":
+        """Returns the same tasks with a random share of the training images in place of the test images.
+
+        Which images are held out depends on seed and task alone.
+        """
+
+        def make(number: int) -> Task:
+            task = self.stream[number]
+            order = np.random.default_rng([seed, number]).permutation(len(task.y_train))
+            out, kept = np.split(order, [max(1, int(share * len(order)))])
+            x, y = task.x_train, task.y_train
+            return Task(task.name, x[kept], y[kept], x[out], y[out], task.classes)
+
+        makers = [lambda number=number: make(number) for number in range(len(self.stream))]
+        stream = Stream(self.stream.name, makers, self.stream.n_inputs, self.stream.n_classes)
+        return replace(self, stream=stream)
 
 
 def build(
@@ -56,12 +77,10 @@ def build(
         permuted and rotated images: outputs of its own for every task (the TAG driver).
     Raises: DataError for missing or damaged files.
     """
-    if settings.dataset == "cifar100":
-        data, evidence = load_split("cifar100", data_dir)
-        per_task = 100 // settings.tasks
-        # The labels are already those of one output layer for all tasks.
-        stream = split_classes(data, per_task)
-        return Benchmark(settings.dataset, stream, per_task, True, evidence)
+    if settings.dataset in IMAGE_SETS:
+        from tag_repro.image_benchmarks import build_images
+
+        return build_images(settings, data_dir)
     data, evidence = load_split(settings.images, data_dir)
     if settings.dataset == "perm-mnist":
         stream = permuted(data, settings.tasks, rng, first_identity=True)
@@ -80,7 +99,7 @@ def angles(tasks: int, rng: np.random.Generator, *, tag: bool) -> list[float]:
 
 
 def load_split(name: str, data_dir: Path | None) -> tuple[Split, dict[str, str]]:
-    """Returns a data set with flat images uint8 (n, inputs), and its files' sha256.
+    """Returns a data set with flat images uint8 (n, inputs), colour channels first, and its files' sha256.
 
     Digits come as 28 × 28: every pixel three times in both directions, with a margin of two.
     """

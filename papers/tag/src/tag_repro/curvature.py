@@ -7,30 +7,27 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from tag_repro.benchmarks import Benchmark
 from tag_repro.hessian import compute_hessian_eigenthings
+from tag_repro.inputs import scaled
 
 CHUNK = 2000  # images per pass
 
 
 def top_eigenpairs(
-    network: Any,
-    x: NDArray[np.uint8],
-    y: NDArray[np.int64],
-    outputs: tuple[int, int],
-    k: int,
-    seed: int,
+    network: Any, benchmark: Benchmark, number: int, k: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Returns the k eigenvalues of largest size, float64 (k,), and their unit vectors float32 (k, P).
+    """Returns the k eigenvalues of largest size, float64 (k,), and their unit vectors float32 (k, P), of the
+    loss on a task's test images.
 
-    Args: network — a torch module on images in [0, 1]; x — uint8 (n, inputs); outputs — (low, high), those
-        that take part; seed — of the start vectors.
+    Args: network — a torch module; number — the task; seed — of the start vectors.
     """
-    images = torch.from_numpy(np.asarray(x / np.float32(255), np.float32))
-    if not hasattr(network, "first"):
-        images = images.reshape(-1, 3, 32, 32)
+    task, outputs = benchmark.stream[number], benchmark.outputs(number)
     device = next(network.parameters()).device
+    images = scaled(torch.from_numpy(task.x_test).to(device), benchmark)
+    labels = torch.from_numpy(benchmark.numbered(number, task.y_test) - outputs[0]).to(device)
     values, vectors = compute_hessian_eigenthings(
-        network, [(images, torch.from_numpy(y - outputs[0]))], functional.cross_entropy, k,
+        network, [(images, labels)], functional.cross_entropy, k,
         use_gpu=device.type == "cuda", max_samples=CHUNK, seed=seed,
         forward_fn=lambda model, part: model(part)[:, slice(*outputs)],
     )  # fmt: skip

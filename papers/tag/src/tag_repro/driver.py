@@ -17,15 +17,16 @@ from clrepro.metrics import continual
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from tag_repro.benchmarks import Benchmark
-from tag_repro.losses import mixed_loss
+from tag_repro.inputs import scaled
+from tag_repro.joint import train_jointly
 from tag_repro.methods import make_method
-from tag_repro.models import MLP, Dropout, ResNetS
+from tag_repro.networks import make_network
 from tag_repro.optim import TAG
 from tag_repro.settings import TagSettings
 from tag_repro.stable_learners import score
 
-CYCLES = 6  # of --multi 1: visits of every task
 TEST_BATCH = 500
+PATIENT_EPOCHS, PATIENCE, HELD_OUT = 20, 5, 0.1  # more epochs than this may end early
 
 
 @dataclass
@@ -46,7 +47,7 @@ class TagResult:
         """Returns A, F, F_signed, LA and BWT as fractions; of joint training A alone."""
         r = np.nan_to_num(self.accuracy)
         if self.joint:
-            return {"A": continual.tag_average_accuracy(r), "F": 0.0, "LA": 0.0}
+            return {"A": continual.tag_average_accuracy(r)}
         return {
             "A": continual.tag_average_accuracy(r),
             "F": continual.tag_forgetting(r),
@@ -75,36 +76,38 @@ class Run:
         self.settings, self.benchmark, self.seeds, self.checkpoint = settings, benchmark, seeds, checkpoint
         self.device, tasks = torch.device(settings.device), len(benchmark.stream)
         self._dropout = torch.Generator(self.device).manual_seed(seeds.integer("dropout"))
-        with adapter.drawing_from(seeds.integer("init")):
-            self.network = self._network().to(self.device)
+        self.network = make_network(settings, benchmark, seeds, self._dropout)
         self.optimizer = make_optimizer(settings, self.network)
         self.method = make_method(settings, self.network, benchmark, seeds)
         empty = np.full((tasks, tasks), np.nan)
         self.result = TagResult(empty, empty.copy(), np.zeros(tasks), joint=settings.multi > 0)
 
-    def _network(self) -> nn.Module:
-        dropout = Dropout(self.settings.dropout, self._dropout)
-        if self.settings.dataset == "cifar100":
-            return ResNetS(self.benchmark.n_outputs, dropout)
-        return MLP(self.benchmark.stream.n_inputs, self.settings.hiddens, self.benchmark.n_outputs, dropout)
-
     def train(self, listener: Listener | None = None) -> TagResult:
         """Do what is left of the run; returns the result."""
-        if self.settings.multi:
-            return self._multi_task()
         if self.checkpoint is not None and (saved := self.checkpoint.load_state("task")) is not None:
             self.load(saved)
-        for number in range(self.result.done, len(self.benchmark.stream)):
+        tasks = len(self.benchmark.stream)
+        if self.settings.multi and self.result.done < tasks:
+            began = time.perf_counter()
+            train_jointly(self)
+            self._finish(tasks - 1, began, listener)
+        for number in range(self.result.done, tasks):
             began = time.perf_counter()
             self._learn(number)
-            self._evaluate(number)
-            self.result.seconds[number] = time.perf_counter() - began
-            self.result.done = number + 1
-            if self.checkpoint is not None:
-                self.checkpoint.save_state("task", self.state())
-            if listener is not None:
-                listener.task(self.result, number)
+            self._finish(number, began, listener)
         return self.result
+
+    def _finish(self, number: int, began: float, listener: Listener | None) -> None:
+        """Evaluate after a task, save, tell."""
+        for seen in range(number + 1):
+            task = self.benchmark.stream[seen]
+            self.result.accuracy[number, seen] = self.accuracy(task.x_test, task.y_test, seen)
+        self.result.seconds[number] = time.perf_counter() - began
+        self.result.done = number + 1
+        if self.checkpoint is not None:
+            self.checkpoint.save_state("task", self.state())
+        if listener is not None:
+            listener.task(self.result, number)
 
     def _learn(self, number: int) -> None:
         """The epochs of a task."""
@@ -114,74 +117,64 @@ class Run:
                 group["lr"] = settings.rate(number)
         if isinstance(optimizer, TAG):
             optimizer.begin_task()
-        x, y = self._training(number)
-        for _ in range(settings.epochs_per_task):
-            self._epoch(x, y, number)
+        x, y = self.training(number)
+        if settings.epochs_per_task > PATIENT_EPOCHS:
+            self._epochs_until_no_better(number)
+        else:
+            for _ in range(settings.epochs_per_task):
+                self.epoch(x, y, number)
         if isinstance(optimizer, TAG):
             self.result.alphas[number, :number] = optimizer.alphas()
             optimizer.end_task()
-        self.method.end_task(self._images(x), y, number)
+        self.method.end_task(x, y, number)
 
-    def _epoch(self, x: Tensor, y: Tensor, number: int) -> None:
+    def _epochs_until_no_better(self, number: int) -> None:
+        """Train on nine tenths of the images until accuracy on the others has not risen for five epochs."""
+        task = self.benchmark.held_out(HELD_OUT, self.settings.seed).stream[number]
+        x = torch.from_numpy(task.x_train).to(self.device)
+        y = torch.from_numpy(self.benchmark.numbered(number, task.y_train)).to(self.device)
+        best, waited = -1.0, 0
+        for _ in range(self.settings.epochs_per_task):
+            self.epoch(x, y, number)
+            found = self.accuracy(task.x_test, task.y_test, number)
+            best, waited = (found, 0) if found > best else (best, waited + 1)
+            if waited == PATIENCE:
+                break
+
+    def epoch(self, x: Tensor, y: Tensor, number: int) -> None:
+        """Train once on all images of a task, in a new order.
+
+        Raises: FloatingPointError if the loss is no number.
+        """
         self.network.train()
-        order = torch.from_numpy(self.seeds.generator("shuffle").permutation(len(y)))
+        if isinstance(self.optimizer, TAG) and self.settings.compat == "original":
+            self.optimizer.restart_correction()
+        order = torch.from_numpy(self.seeds.generator("shuffle").permutation(len(y))).to(x.device)
         for picks in torch.split(order, self.settings.batch_size):
-            loss = self.method.gradients(self._images(x[picks]), y[picks], number)
+            loss = self.method.gradients(scaled(x[picks], self.benchmark), y[picks], number)
             if not np.isfinite(loss):
                 raise FloatingPointError(f"the loss is {loss} in task {number + 1}; lower --lr")
             self.optimizer.step()
 
-    def _training(self, number: int) -> tuple[Tensor, Tensor]:
-        """Training images uint8 (n, inputs) and labels numbered over all tasks."""
-        task, (low, _) = self.benchmark.stream[number], self.benchmark.outputs(number)
-        shift = low if self.settings.dataset != "cifar100" else 0
-        return torch.from_numpy(task.x_train).to(self.device), torch.from_numpy(task.y_train + shift).to(
-            self.device
-        )
+    def training(self, number: int) -> tuple[Tensor, Tensor]:
+        """Returns a task's training images uint8 (n, inputs), and labels numbered over all tasks."""
+        task = self.benchmark.stream[number]
+        y = self.benchmark.numbered(number, task.y_train)
+        return torch.from_numpy(task.x_train).to(self.device), torch.from_numpy(y).to(self.device)
 
-    def _images(self, x: Tensor) -> Tensor:
-        scaled = x.float() / 255
-        return scaled.reshape(-1, 3, 32, 32) if self.settings.dataset == "cifar100" else scaled
-
-    def _evaluate(self, number: int) -> None:
-        """Fill row `number`: accuracy on the tasks up to it."""
+    def accuracy(self, x: NDArray[np.uint8], y: NDArray[np.int64], number: int) -> float:
+        """Returns the share of right answers on images of a task, among its own outputs."""
+        low, high = self.benchmark.outputs(number)
+        labels = self.benchmark.numbered(number, y) - low
         self.network.eval()
-        for seen in range(number + 1):
-            task, (low, high) = self.benchmark.stream[seen], self.benchmark.outputs(seen)
-            y = self.benchmark.numbered(seen, task.y_test) - low
-            images = torch.from_numpy(task.x_test).to(self.device)
-            right = 0
-            with torch.no_grad():
-                for start in range(0, len(y), TEST_BATCH):
-                    x = self._images(
-                        torch.from_numpy(task.x_test[start : start + TEST_BATCH]).to(self.device)
-                    )
-                    logits = self.network(x)[:, low:high].double().cpu().numpy()
-                    right += score(logits, y[start : start + TEST_BATCH])[0]
-            self.result.accuracy[number, seen] = right / len(y)
-
-    def _multi_task(self) -> TagResult:
-        """An upper bound.  --multi 1: all tasks in turn, six times; 2: all tasks' examples shuffled."""
-        tasks = range(len(self.benchmark.stream))
-        if self.settings.multi == 1:
-            for _ in range(CYCLES):
-                for number in tasks:
-                    self._epoch(*self._training(number), number)
-        else:
-            parts = [self._training(number) for number in tasks]
-            x, y = torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
-            for _ in range(self.settings.epochs_per_task):
-                self.network.train()
-                order = torch.from_numpy(self.seeds.generator("shuffle").permutation(len(y)))
-                for picks in torch.split(order, self.settings.batch_size):
-                    self.optimizer.zero_grad()
-                    logits = self.network(self._images(x[picks]))
-                    loss = mixed_loss(logits, y[picks], self.benchmark.classes_per_task)
-                    loss.backward()  # type: ignore[no-untyped-call]
-                    self.optimizer.step()
-        self._evaluate(len(self.benchmark.stream) - 1)
-        self.result.done = len(self.benchmark.stream)
-        return self.result
+        right = 0
+        with torch.no_grad():
+            for start in range(0, len(y), TEST_BATCH):
+                part = slice(start, start + TEST_BATCH)
+                images = scaled(torch.from_numpy(x[part]).to(self.device), self.benchmark)
+                logits = self.network(images)[:, low:high].double().cpu().numpy()
+                right += score(logits, labels[part])[0]
+        return right / len(y)
 
     def state(self) -> dict[str, Any]:
         """Returns all that the rest of the run depends on."""

@@ -74,7 +74,7 @@ class Block(nn.Module):
 class ResNetS(nn.Module):
     """The reduced ResNet-18 of both papers: widths 20, 40, 80, 160, two blocks each, one linear head.
 
-    P = 496,680 for 32×32 images and 100 outputs.
+    P = 496,680 for 32×32 images and 100 outputs, 544,680 for 84×84.
     """
 
     def __init__(self, outputs: int, dropout: Dropout | None = None, side: int = 32) -> None:
@@ -96,18 +96,20 @@ class ResNetS(nn.Module):
 
 
 class AlexNet(nn.Module):
-    """Three convolutions and two wide layers, for CIFAR-100 in ten tasks; 32×32 images."""
+    """Three convolutions and two wide layers, for CIFAR-100 in ten tasks; 32×32 images.
 
-    def __init__(self, outputs: int) -> None:
+    Its dropout is its own, whatever the regimen's; generator — on the network's device.
+    """
+
+    def __init__(self, outputs: int, generator: torch.Generator) -> None:
         super().__init__()
         parts: list[nn.Module] = []
         for n_in, n_out, side, p in ((3, 64, 4, 0.2), (64, 128, 3, 0.2), (128, 256, 2, 0.5)):
-            parts += [nn.Conv2d(n_in, n_out, side), nn.ReLU(), nn.Dropout(p), nn.MaxPool2d(2)]
+            parts += [nn.Conv2d(n_in, n_out, side), nn.ReLU(), Dropout(p, generator), nn.MaxPool2d(2)]
         self.features = nn.Sequential(*parts)
-        wide = [nn.Linear(1024, 2048), nn.ReLU(), nn.Dropout(0.5)]
-        self.head = nn.Sequential(
-            *wide, nn.Linear(2048, 2048), nn.ReLU(), nn.Dropout(0.5), nn.Linear(2048, outputs)
-        )
+        wide = [nn.Linear(1024, 2048), nn.ReLU(), Dropout(0.5, generator)]
+        wide += [nn.Linear(2048, 2048), nn.ReLU(), Dropout(0.5, generator)]
+        self.head = nn.Sequential(*wide, nn.Linear(2048, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns logits (n, outputs) of x (n, 3, 32, 32)."""

@@ -10,12 +10,17 @@ from tag_repro.grammar import Method, parse_opt
 ALIASES = {
     "rot-mnist": "rot-mnist", "rotation-mnist": "rot-mnist", "perm-mnist": "perm-mnist",
     "permuted-mnist": "perm-mnist", "cifar100": "cifar100", "cifar-100": "cifar100", "cifar10": "cifar100",
+    "mini_imagenet": "mini_imagenet", "cub": "cub", "5data": "5data",
 }  # fmt: skip
 STABLE_DATASETS = ("rot-mnist", "rotation-mnist", "perm-mnist", "permuted-mnist", "cifar100", "cifar-100")
-TAG_DATASETS = (*STABLE_DATASETS, "cifar10")
-IMAGES = ("mnist", "fashion_mnist", "mnist_quick", "digits")  # what rot-mnist and perm-mnist may be made of
+TAG_DATASETS = (*STABLE_DATASETS, "cifar10", "mini_imagenet", "cub", "5data")
+IMAGE_SETS = {"cifar100": (10, 20), "mini_imagenet": (20,), "cub": (20,), "5data": (5,)}  # and their tasks
+IMAGES = ("mnist", "fashion_mnist", "mnist_quick", "digits", "prototypes")  # what tasks may be made of
+FISHERS = ("empirical", "original", "original-wrong-mask")
+GRIDS = ("", "lr", "tag", "ewc", "stable")
 ENGINES = ("auto", "fused", "reference")
 LOWEST_RATE = 5e-5
+INDIFFERENT = ("device", "runs", "hyp_gs")  # they decide nothing about one run's numbers
 
 
 @dataclass(frozen=True)
@@ -51,9 +56,20 @@ class Common:
             raise UsageError(f"--dropout {self.dropout}: from 0 to below 1")
         if self.dataset not in ALIASES.values():
             raise UsageError(f"--dataset {self.dataset}: one of {', '.join(TAG_DATASETS)}")
-        if self.dataset == "cifar100" and self.tasks not in (10, 20):
-            raise UsageError(f"--tasks {self.tasks}: cifar100 has 100 classes for 10 or 20 tasks")
-        if self.engine == "fused" and self.dataset == "cifar100":
+        if self.dataset in IMAGE_SETS:
+            self._check_images()
+        elif self.images not in IMAGES[:-1]:
+            raise UsageError(f"--images {self.images}: of {self.dataset} one of {', '.join(IMAGES[:-1])}")
+
+    def _check_images(self) -> None:
+        quick = self.images == "prototypes"
+        allowed = (10, 20) if quick and self.dataset != "5data" else IMAGE_SETS[self.dataset]
+        if self.tasks not in allowed:
+            known = " or ".join(map(str, allowed))
+            raise UsageError(f"--tasks {self.tasks}: {self.dataset} comes in {known} tasks")
+        if self.images not in (self.dataset, "prototypes"):
+            raise UsageError(f"--images {self.images}: {self.dataset} is made of itself or of prototypes")
+        if self.engine == "fused":
             raise UsageError("--engine fused: for the MLP of rot-mnist and perm-mnist alone")
 
     def rate(self, task: int) -> float:
@@ -65,7 +81,7 @@ class Common:
 
     def decisive(self) -> dict[str, Any]:
         """Returns what decides the numbers, for the record."""
-        return {key: value for key, value in asdict(self).items() if key not in ("device", "runs")}
+        return {key: value for key, value in asdict(self).items() if key not in INDIFFERENT}
 
 
 @dataclass(frozen=True)
@@ -88,6 +104,10 @@ class TagSettings(Common):
     lambd: float = 1.0
     ewc_fisher: str = "empirical"
     fresh_tasks: bool = False
+    compat: str = "fixed"
+    hyp_gs: str = ""
+    cub_original_scale: bool = False
+    pretrained: str = ""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -99,9 +119,19 @@ class TagSettings(Common):
             raise UsageError(f"--tag-opt {self.tag_opt}: rms, adagrad or adam")
         if self.multi not in (0, 1, 2):
             raise UsageError(f"--multi {self.multi}: 0, 1 (tasks in turn, six times) or 2 (jointly)")
-        if self.ewc_fisher not in ("empirical", "original"):
-            raise UsageError(f"--ewc-fisher {self.ewc_fisher}: empirical or original")
-        parse_opt(self.opt)
+        if self.ewc_fisher not in FISHERS:
+            raise UsageError(f"--ewc-fisher {self.ewc_fisher}: one of {', '.join(FISHERS)}")
+        if self.hyp_gs not in GRIDS:
+            raise UsageError(f"--hyp-gs {self.hyp_gs}: {', '.join(GRIDS[1:])}")
+        if self.compat not in ("fixed", "original"):
+            raise UsageError(f"--compat {self.compat}: fixed or original")
+        method = parse_opt(self.opt)
+        if self.hyp_gs == "tag" and method.optimizer != "tag":
+            raise UsageError("--hyp-gs tag: searches TAG's sharpness and rate, so --opt must name tag")
+        if self.hyp_gs == "ewc" and method.wrapper != "ewc":
+            raise UsageError("--hyp-gs ewc: searches EWC's strength and a rate, so --opt must name ewc")
+        if self.hyp_gs and self.multi:
+            raise UsageError("--hyp-gs: not together with --multi")
 
     @property
     def method(self) -> Method:

@@ -133,15 +133,8 @@ def _spectrum(
     """Note the three eigenvalues of largest size of the loss on the present task's test images."""
     from tag_repro.curvature import top_eigenpairs
 
-    task = benchmark.stream[number]
-    values, vectors = top_eigenpairs(
-        learner.module(),
-        task.x_test,
-        task.y_test,
-        benchmark.outputs(number),
-        TOP,
-        seeds.integer(f"eigen/{number}"),
-    )
+    seed = seeds.integer(f"eigen/{number}")
+    values, vectors = top_eigenpairs(learner.module(), benchmark, number, TOP, seed)
     result.eigenvalues[number], result.vectors[number] = values, vectors
 
 

@@ -12,7 +12,7 @@ from clrepro.records import Outcome
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from tag_repro.program import Parser, exit_code
-from tag_repro.settings import ALIASES, ENGINES, IMAGES, STABLE_DATASETS, StableSettings
+from tag_repro.settings import ALIASES, ENGINES, IMAGE_SETS, IMAGES, STABLE_DATASETS, StableSettings
 
 PROGRAM = "stable_sgd/main.py"
 
@@ -34,8 +34,13 @@ def common_flags(out: Parser, defaults: Any, datasets: Sequence[str]) -> None:
     )  # fmt: skip
     add("--seed", type=non_negative_int, default=defaults.seed, help="of every random choice")
     add("--data-dir", type=existing_dir, help="folder of the data sets, and nowhere else")
-    add("--profile", choices=("full", "quick"), default="full", help="quick: scikit-learn's digits")
-    add("--images", choices=IMAGES, help="what rot-mnist and perm-mnist are made of (default: mnist)")
+    add(
+        "--profile",
+        choices=("full", "quick"),
+        default="full",
+        help="quick: scikit-learn's digits, and synthetic pictures for image sets",
+    )
+    add("--images", choices=IMAGES, help="what the tasks are made of (default: by profile)")
     add("--device", default="cpu", help="torch device of the reference engine")
     add("--threads", type=positive_int, default=1, help="of torch")
     add("--engine", choices=ENGINES, default="auto", help="fused: compiled MLP; reference: torch")
@@ -48,10 +53,11 @@ def common_flags(out: Parser, defaults: Any, datasets: Sequence[str]) -> None:
 
 def settings_of(kind: type[Any], flags: dict[str, Any]) -> Any:
     """Returns the settings of parsed flags, aliases and profile resolved."""
-    images = flags["images"] or ("digits" if flags["profile"] == "quick" else "mnist")
+    dataset, quick = ALIASES[flags["dataset"]], flags["profile"] == "quick"
+    usual = ("prototypes" if quick else dataset) if dataset in IMAGE_SETS else "digits" if quick else "mnist"
     known = {field.name for field in fields(kind)}
     chosen = {name: value for name, value in flags.items() if name in known}
-    return kind(**{**chosen, "images": images, "dataset": ALIASES[flags["dataset"]]})
+    return kind(**{**chosen, "images": flags["images"] or usual, "dataset": dataset})
 
 
 def parser() -> Parser:
@@ -87,7 +93,7 @@ def run_once(
     from tag_repro.stable import run
     from tag_repro.stable_files import Writer, trial_id
 
-    if settings.engine == "reference" or settings.dataset == "cifar100":
+    if settings.engine == "reference" or settings.dataset in IMAGE_SETS:
         adapter.use_one_thread() if flags["threads"] == 1 else None
     if fresh:
         checkpoint.remove_state("task")

@@ -7,7 +7,7 @@ import numpy as np
 
 from clrepro.records import canonical_json
 from clrepro.runs import RunDir
-from tag_repro.settings import StableSettings
+from tag_repro.settings import IMAGE_SETS, StableSettings
 from tag_repro.stable import StableResult
 from tag_repro.stable_learners import Learner
 
@@ -35,7 +35,7 @@ class Writer:
             "seed", "dataset", "tasks", "epochs_per_task", "batch_size", "lr", "gamma", "dropout", "hiddens",
         ):  # fmt: skip
             print(f"  {name}: {getattr(settings, name)}")
-        if settings.tasks == 20 and settings.hiddens < 256 and settings.dataset != "cifar100":
+        if settings.tasks == 20 and settings.hiddens < 256 and settings.dataset not in IMAGE_SETS:
             print(f"warning: {settings.hiddens} hidden units for 20 tasks; the paper takes 256")
         print(f"results: {self.folder.path}")
         print(f"Loading {settings.tasks} tasks for {settings.dataset}")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from clrepro.seeding import Seeds
 from tag_repro.benchmarks import Benchmark
 from tag_repro.initial import keep_factors, mlp_layers
-from tag_repro.settings import StableSettings
+from tag_repro.settings import IMAGE_SETS, StableSettings
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -41,7 +41,7 @@ class Learner(Protocol):
 
 def make_learner(settings: StableSettings, benchmark: Benchmark, seeds: Seeds) -> Learner:
     """Returns the learner of the engine asked for: compiled for the MLP on the CPU, else torch."""
-    if settings.engine == "reference" or settings.dataset == "cifar100" or settings.device != "cpu":
+    if settings.engine == "reference" or settings.dataset in IMAGE_SETS or settings.device != "cpu":
         from tag_repro.stable_torch import TorchLearner
 
         return TorchLearner(settings, benchmark, seeds)

@@ -11,6 +11,7 @@ from clrepro.adapters import torch as adapter
 from clrepro.seeding import Seeds
 from tag_repro.benchmarks import Benchmark
 from tag_repro.initial import keep_factors, mlp_layers
+from tag_repro.inputs import scaled
 from tag_repro.models import MLP, Dropout, ResNetS
 from tag_repro.settings import StableSettings
 from tag_repro.stable_learners import TEST_BATCH, Images, Labels, batches_of
@@ -24,7 +25,7 @@ class TorchLearner:
         self._factors = seeds.generator("dropout")
         self._dropout = torch.Generator(self.device).manual_seed(seeds.integer("dropout"))
         inputs = benchmark.stream.n_inputs
-        self.is_mlp = settings.dataset != "cifar100"
+        self.is_mlp, self.benchmark = benchmark.shape is None, benchmark
         if self.is_mlp:
             self.network: torch.nn.Module = MLP(inputs, settings.hiddens, benchmark.n_outputs)
             parts = mlp_layers(inputs, settings.hiddens, benchmark.n_outputs, seeds.generator("init"))
@@ -56,10 +57,8 @@ class TorchLearner:
         return total / len(order)
 
     def _forward(self, x: Images, keep: torch.Tensor | None = None) -> torch.Tensor:
-        images = torch.from_numpy(x / np.float32(255)).to(self.device)
-        if self.is_mlp:
-            return torch.as_tensor(self.network(images, keep))
-        return torch.as_tensor(self.network(images.reshape(-1, 3, 32, 32)))
+        images = scaled(torch.from_numpy(x).to(self.device), self.benchmark)
+        return torch.as_tensor(self.network(images, keep) if self.is_mlp else self.network(images))
 
     def _keep(self, batches: int, n: int) -> torch.Tensor | None:
         """The MLP's dropout is drawn as the compiled engine draws it."""

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from clrepro.records import Outcome, canonical_json
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from tag_repro.program import Parser, exit_code
-from tag_repro.settings import TAG_DATASETS, TagSettings
+from tag_repro.settings import FISHERS, TAG_DATASETS, TagSettings
 from tag_repro.stable_cli import common_flags, settings_of
 
 PROGRAM = "main.py"
@@ -36,7 +36,11 @@ def parser() -> Parser:
     add("--mem-size", type=positive_int, default=1, help="remembered examples per class (agem, er)")
     add("--multi", type=int, default=0, help="upper bounds: 1: the tasks in turn, six times; 2: jointly")
     add("--lambd", type=finite_float, default=1.0, help="EWC's strength")
-    add("--ewc-fisher", default="empirical", help="empirical, or original (one batch, as published)")
+    add("--ewc-fisher", choices=FISHERS, help="how EWC weighs parameters (default: empirical)")
+    add("--compat", default="fixed", help="original: the published code's Fisher and bias correction")
+    add("--hyp-gs", default="", help="grid search on held-out images: lr, tag, ewc or stable")
+    add("--pretrained", default="", metavar="PATH", help="weights of ResNet-18 for cub (a state dict)")
+    add("--cub-original-scale", action="store_true", help="cub: pixels scaled as in the published code")
     add("--fresh-tasks", action="store_true", help="permutations and angles of its own for every run")
     return out
 
@@ -54,8 +58,22 @@ def trial_name(settings: TagSettings) -> str:
 
 def _main(argv: Sequence[str] | None) -> None:
     flags = vars(parser().parse_args(argv))
-    settings = settings_of(TagSettings, flags)
+    settings = tag_settings(flags)
+    if settings.hyp_gs:
+        from tag_repro.grid import search
+
+        search(settings, flags, flags["out"] / f"{trial_name(settings)}-grid", resume=flags["resume"])
+        return
     run_all(settings, flags, flags["out"] / trial_name(settings), resume=flags["resume"])
+
+
+def tag_settings(flags: dict[str, Any]) -> TagSettings:
+    """Returns the settings of parsed flags.
+
+    Raises: UsageError for what does not fit together.
+    """
+    usual = "original-wrong-mask" if flags["compat"] == "original" else "empirical"
+    return cast(TagSettings, settings_of(TagSettings, {**flags, "ewc_fisher": flags["ewc_fisher"] or usual}))
 
 
 def run_all(settings: TagSettings, flags: dict[str, Any], folder: Path, *, resume: bool) -> list[Any]:
@@ -92,8 +110,8 @@ def run_one(settings: TagSettings, base_seed: int, flags: dict[str, Any], work: 
     result = Run(settings, benchmark, Seeds(settings.seed), work).train(Console(settings))
     metrics = result.metrics()
     print(
-        f"average accuracy = {100 * metrics['A']}, forget = {metrics['F']}, "
-        f"learning accuracy = {100 * metrics['LA']}",
+        f"average accuracy = {100 * metrics['A']}, forget = {metrics.get('F', 0.0)}, "
+        f"learning accuracy = {100 * metrics.get('LA', 0.0)}",
         flush=True,
     )
     return result, benchmark
@@ -146,7 +164,7 @@ def _say_final(found: list[Any]) -> None:
     for words, key, factor in (
         ("Final Average accuracy", "A", 100), ("forget", "F", 1), ("learning accuracy", "LA", 100),
     ):  # fmt: skip
-        values = factor * np.array([result.metrics()[key] for result, _ in found])
+        values = factor * np.array([result.metrics().get(key, 0.0) for result, _ in found])
         parts.append(f"{words} = {values.mean()} +/- {values.std()}")
     print(" ".join(parts), flush=True)
 
@@ -157,7 +175,9 @@ def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
     Args: work_dir — the job's own folder, for checkpoints.
     """
     flags = vars(parser().parse_args(list(argv[1:])))
-    settings = replace(settings_of(TagSettings, flags), runs=1)
+    settings = replace(tag_settings(flags), runs=1)
+    if settings.hyp_gs:
+        return _search(tag_settings(flags), flags, work_dir)
     with contextlib.redirect_stdout(sys.stderr):
         result, benchmark = run_one(settings, settings.seed, flags, RunDir(work_dir))
     series = {"R": result.accuracy}
@@ -169,4 +189,17 @@ def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
         settings=settings.decisive(),
         data={"name": settings.images, **benchmark.evidence},
         cost={"train_s": float(result.seconds.sum())},
+    )
+
+
+def _search(settings: TagSettings, flags: dict[str, Any], work_dir: Path) -> Outcome:
+    """A grid search as a job: what it found best."""
+    from tag_repro.grid import search
+
+    with contextlib.redirect_stdout(sys.stderr):
+        best, accuracy = search(settings, flags, work_dir, resume=True)
+    return Outcome(
+        metrics={"validation_A": accuracy, **{f"best_{name}": value for name, value in best.items()}},
+        settings=settings.decisive() | {"hyp_gs": settings.hyp_gs, "runs": settings.runs},
+        data={"name": settings.images},
     )

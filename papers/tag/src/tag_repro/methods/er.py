@@ -20,9 +20,7 @@ class ER(Naive):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         # Of permuted or rotated images the data set has ten classes, however many outputs they get.
-        split = self.benchmark.name == "cifar100"
-        classes = self.benchmark.n_outputs if split else self.benchmark.classes_per_task
-        self.policy = Reservoir(self.settings.mem_size * classes, self.rng)
+        self.policy = Reservoir(self.settings.mem_size * self.benchmark.replay_classes, self.rng)
         self.examples = Examples(self.policy.capacity)
 
     def gradients(self, x: Tensor, y: Tensor, task: int) -> float:

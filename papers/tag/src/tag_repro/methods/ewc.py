@@ -5,12 +5,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.func import functional_call, grad, vmap
+from torch.nn import functional
 
+from tag_repro.inputs import scaled
 from tag_repro.losses import task_loss
 from tag_repro.methods.naive import Naive
 
 SAMPLES = 1024  # examples the Fisher information is estimated from
 ONE_BATCH = 200
+CHUNK_FLOATS = 1 << 24  # of gradients held at once
 CLIP = 100.0  # norm of the penalty's gradient
 
 
@@ -19,7 +23,7 @@ class EWC(Naive):
 
     F adds up over tasks the mean of squared gradients of log p(y|x) on the task's own outputs
     (ewc_fisher "empirical"), or mixes squared gradients of one batch's mean loss as the published code does,
-    F <- (F + t g^2) / (t + 1) ("original"; its wrong mask is not imitated).
+    F <- (F + t g^2) / (t + 1) ("original"), there with the next task's outputs ("original-wrong-mask").
     Source: Kirkpatrick et al. 2017; spec 5.2.
     """
 
@@ -46,12 +50,13 @@ class EWC(Naive):
 
     def end_task(self, x: Tensor, y: Tensor, task: int) -> None:
         """Estimate the Fisher information on the task that is over, and move the anchor here."""
-        original = self.settings.ewc_fisher == "original"
+        original = self.settings.ewc_fisher != "empirical"
         most = ONE_BATCH if original else SAMPLES
         picks = torch.from_numpy(self.rng.permutation(len(y))[:most]).to(y.device)
         training = self.network.training
         self.network.eval()
-        found = (self._squares if original else self._each)(x[picks], y[picks], task)
+        images = scaled(x[picks], self.benchmark)
+        found = (self._squares if original else self._each)(images, y[picks], task)
         self.network.train(training)
         old = self.fisher or [torch.zeros_like(p) for p in self.parameters]
         t = task + 1
@@ -62,18 +67,35 @@ class EWC(Naive):
         self.anchor = [p.detach().clone() for p in self.parameters]
 
     def _squares(self, x: Tensor, y: Tensor, task: int) -> list[Tensor]:
-        loss = task_loss(self.network(x), y, self.benchmark.outputs(task))
+        """Squared gradients of a batch's mean loss."""
+        logits = self.network(x)
+        if self.settings.ewc_fisher == "original":
+            loss = task_loss(logits, y, self.benchmark.outputs(task))
+        else:
+            loss = _wrongly_masked(logits, y, (task + 1) * self.benchmark.classes_per_task)
         found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
         return [
             torch.zeros_like(p) if g is None else g**2 for p, g in zip(self.parameters, found, strict=True)
         ]
 
     def _each(self, x: Tensor, y: Tensor, task: int) -> list[Tensor]:
-        total = [torch.zeros_like(p) for p in self.parameters]
-        for number in range(len(y)):
-            for t, g in zip(total, self._squares(x[number, None], y[number, None], task), strict=True):
-                t += g
-        return [t / len(y) for t in total]
+        """Mean over examples of their squared gradients."""
+        low, high = self.benchmark.outputs(task)
+        values = {name: p.detach() for name, p in self.network.named_parameters()}
+        fixed = dict(self.network.named_buffers())
+
+        def loss(values: dict[str, Tensor], one: Tensor, label: Tensor) -> Tensor:
+            logits = functional_call(self.network, (values, fixed), (one[None],))
+            return functional.cross_entropy(logits[:, low:high], label[None] - low)
+
+        each = vmap(grad(loss), in_dims=(None, 0, 0))
+        total = {name: torch.zeros_like(value) for name, value in values.items()}
+        rows = max(1, CHUNK_FLOATS // sum(value.numel() for value in values.values()))
+        for start in range(0, len(y), rows):
+            part = slice(start, start + rows)
+            for name, gradients in each(values, x[part], y[part]).items():
+                total[name] += gradients.square().sum(0)
+        return [total[name] / len(y) for name, p in self.network.named_parameters() if p.requires_grad]
 
     def state(self) -> dict[str, Any]:
         """Returns Fisher information and anchor."""
@@ -84,3 +106,12 @@ class EWC(Naive):
         for name in ("fisher", "anchor"):
             parts = zip(state[name], self.parameters, strict=False)
             setattr(self, name, [torch.from_numpy(np.array(a)).to(p.device) for a, p in parts])
+
+
+def _wrongly_masked(logits: Tensor, y: Tensor, low: int) -> Tensor:
+    """The published loss on a Fisher batch: all outputs before `low` count as -1e11, the label's among them,
+    while gradients flow as if nothing had been replaced.
+    """
+    replaced = logits.detach().clone()
+    replaced[:, :low] = -1e11
+    return functional.cross_entropy(logits + (replaced - logits).detach(), y)

@@ -31,7 +31,7 @@ class Naive:
         return loss.item()
 
     def end_task(self, x: Tensor, y: Tensor, task: int) -> None:
-        """A task is over; x, y — all its training examples."""
+        """A task is over; x — all its training images, uint8 (n, inputs); y — int64 (n,)."""
 
     def state(self) -> dict[str, Any]:
         """Returns what the method remembers."""

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Grid search on held-out images for every method.
+#
+#   scripts/replicate_appendix_gs.sh {cifar|mini_imagenet|cub|5data} [FLAGS]
+#
+# Flags are passed on to every run, e.g. --profile quick; --dry-run prints the lines; --runs N seeds; --jobs N at a time.
+# The same command goes on where it was stopped; the table is outputs/tag/replicate_appendix_gs/summary.md.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+exec python -m tag_repro.script replicate_appendix_gs "$@"

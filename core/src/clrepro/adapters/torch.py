@@ -88,18 +88,24 @@ def use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def pick_device(cuda: bool) -> "torch.device":
-    """Returns the GPU if asked for, else the CPU.
+def pick_device(name: str, flag: str = "") -> "torch.device":
+    """Returns the device called e.g. "cpu" or "cuda:1".
 
-    Raises: UsageError if a GPU is asked for and torch finds none.
+    Args: flag — how the user asked for it, for messages; default --device NAME.
+    Raises: UsageError for a name that torch does not know, and for a device that is not there.
     """
     import torch
 
-    if not cuda:
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise UsageError("--cuda yes: torch finds no usable GPU here; leave the flag out to run on the CPU")
-    return torch.device("cuda")
+    flag = flag or f"--device {name}"
+    try:
+        found = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"{flag}: not a device that torch knows, e.g. cpu or cuda") from None
+    if found.type == "cuda" and (found.index or 0) < torch.cuda.device_count():
+        return found
+    if found.type != "cpu":
+        raise UsageError(f"{flag}: torch finds no usable GPU here; leave the flag out to run on the CPU")
+    return found
 
 
 def to_numpy(value: Any, dtype: Any) -> NDArray[Any]:

@@ -131,7 +131,7 @@ class TorchEngine:
     def __init__(self, sizes: tuple[int, ...], cuda: bool = False) -> None:
         use_one_thread()
         self.layout = mlp.Layout(sizes)
-        self.device = pick_device(cuda)
+        self.device = pick_device("cuda" if cuda else "cpu", "--cuda yes")
 
     def store(self, capacity: int) -> TorchRows:
         """Returns empty slots for `capacity` examples."""

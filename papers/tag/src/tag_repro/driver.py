@@ -74,7 +74,7 @@ class Run:
         self, settings: TagSettings, benchmark: Benchmark, seeds: Seeds, checkpoint: RunDir | None = None
     ) -> None:
         self.settings, self.benchmark, self.seeds, self.checkpoint = settings, benchmark, seeds, checkpoint
-        self.device, tasks = torch.device(settings.device), len(benchmark.stream)
+        self.device, tasks = adapter.pick_device(settings.device), len(benchmark.stream)
         self._dropout = torch.Generator(self.device).manual_seed(seeds.integer("dropout"))
         self.network = make_network(settings, benchmark, seeds, self._dropout)
         self.optimizer = make_optimizer(settings, self.network)

@@ -21,7 +21,7 @@ class TorchLearner:
     """An MLP or a ResNet-S with torch's SGD, made anew in every epoch."""
 
     def __init__(self, settings: StableSettings, benchmark: Benchmark, seeds: Seeds) -> None:
-        self.settings, self.device = settings, torch.device(settings.device)
+        self.settings, self.device = settings, adapter.pick_device(settings.device)
         self._factors = seeds.generator("dropout")
         self._dropout = torch.Generator(self.device).manual_seed(seeds.integer("dropout"))
         inputs = benchmark.stream.n_inputs

@@ -1,0 +1,233 @@
+"""`main.py` and the scripts, as subprocesses from the paper's folder and from elsewhere."""
+
+import csv
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tag_repro import lines
+from tag_repro.script import SCRIPTS
+from tag_repro.tag_cli import parser, tag_settings
+
+pytest.importorskip("sklearn")
+PAPER = Path(__file__).resolve().parents[1]
+FAST = ["--profile", "quick", "--tasks", "2", "--hiddens", "16", "--batch-size", "100"]
+
+
+def call(*words, cwd=PAPER, code=0):
+    """Run a command; returns (stdout, stderr)."""
+    places = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # the scripts say `python`
+    done = subprocess.run(
+        list(map(str, words)), cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PATH": places},
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout, done.stderr
+
+
+def main(*words, **options):
+    return call(sys.executable, "-m", "main", *words, **options)
+
+
+def test_every_flag_has_the_originals_default():
+    settings = tag_settings(vars(parser().parse_args([])))
+    for name, value in {
+        "tasks": 5, "epochs_per_task": 1, "dataset": "rot-mnist", "batch_size": 10, "lr": 0.1, "gamma": 0.4,
+        "dropout": 0.25, "hiddens": 256, "opt": "", "tag_opt": "adam", "b": 5, "seed": 0, "runs": 3,
+        "hyp_gs": "", "mem_size": 1, "multi": 0, "lambd": 1, "compute_eigenspectrum": False,
+    }.items():  # fmt: skip
+        assert getattr(settings, name) == value
+    assert (
+        tag_settings(vars(parser().parse_args(["--compat", "original"]))).ewc_fisher == "original-wrong-mask"
+    )
+
+
+def test_a_run_prints_what_the_original_does_and_leaves_tables(tmp_path):
+    words = (
+        *FAST,
+        "--opt",
+        "tag",
+        "--tag-opt",
+        "rms",
+        "--lr",
+        ".002",
+        "--b",
+        "3",
+        "--runs",
+        "2",
+        "--out",
+        tmp_path,
+    )
+    stdout, stderr = main(*words)
+    for part in ("CUDA: False", "Experiment-1 started", "Experiment-2 started", "TASK 2 / 2  Avg Acc: "):
+        assert part in stdout
+    last = stdout.splitlines()[-1]
+    assert last.startswith("Final Average accuracy = ")
+    assert " forget = " in last
+    assert " learning accuracy = " in last
+    assert stderr == ""
+    (folder,) = tmp_path.iterdir()
+    assert json.loads((folder / "args.json").read_text())["b"] == 3
+    rows = list(csv.DictReader((folder / "results.csv").read_text().splitlines()))
+    assert [row["run"] for row in rows] == ["1", "2"]
+    matrix = [list(map(float, row)) for row in csv.reader((folder / "matrix_1.csv").read_text().splitlines())]
+    assert 100 * float(rows[0]["A"]) == pytest.approx(sum(matrix[1]) / 2)
+    assert (folder / "alpha_1.csv").read_text().startswith(",\n")
+    assert main(*words, "--resume")[0].splitlines()[-1] == last
+
+
+def test_a_grid_search_writes_its_table(tmp_path):
+    stdout, _ = main(*FAST, "--hyp-gs", "lr", "--runs", "1", "--out", tmp_path)
+    assert stdout.splitlines()[-1].startswith("best: lr ")
+    (table,) = tmp_path.glob("*-grid/grid.csv")
+    assert len(table.read_text().splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "part"),
+    [
+        (["--opt", "maximal"], 2, "--opt 'maximal'"),
+        (["--b", "big"], 2, "--b"),
+        (["--dataset", "svhn"], 2, "--dataset"),
+        (["--dataset", "cub", "--tasks", "20", "--data-dir", "."], 1, "CUB_200_2011.tgz"),
+        (
+            ["--dataset", "mini_imagenet", "--tasks", "20", "--data-dir", "."],
+            1,
+            "mini-imagenet-cache-train.pkl",
+        ),
+        (["--dataset", "5data", "--data-dir", "."], 1, "cifar-10"),
+        (["--device", "abacus", "--profile", "quick"], 2, "--device abacus: not a device that torch knows"),
+        ([*FAST, "--lr", "1e30", "--gamma", "1"], 1, "lower --lr"),
+    ],
+)
+def test_mistakes_are_one_line(words, code, part, tmp_path):
+    stderr = main(*words, "--out", tmp_path, code=code)[1]
+    assert part in stderr
+    assert len(stderr.strip().splitlines()) == 1
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(tmp_path):
+    words = (*FAST, "--opt", "", "--runs", "1", "--out", tmp_path)
+    last = main(*words)[0].splitlines()[-1]
+    (state,) = tmp_path.glob("*/run-1/task.state")
+    state.write_bytes(state.read_bytes()[: state.stat().st_size // 2])
+    stdout, stderr = main(*words, "--resume")
+    assert f"{state}: the checkpoint is corrupt" in stderr
+    assert stdout.splitlines()[-1] == last
+
+
+# --- scripts ---------------------------------------------------------------------------------------------
+
+FILES = {
+    name: "" if name in ("replicate_experiment_1", "replicate_experiment_2") else "scripts/"
+    for name in SCRIPTS
+}
+
+
+def dry_run(name, *words, cwd=PAPER):
+    stdout, _ = call("bash", PAPER / f"{FILES[name]}{name}.sh", *words, "--dry-run", cwd=cwd)
+    return [shlex.split(line) for line in stdout.splitlines() if line.startswith("python -m ")]
+
+
+def flags(words):
+    """Flag to value of a dry run's line."""
+    return dict(zip(words[3::2], words[4::2], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "methods"),
+    [
+        ("replicate_experiment_naive", {"": 1, "rms": 1, "adagrad": 1, "adam": 1, "tag": 3}),
+        ("replicate_experiment_baselines", {"": 3, "ewc": 1, "agem": 1, "er": 1, "rms": 1, "tag": 1}),
+        ("replicate_experiment_hybrid", {
+            "": 1, "ewc": 1, "rms-ewc": 1, "tag-ewc": 1, "agem": 1, "rms-agem": 1, "tag-agem": 1, "er": 1,
+            "rms-er": 1, "tag-er": 1, "rms": 1, "tag": 1}),
+        ("replicate_appendix_replay", {"agem": 3, "er": 3, "tag": 1}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("data", ["cifar", "5data"])
+def test_dry_runs_list_every_method_and_seed(name, methods, data, tmp_path):
+    found = [flags(words) for words in dry_run(name, data, "--runs", "5", cwd=tmp_path)]
+    assert Counter(line.get("--opt", "") for line in found) == {key: 5 * n for key, n in methods.items()}
+    assert Counter(line["--seed"] for line in found) == dict.fromkeys("12345", sum(methods.values()))
+    assert {line["--epochs-per-task"] for line in found} == {"1"}
+
+
+def test_the_values_of_the_authors_scripts():
+    line = dict(zip(*[iter(lines.tag_line("cub", "tag-rms").argv[1:])] * 2, strict=True))
+    assert (line["--lr"], line["--b"], line["--tasks"], line["--batch-size"]) == ("2.5e-05", "5", "20", "10")
+    line = dict(zip(*[iter(lines.tag_line("5data", "stable").argv[1:])] * 2, strict=True))
+    assert (line["--lr"], line["--gamma"], line["--dropout"], line["--batch-size"]) == (
+        "0.1",
+        "0.7",
+        "0",
+        "64",
+    )
+    line = dict(zip(*[iter(lines.tag_line("5data", "tag-ewc").argv[1:])] * 2, strict=True))
+    assert (line["--lr"], line["--b"], line["--lambd"], line["--opt"]) == ("0.0005", "7", "100", "tag-ewc")
+    line = dict(zip(*[iter(lines.tag_line("cifar", "tag-adagrad").argv[1:])] * 2, strict=True))
+    assert (line["--lr"], line["--tag-opt"], line["--opt"]) == ("0.005", "adagrad", "tag")
+
+
+def test_five_epochs_and_grids_are_passed_on():
+    found = dry_run("replicate_experiment_baselines", "cifar", "5")
+    assert {flags(words)["--epochs-per-task"] for words in found} == {"5"}
+    grids = [flags(words)["--hyp-gs"] for words in dry_run("replicate_appendix_gs", "cifar")]
+    assert Counter(grids) == {"lr": 6, "tag": 3, "ewc": 1, "stable": 1}
+
+
+def test_stable_scripts_list_regimes_and_seeds():
+    found = [flags(words) for words in dry_run("replicate_experiment_1")]
+    assert Counter((line["--dataset"], line["--lr"], line["--batch-size"]) for line in found) == {
+        (data, *rest): 3 for data in ("rot-mnist", "perm-mnist") for rest in (("0.01", "64"), ("0.1", "16"))
+    }
+    assert {line["--seed"] for line in found} == {"1234", "4567", "7891"}
+    assert {line["--dropout"] for line in found} == {"0", "0.25"}
+
+
+def test_a_script_runs_goes_on_and_leaves_one_table(tmp_path):
+    script = PAPER / "replicate_experiment_1.sh"
+    words = ("--profile", "quick", "--tasks", "2", "--epochs-per-task", "1", "--runs", "2", "--out", tmp_path)
+    stdout, stderr = call("bash", script, *words, cwd=tmp_path)
+    assert "8 runs, 0 of them done before" in stderr
+    summary = tmp_path / "tag" / "replicate_experiment_1" / "summary.csv"
+    table = list(csv.DictReader(summary.read_text().splitlines()))
+    assert [(row["setting"], row["method"], row["n"]) for row in table] == [
+        (f"{data}/5-tasks", method, "2")
+        for data in ("rot-mnist", "perm-mnist")
+        for method in ("plastic", "stable")
+    ]
+    assert all(float(row["lambda1_mean"]) > 0 for row in table)
+    assert "| rot-mnist/5-tasks | stable | 2 |" in stdout
+    again, stderr = call("bash", script, *words, cwd=tmp_path)
+    assert "8 runs, 8 of them done before" in stderr
+    assert again == stdout
+
+
+def test_a_failing_line_makes_the_script_fail(tmp_path):
+    words = ("--profile", "quick", "--tasks", "2", "--runs", "1", "--lr", "1e30", "--out", tmp_path)
+    stderr = call("bash", PAPER / "replicate_experiment_1.sh", *words, code=1)[1]
+    assert "failed: rot-mnist/5-tasks/plastic/seed1234: FloatingPointError" in stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["replicate_experiment_naive"], "required: data"),
+        (["replicate_experiment_naive", "imagenet"], "imagenet"),
+        (["replicate_experiment_baselines", "cifar", "3"], "invalid choice: 3"),
+        (["replicate_experiment_1", "--runs", "9"], "--runs 9"),
+        (["replicate_everything"], "replicate_everything"),
+    ],
+)
+def test_scripts_say_what_they_need(words, part):
+    stderr = call(sys.executable, "-m", "tag_repro.script", *words, code=2)[1]
+    assert part in stderr
+    assert len(stderr.strip().splitlines()) == 1

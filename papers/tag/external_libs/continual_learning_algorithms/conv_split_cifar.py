@@ -1,4 +1,4 @@
-"""Command line of the baselines on CIFAR-100 in 20 tasks; see README.md.  The program is tag_repro.tf.cli."""
+"""The baselines' command line on CIFAR-100 in 20 tasks; see README.md.  The program is tag_repro.tf.cli."""
 
 try:
     from tag_repro.tf.cli import conv_split_cifar

@@ -1,4 +1,4 @@
-"""Command line of the baselines on rotated or permuted MNIST; see README.md.  The program is tag_repro.tf.cli."""
+"""The baselines' command line on rotated or permuted MNIST; see README.md.  The program is tag_repro.tf.cli."""
 
 try:
     from tag_repro.tf.cli import fc_mnist

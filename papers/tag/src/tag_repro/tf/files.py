@@ -1,4 +1,4 @@
-"""What the two programs print and write: the original's files, tables beside them, and a record of each run."""
+"""What the two programs write: the original's files, tables beside them, and a record of every run."""
 
 import csv
 import hashlib

@@ -1,4 +1,4 @@
-"""The baselines' command line on rotated or permuted MNIST; see README.md.  The program is tag_repro.tf.cli."""
+"""The baselines' command line on two MNIST streams; see README.md.  The program is tag_repro.tf.cli."""
 
 try:
     from tag_repro.tf.cli import fc_mnist

@@ -27,7 +27,8 @@ class EWC(VAN):
         self.anchor = [tf.Variable(w) for w in weights]
         self.steps = self.updates = 0  # of the present task: steps since the last update, updates
         self._consolidated = self.compile("consolidated", self.consolidated_step, batches=1)
-        self._update = tf.function(self.update_step, input_signature=[tf.TensorSpec([], tf.float32)])
+        steps = tf.TensorSpec([], tf.float32)
+        self._update = tf.function(self.update_step, input_signature=[steps], autograph=False)
         self.compiled["update"] = self._update
 
     def consolidated_step(self, x: Any, y: Any) -> Any:

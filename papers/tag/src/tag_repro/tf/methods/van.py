@@ -40,7 +40,7 @@ class VAN:
             tf.TensorSpec([None, self.benchmark.stream.n_inputs], tf.uint8),
             tf.TensorSpec([None], tf.int64),
         )
-        self.compiled[name] = tf.function(step, input_signature=batch * batches)
+        self.compiled[name] = tf.function(step, input_signature=batch * batches, autograph=False)
         return self.compiled[name]
 
     def gradients(self, x: Any, y: Any) -> tuple[Any, list[Any]]:

@@ -56,10 +56,15 @@ def batches(made, task, size=8):
     return [(x[start : start + size], y[start : start + size]) for start in range(0, len(y), size)]
 
 
+def step(made, x, y, task):
+    (loss,) = made.observe(x[None], y[None], task)
+    return float(loss)
+
+
 def learn(made, tasks=3):
     for task in range(tasks):
         for x, y in batches(made, task):
-            assert np.isfinite(made.observe(x, y, task))
+            assert np.isfinite(step(made, x, y, task))
         made.end_task(task)
     return made
 
@@ -122,7 +127,7 @@ def test_both_frameworks_project_alike():
 def test_the_reference_comes_from_earlier_tasks_alone():
     made = method("A-GEM", replace(PLAIN, mem_size=2))
     for x, y in batches(made, 0):
-        made.observe(x, y, 0)
+        step(made, x, y, 0)
     assert len(made.slots_before(0)) == 0
     assert made.slots_before(1).tolist() == [0, 1, 2, 3]  # two of each of two classes
     last = {label: batches(made, 0)[-1][0][batches(made, 0)[-1][1] == label][-2:] for label in (0, 1)}
@@ -131,7 +136,7 @@ def test_the_reference_comes_from_earlier_tasks_alone():
     for label, images in last.items():
         assert {row.tobytes() for row in x[y == label]} == {row.tobytes() for row in images}
     made.end_task(0)
-    made.observe(*batches(made, 1)[0], 1)
+    step(made, *batches(made, 1)[0], 1)
     assert made.slots_before(1).tolist() == [0, 1, 2, 3]
     assert len(made.slots_before(2)) == 8
 
@@ -169,10 +174,10 @@ def test_the_running_fisher_by_a_loop():
     made, expected = method("EWC", settings), 0.0
     for task in range(2):
         total = 0.0
-        for step, (x, y) in enumerate(batches(made, task, 9), 1):  # 16 steps and more: the rest is dropped
+        for number, (x, y) in enumerate(batches(made, task, 9), 1):  # 16 steps and more: the rest is dropped
             total = total + flat(made.gradients(x, y)[1]) ** 2
-            made.observe(x, y, task)
-            if step % 4 == 0:
+            step(made, x, y, task)
+            if number % 4 == 0:
                 expected, total = 0.3 * expected + 0.7 / 4 * total, 0.0
         made.end_task(task)
         np.testing.assert_allclose(flat(made.running), expected, rtol=2e-4, atol=1e-9)
@@ -228,12 +233,12 @@ def test_every_example_is_remembered_as_often():
 def test_replay_is_the_mean_over_memory_and_batch_together():
     made, naive = method("ER"), method("VAN")
     (x0, y0), (x1, y1) = batches(made, 0)[:2]
-    made.observe(x0[:3], y0[:3], 0)
-    naive.observe(x0[:3], y0[:3], 0)
+    step(made, x0[:3], y0[:3], 0)
+    step(naive, x0[:3], y0[:3], 0)
     assert made.policy.size == 3
-    together = made.observe(x1, y1, 0)
+    together = step(made, x1, y1, 0)
     order = method("ER").rng.choice(3, 3, replace=False)
-    alone = naive.observe(np.concatenate([x0[:3][order], x1]), np.concatenate([y0[:3][order], y1]), 0)
+    alone = step(naive, np.concatenate([x0[:3][order], x1]), np.concatenate([y0[:3][order], y1]), 0)
     assert together == pytest.approx(alone, rel=1e-6)
     np.testing.assert_allclose(flat(made.network.weights), flat(naive.network.weights), atol=1e-6)
 
@@ -254,12 +259,28 @@ def test_memories_keep_images_with_their_labels_within_capacity():
 # --- what all share --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", list(METHODS))
+def test_many_steps_in_one_call_are_the_steps_one_by_one(name):
+    settings = replace(PLAIN, fisher_update_after=4, mem_size=2)
+    slow = learn(method(name, settings, dropout=0.25), 2)
+    fast = method(name, settings, dropout=0.25)
+    for task in range(2):
+        xs, ys = (np.stack(parts) for parts in zip(*batches(fast, task), strict=True))
+        assert len(fast.observe(xs[:5], ys[:5], task)) == 5
+        fast.observe(xs[5:], ys[5:], task)
+        fast.end_task(task)
+    assert (flat(slow.variables()) == flat(fast.variables())).all()
+    if name in ("A-GEM", "ER"):
+        both = zip(slow.memory.columns.state().values(), fast.memory.columns.state().values(), strict=True)
+        assert all((one == two).all() for one, two in both)
+
+
 def test_compiled_steps_are_traced_once_whatever_the_task_and_the_size():
     for name in METHODS:
         for multi_head in (False, True):
             made = learn(method(name, replace(PLAIN, fisher_update_after=4), multi_head=multi_head))
-            made.observe(*(part[:3] for part in batches(made, 2)[0]), 2)
-            counts = {key: step.experimental_get_tracing_count() for key, step in made.compiled.items()}
+            step(made, *(part[:3] for part in batches(made, 2)[0]), 2)
+            counts = {key: loop.experimental_get_tracing_count() for key, loop in made.compiled.items()}
             assert set(counts.values()) <= {0, 1}, (name, counts)  # 0: of a step the method does not take
             assert sum(counts.values()) >= 1
 

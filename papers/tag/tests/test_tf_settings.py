@@ -33,7 +33,8 @@ def settings(program, *words):
 def test_defaults_are_the_originals():
     expected = {
         FC: (
-            "rot-mnist", "EWC", "FC-S", 10, 16, 1e-3, 0.4, "SGD", 10.0, 0.9, 10, 1, 64, 50000, 1235, 5000, True,
+            "rot-mnist", "EWC", "FC-S", 10, 16, 1e-3, 0.4, "SGD", 10.0, 0.9, 10, 1, 64, 50000, 1235, 5000,
+            True,
         ),
         CONV: (
             "split-cifar100", "EWC", "RESNET-S", 5, 64, 0.1, 1.0, "SGD", 10.0, 0.9, 50, 1, 256, 50000, 3235,
@@ -142,7 +143,8 @@ def record(seed, accuracy, **changes):
     metrics = {"A": accuracy - 0.05, "F": 0.1, "F_signed": 0.1, "LA": accuracy, "BWT": -0.1}
     outcome = Outcome(
         metrics=metrics, series={"R": matrix, "snapshots": [], "classes": [[0], [1]]},
-        settings={**own.decisive(), "random_seed": seed}, cost={"train_s": 2.0, "eval_s": 1.0, "steps": 100},
+        settings={**own.decisive(), "random_seed": seed},
+        cost={"train_s": 2.0, "eval_s": 1.0, "steps": 100, "cpu_s": 4.0},
     )  # fmt: skip
     return files.run_record(own, 1, outcome, [])
 
@@ -157,7 +159,7 @@ def test_a_summary_by_hand(tmp_path):
     assert both["acc_mean"] == pytest.approx(80.0)
     assert (both["acc_std"], both["acc_std1"]) == (pytest.approx(5.0), pytest.approx(50**0.5))
     assert (both["step_ms"], both["wall_s"], both["seeds"]) == (20, 3, "1 2")
-    assert "| 80.00 ± 5.00 | 0.100 ± 0.000 | 85.00 ± 5.00 | 3 |" in summary.markdown(rows)
+    assert "| 80.00 ± 5.00 | 0.100 ± 0.000 | 85.00 ± 5.00 | 4 |" in summary.markdown(rows)
 
 
 def test_the_originals_pickle_is_written_and_read(tmp_path):

@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from clrepro.errors import DataError
 from clrepro.records import Outcome, RunRecord
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
+from clrepro.sweep.host import Meter
 from tag_repro.program import exit_code
 from tag_repro.tf.files import Files, of_run
 from tag_repro.tf.flags import parser, settings_of
@@ -69,7 +71,9 @@ def run_all(settings: TfSettings, flags: dict[str, Any], files: Files, argv: lis
     for run in range(1, settings.num_runs + 1):
         done = files.finished(run) if flags["resume"] else None
         if done is None:
+            meter = Meter()
             outcome = run_one(of_run(settings, run), flags, files.checkpoint(run))
+            outcome = replace(outcome, cost={**meter.cost(), **outcome.cost})
             done = files.write_record(run, outcome, argv)
         else:
             print(f"run {run} is done already")

@@ -24,9 +24,9 @@ def mean_loss(logits: Any, y: Any, classes_per_task: int) -> Any:
 
 
 def hits(logits: Any, y: Any, classes_per_task: int) -> Any:
-    """Returns how many examples have their largest own logit at their label, int64."""
+    """Returns how many examples have their largest own logit at their label, float32."""
     own = own_logits(logits, y, classes_per_task)
-    return tf.reduce_sum(tf.cast(tf.argmax(own, axis=1) == y % classes_per_task, tf.int64))
+    return tf.reduce_sum(tf.cast(tf.argmax(own, axis=1) == y % classes_per_task, tf.float32))
 
 
 def loss_and_gradients(loss: Callable[[], Any], weights: Sequence[Any]) -> tuple[Any, list[Any]]:

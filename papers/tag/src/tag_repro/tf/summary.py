@@ -21,11 +21,11 @@ COLUMNS = (
     "experiment", "profile", "dataset", "tasks", "epochs", "method", "variant", "b", "lr", "gamma", "dropout",
     "batch", "mem", "lambda", "seeds", "n", "acc_mean", "acc_std", "forget_mean", "forget_std",
     "forget_signed", "la_mean", "la_std", "bwt", "lambda1", "lambda2", "lambda3", "step_ms", "opt_ms",
-    "state_mb", "wall_s", "source", "acc_std1", "forget_std1", "la_std1",
+    "state_mb", "wall_s", "source", "acc_std1", "forget_std1", "la_std1", "cpu_s",
 )  # fmt: skip
 SHOWN = {
     "dataset": "data", "method": "method", "variant": "variant", "tasks": "tasks", "n": "n",
-    "A": "accuracy %", "F": "forgetting", "LA": "learning accuracy %", "wall_s": "seconds per run",
+    "A": "accuracy %", "F": "forgetting", "LA": "learning accuracy %", "cpu_s": "processor s/run",
 }  # fmt: skip
 
 
@@ -105,6 +105,7 @@ def row_of(group: Sequence[RunRecord]) -> dict[str, Any]:
         row[name] = float(np.mean([record.metrics.get(key, np.nan) for record in group]))
     row["step_ms"] = float(np.mean([1000 * r.cost["train_s"] / r.cost["steps"] for r in group]))
     row["wall_s"] = float(np.mean([record.cost["train_s"] + record.cost["eval_s"] for record in group]))
+    row["cpu_s"] = float(np.mean([record.cost.get("cpu_s", np.nan) for record in group]))
     return row
 
 
@@ -125,7 +126,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
         cells = row | {
             "A": f"{row['acc_mean']:.2f} ± {row['acc_std']:.2f}",
             "F": f"{row['forget_mean']:.3f} ± {row['forget_std']:.3f}",
-            "LA": f"{row['la_mean']:.2f} ± {row['la_std']:.2f}", "wall_s": f"{row['wall_s']:.0f}",
+            "LA": f"{row['la_mean']:.2f} ± {row['la_std']:.2f}", "cpu_s": f"{row['cpu_s']:.0f}",
         }  # fmt: skip
         lines.append("| " + " | ".join(str(cells[name]) for name in SHOWN) + " |")
     return "\n".join(lines) + "\n"

@@ -1,6 +1,7 @@
 """The loop of both TensorFlow programs: tasks one after the other, evaluated when each ends; resumable."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from tag_repro.tf.settings import CONV, TfSettings
 from tag_repro.tf.streams import mean_image
 
 TEST_BATCH = 500
+STEPS_PER_CALL = 50
 WIDTHS = {"FC-S": 256, "FC-B": 2000}
 
 
@@ -98,30 +100,42 @@ class Run:
         return self.result
 
     def _learn(self, number: int) -> None:
-        """One epoch over a task, or train_iters steps of as many epochs as they take."""
-        settings, task = self.settings, self.benchmark.stream[number]
+        """Train a task."""
+        settings, task, step = self.settings, self.benchmark.stream[number], 0
         self._tests[number] = task.x_test, self.benchmark.numbered(number, task.y_test)
         x, y = task.x_train, self.benchmark.numbered(number, task.y_train)
-        chosen = self.seeds.generator("shuffle").permutation(len(y))[: settings.examples_per_task]
-        step, size = 0, settings.batch_size
-        while True:
-            for start in range(0, len(chosen), size):
-                picks = chosen[start : start + size]
-                self.method.optimizer.set_rate(settings.rate(number, self.steps))
-                loss = self.method.observe(x[picks], y[picks], number)
-                if not np.isfinite(loss):
-                    raise FloatingPointError(
-                        f"the loss is {loss} in task {number + 1}; lower --learning-rate"
-                    )
-                step, self.steps = step + 1, self.steps + 1
-                if settings.eval_every and step % settings.eval_every == 0:
-                    row = [number, step, *self._accuracies(number)]
-                    self.result.snapshots.append(np.array(row, np.float64))
-                if not settings.train_single_epoch and step == settings.train_iters:
-                    return
-            if settings.train_single_epoch:
-                return
-            chosen = self.seeds.generator("shuffle").permutation(chosen)
+        for picks in self._batches(len(y)):  # (steps, batch): as many steps as one call may take
+            self.method.optimizer.set_rate(settings.rate(number, self.steps))
+            losses = self.method.observe(x[picks], y[picks], number)
+            if not np.isfinite(losses).all():
+                raise FloatingPointError(f"the loss is no number in task {number + 1}; lower --learning-rate")
+            step, self.steps = step + len(losses), self.steps + len(losses)
+            if settings.eval_every and step % settings.eval_every == 0:
+                row = [number, step, *self._accuracies(number)]
+                self.result.snapshots.append(np.array(row, np.float64))
+
+    def _batches(self, n: int) -> Iterator[NDArray[np.int64]]:
+        """The batches of a task of n images, drawn anew for every epoch: one epoch, or train_iters batches.
+
+        Yields: int64 (steps, batch), indices; up to the next test or change of the rate.
+        """
+        settings, shuffle, step = self.settings, self.seeds.generator("shuffle"), 0
+        chosen = shuffle.permutation(n)[: settings.examples_per_task]
+        wanted = settings.train_iters
+        if settings.train_single_epoch:
+            wanted = -(-len(chosen) // settings.batch_size)
+        while step < wanted:
+            for rows in equal_batches(chosen, settings.batch_size):
+                while len(rows) and step < wanted:
+                    ends = [STEPS_PER_CALL, wanted - step]
+                    if settings.eval_every:
+                        ends.append(settings.eval_every - step % settings.eval_every)
+                    if settings.decay_every:
+                        ends.append(settings.decay_every - self.steps % settings.decay_every)
+                    now, rows = rows[: min(ends)], rows[min(ends) :]
+                    step += len(now)
+                    yield now
+            chosen = shuffle.permutation(chosen)
 
     def _accuracies(self, number: int) -> NDArray[np.float64]:
         """Accuracy on the tasks up to `number`, (T,), nan for those to come."""
@@ -130,7 +144,7 @@ class Run:
         for seen in range(number + 1):
             x, y = self._test(seen)
             batches = (slice(start, start + TEST_BATCH) for start in range(0, len(y), TEST_BATCH))
-            row[seen] = sum(int(self.hits(x[part], y[part])) for part in batches) / len(y)
+            row[seen] = sum(float(self.hits(x[None, part], y[None, part])[0]) for part in batches) / len(y)
         self.result.test_seconds[number] += time.perf_counter() - began
         return row
 
@@ -176,3 +190,10 @@ def make_network(
         return ResNetS(benchmark.n_outputs, mean_image(benchmark), dropout, rng)
     width = WIDTHS[settings.arch]
     return MLP(benchmark.stream.n_inputs, width, benchmark.n_outputs, dropout, rng)
+
+
+def equal_batches(chosen: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    """Returns the full batches (steps, size), then the rest (1, fewer) if there is one."""
+    full = len(chosen) // size * size
+    parts = [chosen[:full].reshape(-1, size), chosen[full:].reshape(1, -1)]
+    return [part for part in parts if part.size]

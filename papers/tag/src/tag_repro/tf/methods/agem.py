@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clrepro.buffers import PerClass
 from tag_repro.tf.losses import loss_and_gradients, mean_loss
 from tag_repro.tf.methods.memory import Memory
-from tag_repro.tf.methods.van import VAN, Images, Labels
+from tag_repro.tf.methods.van import VAN, Images, Labels, Losses
 
 
 class AGEM(VAN):
@@ -46,16 +46,19 @@ class AGEM(VAN):
         self.optimizer.apply(project(gradients, reference))
         return loss
 
-    def observe(self, x: Images, y: Labels, task: int) -> float:
-        """Learn from a batch of a task and remember it; returns its loss."""
-        held = self.slots_before(task)
+    def observe(self, x: Images, y: Labels, task: int) -> Losses:
+        """Learn from batches of a task and remember them; returns their losses."""
+        held = self.slots_before(task)  # the same ones for all batches of a task
         if len(held):
             n = min(self.settings.eps_mem_batch, len(held))
-            loss = self._projected(x, y, *self.memory.read(self.rng.choice(held, n, replace=False)))
+            picks = np.concatenate([self.rng.choice(held, n, replace=False) for _ in y])
+            old_x, old_y = self.memory.read(picks)
+            losses = self._projected(x, y, old_x.reshape(len(y), n, -1), old_y.reshape(len(y), n))
         else:
-            loss = self._plain(x, y)
-        self.memory.columns.write(self.policy.offer(self.classes(y, task)), x=x, y=y)
-        return float(loss)
+            losses = self._plain(x, y)
+        slots = self.policy.offer(self.classes(y.ravel(), task))
+        self.memory.columns.write(slots, x=x.reshape(len(slots), -1), y=y.ravel())
+        return np.asarray(losses)
 
     def classes(self, y: Labels, task: int) -> Labels:
         """Returns class numbers of which every task has its own, also where the tasks share outputs."""

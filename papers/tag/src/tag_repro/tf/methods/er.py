@@ -1,12 +1,13 @@
 """ER-Reservoir: every batch is learnt together with examples from a uniform sample of all before it."""
 
+import itertools
 from typing import Any
 
 import numpy as np
 
 from clrepro.buffers import Reservoir
 from tag_repro.tf.methods.memory import Memory
-from tag_repro.tf.methods.van import VAN, Images, Labels
+from tag_repro.tf.methods.van import VAN, Images, Labels, Losses
 
 
 class ER(VAN):
@@ -24,14 +25,22 @@ class ER(VAN):
         self.policy = Reservoir(capacity, self.rng)
         self.memory = Memory(self.policy, found.stream.n_inputs)
 
-    def observe(self, x: Images, y: Labels, task: int) -> float:
-        """Learn from a batch and from the memory, then offer it the batch; returns the mean loss."""
+    def observe(self, x: Images, y: Labels, task: int) -> Losses:
+        """Learn from batches and the memory, and offer it each batch in turn; returns the mean losses."""
+        parts = [self._with_memory(*batch) for batch in zip(x, y, strict=True)]
+        losses = []
+        for _, group in itertools.groupby(parts, key=lambda part: len(part[1])):  # more and more at first
+            xs, ys = zip(*group, strict=True)
+            losses.append(np.asarray(self._plain(np.stack(xs), np.stack(ys))))
+        return np.concatenate(losses)
+
+    def _with_memory(self, x: Images, y: Labels) -> tuple[Images, Labels]:
+        """A batch behind remembered examples, drawn before the batch is offered to the memory."""
         n = min(self.settings.eps_mem_batch, self.policy.size)
         slots = self.rng.choice(self.policy.size, n, replace=False) if n else np.arange(0)
         old_x, old_y = self.memory.read(slots)
-        loss = float(self._plain(np.concatenate([old_x, x]), np.concatenate([old_y, y])))
         self.memory.columns.write(self.policy.offer(len(y)), x=x, y=y)
-        return loss
+        return np.concatenate([old_x, x]), np.concatenate([old_y, y])
 
     def memory_state(self) -> dict[str, Any]:
         """Returns the memory."""

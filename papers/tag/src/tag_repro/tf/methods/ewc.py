@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from tag_repro.tf.methods.van import VAN, Images, Labels
+from tag_repro.tf.methods.van import VAN, Images, Labels, Losses
 
 
 class EWC(VAN):
@@ -47,13 +48,17 @@ class EWC(VAN):
             running.assign((1 - e) * running + e / steps * total)
             total.assign(tf.zeros_like(total))
 
-    def observe(self, x: Images, y: Labels, task: int) -> float:
-        """Learn from a batch of a task; returns its loss without the penalty."""
-        loss = float(self._consolidated(x, y))
-        self.steps += 1
-        if self.steps == self.settings.fisher_update_after:
-            self._count_in()
-        return loss
+    def observe(self, x: Images, y: Labels, task: int) -> Losses:
+        """Learn from batches of a task; returns their losses without the penalty."""
+        losses: list[Losses] = []
+        while len(y):
+            n = self.settings.fisher_update_after - self.steps  # up to the next update
+            losses.append(np.asarray(self._consolidated(x[:n], y[:n])))
+            self.steps += len(y[:n])
+            if self.steps == self.settings.fisher_update_after:
+                self._count_in()
+            x, y = x[n:], y[n:]
+        return np.concatenate(losses)
 
     def _count_in(self) -> None:
         self._update(tf.constant(self.steps, tf.float32))

@@ -15,6 +15,7 @@ from tag_repro.tf.settings import TfSettings
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
+Losses = NDArray[np.float32]
 
 
 class VAN:
@@ -32,15 +33,21 @@ class VAN:
         self._plain = self.compile("plain", self.plain_step, batches=1)
 
     def compile(self, name: str, step: Callable[..., Any], *, batches: int) -> Any:
-        """Returns a compiled step that takes images and labels of so many batches, of any sizes.
+        """Returns a compiled loop over steps; `step` takes images and labels of so many batches.
 
-        One signature for all sizes and tasks: it is traced once for a whole run.
+        The loop takes each of them with an axis of steps in front, of any sizes, and returns what the steps
+        return, (steps,).  One signature for all sizes and tasks: it is traced once for a whole run.
         """
         batch = (
-            tf.TensorSpec([None, self.benchmark.stream.n_inputs], tf.uint8),
-            tf.TensorSpec([None], tf.int64),
+            tf.TensorSpec([None, None, self.benchmark.stream.n_inputs], tf.uint8),
+            tf.TensorSpec([None, None], tf.int64),
         )
-        self.compiled[name] = tf.function(step, input_signature=batch * batches, autograph=False)
+
+        def loop(*parts: Any) -> Any:
+            one_at_a_time = {"fn_output_signature": tf.float32, "parallel_iterations": 1}
+            return tf.map_fn(lambda own: step(*own), parts, **one_at_a_time)
+
+        self.compiled[name] = tf.function(loop, input_signature=batch * batches, autograph=False)
         return self.compiled[name]
 
     def gradients(self, x: Any, y: Any) -> tuple[Any, list[Any]]:
@@ -58,12 +65,12 @@ class VAN:
         self.optimizer.apply(gradients)
         return loss
 
-    def observe(self, x: Images, y: Labels, task: int) -> float:
-        """Learn from a batch of a task; returns its loss before the step.
+    def observe(self, x: Images, y: Labels, task: int) -> Losses:
+        """Learn from batches of a task, one after the other; returns the loss before each step, (steps,).
 
-        Args: x — (n, inputs); y — (n,), numbered over all tasks.
+        Args: x — (steps, n, inputs); y — (steps, n), numbered over all tasks.
         """
-        return float(self._plain(x, y))
+        return np.asarray(self._plain(x, y))
 
     def end_task(self, task: int) -> None:
         """A task is over."""

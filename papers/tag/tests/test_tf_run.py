@@ -18,6 +18,7 @@ if importlib.util.find_spec("tensorflow") is None:
     pytest.skip("TensorFlow is not installed", allow_module_level=True)
 pytest.importorskip("sklearn")
 
+from clrepro import restricted
 from clrepro.adapters import tf as adapter
 
 adapter.configure()
@@ -162,10 +163,11 @@ def test_a_command_of_a_profile(tmp_path):
     assert np.shape(outcome.series["R"]) == (2, 2)
 
 
-def command(*words, code=0):
+def command(*words, code=0, path=()):
+    places = [*map(str, path), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
         [sys.executable, *map(str, words)], cwd=FOLDER, capture_output=True, text=True, timeout=280,
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(places)}, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     return done.stdout.splitlines(), done.stderr.splitlines()
@@ -208,16 +210,19 @@ def test_fc_mnist_from_its_folder_prints_and_writes_what_is_expected(tmp_path):
     assert np.mean(json.loads(last[1])) == pytest.approx(records[0].metrics["A"], abs=1e-6)
 
 
-def test_conv_split_cifar_from_its_folder(tmp_path):
+def test_conv_split_cifar_from_its_folder_without_torch(tmp_path):
+    (tmp_path / "absent" / "torch").mkdir(parents=True)
+    (tmp_path / "absent" / "torch" / "__init__.py").write_text("raise ModuleNotFoundError('torch')\n")
+    logs = tmp_path / "logs"
     lines, _ = command(
         "conv_split_cifar.py", "--profile", "quick", "--num-runs", 1, "--imp-method", "A-GEM",
-        "--online-cross-val",
-        "--cross-validate-mode", "--train-single-epoch", "--examples-per-task", 20, "--log-dir", tmp_path,
+        "--online-cross-val", "--cross-validate-mode", "--train-single-epoch", "--examples-per-task", 20,
+        "--log-dir", logs, path=[tmp_path / "absent"],
     )  # fmt: skip
     assert lines[-1].startswith("average accuracy = ")
-    names = {path.name.rpartition("_7295")[2] for path in tmp_path.iterdir()}
-    assert any(name.endswith("_task_labels.pickle") for name in names)
-    assert "accuracy" in (tmp_path / "cross_validation.txt").read_text()
+    (labels,) = logs.glob("*_task_labels.pickle")
+    assert [len(task) for task in restricted.load(labels)[0]] == [2, 2, 2]
+    assert "accuracy" in (logs / "cross_validation.txt").read_text()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 from clrepro.errors import UsageError
 from clrepro.records import Outcome
 from tag_repro import stable_cli, tag_cli
+from tag_repro.tf import cli as tf_cli
 
 
 def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
@@ -14,6 +15,7 @@ def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
     Raises: UsageError or DataError, as the program itself would report them.
     """
     programs = {stable_cli.PROGRAM: stable_cli.run_program, tag_cli.PROGRAM: tag_cli.run_program}
+    programs |= dict.fromkeys(tf_cli.PROGRAMS, tf_cli.run_program)
     if argv[0] not in programs:
         raise UsageError(f"{argv[0]!r} is not a program of a profile; {', '.join(programs)}")
     return programs[argv[0]](argv, work_dir=work_dir)

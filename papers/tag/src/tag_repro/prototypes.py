@@ -39,6 +39,5 @@ def _of_class(label: int) -> NDArray[np.uint8]:
     field = rng.normal(size=(CHANNELS, COARSE, COARSE))
     smooth = ndimage.zoom(field, (1, SIDE // COARSE, SIDE // COARSE), order=3, mode="nearest")
     noise = rng.normal(size=(TRAIN + TEST, CHANNELS, SIDE, SIDE))
-    images = 128 + CONTRAST * smooth + NOISE * noise
-    rounded: NDArray[np.uint8] = np.clip(np.round(images), 0, 255).astype(np.uint8)
-    return rounded.reshape(TRAIN + TEST, -1)
+    grey = np.clip(np.round(128 + CONTRAST * smooth + NOISE * noise), 0, 255)
+    return np.asarray(grey, np.uint8).reshape(TRAIN + TEST, -1)

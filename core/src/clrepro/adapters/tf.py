@@ -1,0 +1,70 @@
+"""TensorFlow: threads, repeatable arithmetic, explicit generators and their state, variables and arrays."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clrepro.errors import UsageError
+
+
+def configure(threads: int = 1) -> None:
+    """Let TensorFlow compute on the processor alone, on so many threads, and the same way every time.
+
+    Once per process: TensorFlow keeps its number of threads from its first computation on.
+    Raises: UsageError if it has begun with another number.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before the import: no notes about absent GPUs
+    import tensorflow as tf
+
+    config = tf.config
+    wanted = {"intra": threads, "inter": 1}
+    for kind, number in wanted.items():
+        if getattr(config.threading, f"get_{kind}_op_parallelism_threads")() == number:
+            continue
+        try:
+            getattr(config.threading, f"set_{kind}_op_parallelism_threads")(number)
+        except RuntimeError:
+            raise UsageError(
+                f"--threads {threads}: TensorFlow has computed on another number in this process; start anew"
+            ) from None
+    if config.get_visible_devices("GPU"):
+        config.set_visible_devices([], "GPU")
+    config.experimental.enable_op_determinism()
+
+
+def generator(seed: int) -> Any:
+    """Returns a tf.random.Generator of its own; its state is a variable, so compiled functions advance it."""
+    import tensorflow as tf
+
+    return tf.random.Generator.from_seed(seed, alg="philox")
+
+
+def generator_state(source: Any) -> NDArray[np.int64]:
+    """Returns a generator's state, int64 (3,)."""
+    return np.asarray(source.state.numpy(), np.int64).copy()
+
+
+def load_generator_state(target: Any, state: NDArray[np.int64]) -> None:
+    """Put a generator back where `generator_state` found it."""
+    target.state.assign(np.asarray(state, np.int64))
+
+
+def values(variables: Sequence[Any]) -> list[NDArray[Any]]:
+    """Returns copies of the variables' values as arrays."""
+    return [np.array(variable.numpy()) for variable in variables]
+
+
+def assign(variables: Sequence[Any], arrays: Sequence[NDArray[Any]]) -> None:
+    """Give variables the values that `values` returned.
+
+    Raises: ValueError for another number of arrays or other shapes (nothing is assigned then).
+    """
+    if [tuple(v.shape) for v in variables] != [np.shape(a) for a in arrays]:
+        raise ValueError(
+            f"arrays of shapes {[np.shape(a) for a in arrays]}: {[tuple(v.shape) for v in variables]}"
+        )
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(np.asarray(array))

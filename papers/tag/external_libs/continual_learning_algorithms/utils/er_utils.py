@@ -1,0 +1,5 @@
+"""The memories; see clrepro.buffers and tag_repro.tf.methods.memory."""
+
+from clrepro.buffers import PerClass as PerClass
+from clrepro.buffers import Reservoir as Reservoir
+from tag_repro.tf.methods.memory import Memory as Memory

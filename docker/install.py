@@ -1,12 +1,13 @@
 """Make the environments of an image: `python3 install.py --wheels cpu|cuda|auto PAPER` (or `all`).
 
 Runs in the build stage of the Dockerfile with nothing but Python 3.11; /opt/build/constraints.py is
-ci/constraints.py.  A paper's environment gets what its extra asks for, in the versions of poetry.lock, and the
-suite itself as a reference to /opt/cl-repro, where the source lies in the finished image.  It holds no pip.
+ci/constraints.py.  A paper's environment gets what its extra asks for, in the versions of poetry.lock, and
+the suite itself as a reference to /opt/cl-repro, where the source lies in the finished image.  It has no pip.
 """
 
 import argparse
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,9 +18,11 @@ from typing import Any
 from constraints import constraints, normal
 
 HOME, ENVS, TOOLS = Path("/opt/cl-repro"), Path("/opt/venv"), Path("/opt/tools")
-AUTHORITIES = Path("/run/ca.pem")  # the secret `ca`: the certificates that this network's index is signed with
+AUTHORITIES = Path("/run/ca.pem")  # the secret `ca`: certificates that the index is signed with
 # What a CUDA image needs beyond the package itself: the libraries come as wheels, the driver from the host.
 CUDA_EXTRAS = {"jax": "cuda13", "tensorflow": "and-cuda"}
+# The packages whose own tests are large; nothing imports them.
+TESTED = ("matplotlib", "networkx", "numba", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "sympy", "torch")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -84,10 +87,22 @@ def _make(paper: str, project: dict[str, Any], wheels: str) -> None:
         _run(*install, "--constraint", file.name, *requirements(project, paper, wheels))
     _run(*install, "--no-deps", "--editable", str(HOME))
     _run(*pip, "check")
+    _trim(next(folder.glob("lib/python3*/site-packages")))
+
+
+def _trim(packages: Path) -> None:
+    """Remove tests, a sixth of the whole, from `packages`; of torch's programs the one it starts stays."""
+    for package in TESTED:
+        for name in ("test", "tests"):
+            for found in [path for path in (packages / package).rglob(name) if path.is_dir()]:
+                shutil.rmtree(found, ignore_errors=True)
+    for program in (packages / "torch" / "bin").glob("*"):
+        if program.is_file() and program.name != "torch_shm_manager":
+            program.unlink()
 
 
 def _write_stubs(settings: dict[str, Any]) -> None:
-    """Make the folders that an editable install looks for; the source itself comes later, in another layer."""
+    """Make the folders that an editable install looks for; the source comes later, in another layer."""
     (HOME / settings["project"]["readme"]).touch()
     for entry in settings["tool"]["poetry"]["packages"]:
         folder = HOME / entry["from"] / entry["include"]

@@ -6,10 +6,12 @@ that are mounted while pip runs, and local folders of packages are served on the
 
 import ast
 import functools
+import os
 import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -17,8 +19,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from engine import Engine, NoEngine
+from environments import ROOT
 
 CI_BASE = "cl-repro-base:ci"
+PACKED = ROOT / ".nox" / "_images" / "base.tar"
+KEPT_SECONDS = 7 * 86400.0  # Debian mends its packages
 SUITE = "bookworm"  # Debian 12, whose python3 is 3.11
 LEFT_OUT = (
     "var/cache/apt/*",
@@ -57,7 +62,22 @@ def base_image(engine: Engine, wanted: str) -> str:
 
 
 def _bootstrap(engine: Engine) -> None:
-    root = engine.folder / "rootfs"
+    """Give the engine the base image, from a file in .nox that is made first or when it is old."""
+    if not PACKED.exists() or time.time() - PACKED.stat().st_mtime > KEPT_SECONDS:
+        root = engine.folder / "rootfs"
+        _debootstrap(engine, root)
+        PACKED.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = PACKED.with_suffix(f".{os.getpid()}")
+        left_out = [f"--exclude=./{pattern}" for pattern in LEFT_OUT]
+        subprocess.run(["tar", "-C", str(root), *left_out, "-cf", str(unfinished), "."], check=True)
+        unfinished.replace(PACKED)
+        subprocess.run(["rm", "-rf", "--one-file-system", str(root)], check=True)
+    if engine.call("import", str(PACKED), CI_BASE).returncode:
+        PACKED.unlink()
+        raise NoEngine(f"the engine does not take {PACKED} as a base image; it is removed, call again")
+
+
+def _debootstrap(engine: Engine, root: Path) -> None:
     command = ["debootstrap", "--variant=minbase", "--include=ca-certificates,python3,python3-venv"]
     log = engine.folder / "debootstrap.log"
     with open(log, "wb") as output:
@@ -67,20 +87,13 @@ def _bootstrap(engine: Engine) -> None:
                 env=engine.environment(),
                 stdout=output,
                 stderr=output,
-                timeout=600,
+                timeout=900,
             ).returncode
         except (OSError, subprocess.TimeoutExpired) as problem:
             raise NoEngine(f"no base image can be pulled, and debootstrap failed ({problem})") from None
     if code:
         last = (log.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
         raise NoEngine(f"no base image can be pulled, and debootstrap failed ({last[:300]})")
-    left_out = [f"--exclude=./{pattern}" for pattern in LEFT_OUT]
-    with subprocess.Popen(["tar", "-C", str(root), *left_out, "-c", "."], stdout=subprocess.PIPE) as packed:
-        command = [engine.client, "import", "-", CI_BASE]
-        subprocess.run(
-            command, stdin=packed.stdout, env=engine.environment(), check=True, stdout=subprocess.DEVNULL
-        )
-    subprocess.run(["rm", "-rf", "--one-file-system", str(root)], check=True)
 
 
 def apt_mirror() -> str:

@@ -22,7 +22,7 @@ AUTHORITIES = Path("/run/ca.pem")  # the secret `ca`: certificates that the inde
 # What a CUDA image needs beyond the package itself: the libraries come as wheels, the driver from the host.
 CUDA_EXTRAS = {"jax": "cuda13", "tensorflow": "and-cuda"}
 # The packages whose own tests are large; nothing imports them.
-TESTED = ("matplotlib", "networkx", "numba", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "sympy", "torch")
+TESTED = ("matplotlib", "networkx", "numba", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "sympy")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -92,7 +92,7 @@ def _make(paper: str, project: dict[str, Any], wheels: str) -> None:
 
 def _trim(packages: Path) -> None:
     """Remove tests, a sixth of the whole, from `packages`; of torch's programs the one it starts stays."""
-    for package in TESTED:
+    for package in (*TESTED, "torch"):
         for name in ("test", "tests"):
             for found in [path for path in (packages / package).rglob(name) if path.is_dir()]:
                 shutil.rmtree(found, ignore_errors=True)

@@ -88,7 +88,7 @@ def paper_sessions(paper: str) -> None:
 
         env.__doc__ = f"Make the environment of papers/{paper} and say how to enter it."
         tests.__doc__ = f"Run the tests of papers/{paper}; pytest's flags may follow `--`."
-        reproduce.__doc__ = f"Reproduce papers/{paper}, quick unless told otherwise, {IN_DOCKER} in its image."
+        reproduce.__doc__ = f"Reproduce papers/{paper}, quick by default; {IN_DOCKER}: in its image."
 
 
 for _paper in PAPERS:

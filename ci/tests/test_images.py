@@ -1,4 +1,4 @@
-"""ci/images.py with a make-believe docker that writes down what it is asked; `nox -s docker` has a real one."""
+"""ci/images.py with a make-believe docker that writes down what it is asked; nox -s docker has a real one."""
 
 import os
 import shutil

@@ -137,6 +137,12 @@ def docker(session: nox.Session) -> None:
 
 
 @nox.session(python=False, default=False)
+def audit(session: nox.Session) -> None:
+    """Look the locked versions up among the known vulnerabilities; needs the network."""
+    session.run(sys.executable, "ci/audit.py", external=True)
+
+
+@nox.session(python=False, default=False)
 def report(session: nox.Session) -> None:
     """Write the tables and results/report.html from the records at hand."""
     run(session, CORE, "-m", "clrepro.cli", "report", *session.posargs)

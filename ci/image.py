@@ -37,10 +37,9 @@ class Image:
         """`docker run FLAGS image WORDS` without a network; the container is removed at its end."""
         return self.engine.call("run", "--rm", "--network", "none", *flags, self.tag, *words, timeout=timeout)
 
-    def program(self, program: str, *words: str, user: str = "") -> str:
+    def program(self, program: str, *words: str) -> str:
         """What PROGRAM of the image prints when it is run in place of the entry point."""
-        flags = ("--entrypoint", program, *(("--user", user) if user else ()))
-        return good(self.run(*words, flags=flags)).stdout
+        return good(self.run(*words, flags=("--entrypoint", program))).stdout
 
     def hardened(self, results: Path) -> tuple[str, ...]:
         """Flags: a read-only root, a user that the image does not know, no rights, and `results` outside."""

@@ -12,6 +12,8 @@ from engine import Engine
 from environments import ROOT
 
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
+# What may be set here to choose the kernels of linear algebra: another choice rounds otherwise.
+ARITHMETIC = ("OPENBLAS_", "MKL_", "NPY_", "ATEN_CPU_CAPABILITY", "DNNL_", "ONEDNN_", "NUMBA_CPU_")
 Done: TypeAlias = "subprocess.CompletedProcess[str]"
 
 
@@ -42,14 +44,20 @@ class Image:
         return good(self.run(*words, flags=("--entrypoint", program))).stdout
 
     def hardened(self, results: Path) -> tuple[str, ...]:
-        """Flags: a read-only root, a user that the image does not know, no rights, and `results` outside."""
+        """Flags: a read-only root, a user that the image does not know, no rights, `results` outside, and the
+        choices of arithmetic that the run outside has."""
         results.mkdir(parents=True, exist_ok=True)
         user = f"{os.getuid()}:{os.getgid()}"
         if os.getuid() == 0:
             user = "12345:54321"
             os.chown(results, 12345, 54321)
-        rights = ("--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+        rights = ("--cap-drop", "ALL", "--security-opt", "no-new-privileges", *same_arithmetic())
         return ("--read-only", "--user", user, *rights, "--volume", f"{results}:/results")
+
+
+def same_arithmetic() -> list[str]:
+    """Flags of `docker run` that give a container this process's choices of kernels, if it has made any."""
+    return [word for name in sorted(os.environ) if name.startswith(ARITHMETIC) for word in ("--env", name)]
 
 
 def good(done: Done, code: int = 0) -> Done:

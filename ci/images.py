@@ -19,7 +19,7 @@ import image_checks
 import image_runs
 from engine import Engine, NoEngine, engine
 from environments import ROOT
-from image import DOCKERFILE, CheckFailed, Image, build
+from image import DOCKERFILE, CheckFailed, Image, build, same_arithmetic
 from image_base import base_image, default_base, pip_secrets
 
 REBUILD_SECONDS = 15  # after a change of the source
@@ -140,7 +140,7 @@ def run(paper: str, arguments: list[str], wheels: str) -> int:
             tag, seconds = build(ours, paper, base, wheels=wheels, secrets=secrets)
         print(f"image {tag} built in {seconds:.0f} s", file=sys.stderr, flush=True)
         command = [ours.client, "run", "--rm", "--init", "--user", f"{os.getuid()}:{os.getgid()}"]
-        command += ["--volume", f"{results}:/results"]
+        command += ["--volume", f"{results}:/results", *same_arithmetic()]
         command += ["--volume", f"{Path(data).absolute()}:/data:ro"] if data else []
         command += ["--network", "none"] if ours.own else []  # an engine of ours has no bridge
         command += ["--gpus", "all"] if _has_gpus(ours) else []

@@ -75,6 +75,14 @@ def test_run_asks_for_the_gpus_that_the_engine_can_give(
     assert "--gpus all cl-repro:ta_agem ta_agem" in docker()[-1]
 
 
+def test_run_rounds_like_the_machine_around_it(
+    docker: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    assert call("run", "mer").returncode == 0
+    assert "--env OPENBLAS_CORETYPE " in docker()[-1]
+
+
 def test_a_build_that_fails_ends_with_its_words_and_1(
     docker: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

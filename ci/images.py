@@ -140,7 +140,7 @@ def run(paper: str, arguments: list[str], wheels: str) -> int:
             tag, seconds = build(ours, paper, base, wheels=wheels, secrets=secrets)
         print(f"image {tag} built in {seconds:.0f} s", file=sys.stderr, flush=True)
         command = [ours.client, "run", "--rm", "--init", "--user", f"{os.getuid()}:{os.getgid()}"]
-        command += ["--volume", f"{results}:/results", *same_arithmetic()]
+        command += [*same_arithmetic(), "--volume", f"{results}:/results"]
         command += ["--volume", f"{Path(data).absolute()}:/data:ro"] if data else []
         command += ["--network", "none"] if ours.own else []  # an engine of ours has no bridge
         command += ["--gpus", "all"] if _has_gpus(ours) else []

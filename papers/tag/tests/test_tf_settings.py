@@ -221,11 +221,12 @@ def test_run_sh_does_all_of_them(tmp_path):
 
 def test_a_failing_program_stops_a_script(tmp_path):
     broken = tmp_path / "python"
-    broken.write_text("#!/bin/sh\necho called >> "{calls}"\nexit 7\n")
+    broken.write_text("#!/bin/sh\necho called >> $LOG_DIR/calls\nexit 7\n")
     broken.chmod(0o755)
     env = {**os.environ, "PYTHON": str(broken), "LOG_DIR": str(tmp_path)}
     done = subprocess.run(["bash", FOLDER / "run.sh"], env=env, capture_output=True, timeout=60, check=False)
     assert done.returncode == 7
+    assert (tmp_path / "calls").read_text() == "called\n"
 
 
 def test_without_tensorflow_the_exit_code_is_three(tmp_path):

@@ -8,7 +8,13 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 python -m tag_repro.script replicate_experiment_2 "$@"
+
+shared=() # --runs, --jobs and --out concern the part above alone
+while (($#)); do
+  case $1 in --runs | --jobs | --out) shift ;; *) shared+=("$1") ;; esac
+  (($#)) && shift
+done
 cd external_libs/continual_learning_algorithms
-bash replicate_mnist.sh rot-mnist "$@"
-bash replicate_mnist.sh perm-mnist "$@"
-bash replicate_cifar.sh "$@"
+bash replicate_mnist.sh rot-mnist ${shared[@]+"${shared[@]}"}
+bash replicate_mnist.sh perm-mnist ${shared[@]+"${shared[@]}"}
+bash replicate_cifar.sh ${shared[@]+"${shared[@]}"}

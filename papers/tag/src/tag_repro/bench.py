@@ -1,0 +1,127 @@
+"""Speed contests of TAG and Stable SGD: the optimizer's step against the formulas written down plainly, and
+the fused loop against torch's.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clrepro.bench import Contest
+from clrepro.seeding import Seeds
+from tag_repro.benchmarks import build
+from tag_repro.models import ResNetS
+from tag_repro.optim import TAG
+from tag_repro.settings import StableSettings
+from tag_repro.stable_learners import make_learner
+
+RATE, SHARPNESS, BETAS, EPS = 2.5e-4, 5.0, (0.9, 0.99), 1e-8
+STEPS = 5
+
+
+class PlainTAG:
+    """TAG(rms) as one would write it from the paper: for every tensor, for every finished task."""
+
+    def __init__(self, params: Iterable[Tensor]) -> None:
+        self.params = list(params)
+        self.old: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.params]
+
+    def begin_task(self) -> None:
+        """Start a task."""
+        self.m = [torch.zeros_like(p) for p in self.params]
+        self.v = [torch.zeros_like(p) for p in self.params]
+
+    def end_task(self) -> None:
+        """Keep direction and second moment."""
+        for old, m, v in zip(self.old, self.m, self.v, strict=True):
+            old.append((m / m.norm(), v))
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One step on the gradients at hand."""
+        for p, m, v, old in zip(self.params, self.m, self.v, self.old, strict=True):
+            g = p.grad
+            if g is None:
+                continue
+            m.mul_(BETAS[0]).add_(g, alpha=1 - BETAS[0])
+            v.mul_(BETAS[1]).add_(g * g, alpha=1 - BETAS[1])
+            direction = m / m.norm()
+            total = v * np.exp(-SHARPNESS) if old else v.clone()
+            for u_old, v_old in old:
+                total = total + torch.exp(-SHARPNESS * (direction * u_old).sum()) * v_old
+            p -= RATE * g / (total.sqrt() + EPS)
+
+
+def contests() -> Iterator[Contest]:
+    """Yields the speed rows promised for TAG and Stable SGD."""
+    for tasks in (1, 5, 10, 20):
+        yield one_step(tasks)
+    yield stable_loop(100, 16)
+    yield stable_loop(256, 10)
+
+
+def one_step(tasks: int) -> Contest:
+    """A step in task number `tasks` on the reduced ResNet-18 with 100 outputs, P = 496,680."""
+    torch.set_num_threads(1)
+    sides: dict[str, Callable[[], int]] = {}
+    weights = []
+    for name in ("ours", "plain", "RMSprop"):
+        torch.manual_seed(0)
+        network = ResNetS(100)
+        params = list(network.parameters())
+        if name == "RMSprop":
+            optimizer: Any = torch.optim.RMSprop(params, RATE)
+        else:
+            optimizer = TAG(params, RATE, "rms", SHARPNESS) if name == "ours" else PlainTAG(params)
+            learn_tasks(optimizer, params, tasks)
+        weights.append(torch.cat([p.detach().reshape(-1) for p in params]))
+
+        def work(optimizer: Any = optimizer) -> int:
+            for _ in range(STEPS):
+                optimizer.step()
+            return STEPS
+
+        for p in params:
+            p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(1))
+        sides[name] = work
+    apart = float((weights[0] - weights[1]).abs().max())
+    if apart > 1e-6:
+        raise AssertionError(f"the two TAGs are {apart:.2g} apart: nothing to compare")
+    promise = "≥ 5× the plain one" if tasks == 20 else ""
+    return Contest(f"TAG step in task {tasks}, ResNet-S", "step", sides, promise, rounds=9)
+
+
+def learn_tasks(optimizer: Any, params: Sequence[Tensor], tasks: int) -> None:
+    """Two steps in each of `tasks` tasks on gradients that depend on nothing; the last is not ended."""
+    source = torch.Generator().manual_seed(0)
+    for task in range(tasks):
+        optimizer.begin_task()
+        for _ in range(2):
+            for p in params:
+                p.grad = torch.randn(p.shape, generator=source)
+            optimizer.step()
+        if task + 1 < tasks:
+            optimizer.end_task()
+
+
+def stable_loop(hiddens: int, batch: int) -> Contest:
+    """An epoch of Stable SGD's MLP with dropout on a task of digits."""
+    torch.set_num_threads(1)
+    sides: dict[str, Callable[[], int]] = {}
+    for engine, name in (("fused", "fused"), ("reference", "torch")):
+        settings = StableSettings(
+            hiddens=hiddens, batch_size=batch, images="digits", engine=engine, lr=0.01, tasks=1
+        )
+        benchmark = build(settings, np.random.default_rng(0), None, multi_head=False)
+        learner, task = make_learner(settings, benchmark, Seeds(0)), benchmark.stream[0]
+        order = np.arange(len(task.y_train))
+
+        def work(learner: Any = learner, task: Any = task, order: Any = order, batch: int = batch) -> int:
+            learner.epoch(task.x_train, task.y_train, order, 0.01, (0, 10))
+            return -(-len(order) // batch)
+
+        sides[name] = work
+    title = f"Stable SGD's loop, 784-{hiddens}-{hiddens}-10, batch {batch}, dropout"
+    return Contest(title, "step", sides, "≥ 5× torch", rounds=7)

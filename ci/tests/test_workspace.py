@@ -42,7 +42,7 @@ def test_every_paper_is_packaged_and_has_an_extra() -> None:
         (f"{paper}_repro", f"papers/{paper}/src") for paper in PAPERS
     }
     assert set(PAPERS) <= set(EXTRAS)
-    assert {"mer", "tag", "ta_agem", "rewire", "hvcl", "ray", "dev"} == set(EXTRAS)
+    assert {"mer", "tag", "tag-tf", "ta_agem", "rewire", "hvcl", "ray", "dev"} == set(EXTRAS)
 
 
 def test_no_folder_that_would_shadow_a_package() -> None:

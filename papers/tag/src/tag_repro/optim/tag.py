@@ -119,42 +119,57 @@ class TAG(Optimizer):
                 loss = closure()
         for group in self.param_groups:
             group["n"] += 1
-            for p in group["params"]:
-                if p.grad is not None:
-                    self._update(p, group)
+            if params := [p for p in group["params"] if p.grad is not None]:
+                self._update(params, group)
         return loss
 
-    def _update(self, p: Tensor, group: dict[str, Any]) -> None:
-        if p.grad is None or p.grad.is_sparse:
+    def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        """Move all tensors of a group that have a gradient; operations go over all of them at once where they
+        can, because most tensors of a network are small.
+        """
+        if any(p.grad is None or p.grad.is_sparse for p in params):
             raise RuntimeError("TAG needs dense gradients")
-        state, g = self.state[p], p.grad.reshape(-1)
-        if "m" not in state:
-            state["m"], state["v"] = torch.zeros_like(g), torch.zeros_like(g)
-        (beta1, beta2), m, v = group["betas"], state["m"], state["v"]
-        m.mul_(beta1).add_(g, alpha=1 - beta1)
-        if self.variant == "adagrad":
-            v.addcmul_(g, g)
-        else:
-            v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
-        own = math.exp(-group["b"]) if group["task"] else 1.0
-        adam, late = self.variant == "adam", 1.0
-        if adam:
-            late = 1 - beta2 ** group["n"]
-            own = own / late if self.correct_current_only else own
-        total = v * own
-        if "u_old" in state:
-            alpha = torch.exp(-group["b"] * _correlations(m, state["u_old"]))
+        states = [self.state[p] for p in params]
+        gradients = [p.grad.reshape(-1) for p in params if p.grad is not None]
+        for state, g in zip(states, gradients, strict=True):
+            if "m" not in state:
+                state["m"], state["v"] = torch.zeros_like(g), torch.zeros_like(g)
+        moments, squares = [state["m"] for state in states], [state["v"] for state in states]
+        beta1, beta2 = group["betas"]
+        torch._foreach_mul_(moments, beta1)
+        torch._foreach_add_(moments, gradients, alpha=1 - beta1)
+        if self.variant != "adagrad":
+            torch._foreach_mul_(squares, beta2)
+        torch._foreach_addcmul_(
+            squares, gradients, gradients, value=1.0 if self.variant == "adagrad" else 1 - beta2
+        )
+        own, late, rate, tops = math.exp(-group["b"]) if group["task"] else 1.0, 1.0, group["lr"], gradients
+        if self.variant == "adam":
+            late, rate, tops = 1 - beta2 ** group["n"], rate / (1 - beta1 ** group["n"]), moments
+        if self.correct_current_only:
+            own, late = own / late, 1.0
+        totals = self._totals(states, own, group["b"])
+        torch._foreach_sqrt_(totals)
+        if late != 1:
+            torch._foreach_div_(totals, math.sqrt(late))
+        torch._foreach_add_(totals, group["eps"])
+        pairs = [
+            (top.view_as(p), total.view_as(p)) for p, top, total in zip(params, tops, totals, strict=True)
+        ]
+        torch._foreach_addcdiv_(params, [top for top, _ in pairs], [d for _, d in pairs], value=-rate)
+
+    def _totals(self, states: list[dict[str, Any]], own: float, b: float) -> list[Tensor]:
+        """Returns own V + sum over finished tasks of alpha_s V_s for every tensor, and notes the alphas."""
+        alphas = _alphas(states, b)
+        totals = []
+        for state, alpha in zip(states, alphas, strict=True):
+            if not len(alpha):
+                totals.append(state["v"] * own)
+                continue
             state["alpha_sum"] = state.get("alpha_sum", 0.0) + alpha
             state["steps"] = state.get("steps", 0) + 1
-            total += alpha.to(v.dtype) @ state["v_old"]
-        total.sqrt_()
-        if adam and not self.correct_current_only:
-            total.div_(math.sqrt(late))
-        total.add_(group["eps"])
-        rate, top = group["lr"], g
-        if adam:
-            rate, top = rate / (1 - beta1 ** group["n"]), m
-        p.addcdiv_(top.view_as(p), total.view_as(p), value=-rate)
+            totals.append(torch.addmv(state["v"], state["v_old"].t(), alpha.to(state["v"].dtype), beta=own))
+        return totals
 
     def alphas(self, reduce: str | None = "mean") -> Any:
         """Returns the weights of the finished tasks in the present or last task, averaged over its steps.
@@ -202,10 +217,16 @@ def _direction(m: Tensor) -> Tensor:
     return m * torch.where(norm > 0, 1 / norm, torch.zeros_like(norm))
 
 
-def _correlations(m: Tensor, u_old: Tensor) -> Tensor:
-    """<m/|m|, u_s> for every row, float64 (old tasks,); 0 for m = 0.  Without a branch that would wait for a
-    GPU.
+def _alphas(states: list[dict[str, Any]], b: float) -> list[Tensor]:
+    """Returns exp(-b c_s), c_s = <m/|m|, u_s>, for every tensor, float64 (its old tasks,); c = 0 where m = 0.
+    Without a branch that would wait for a GPU.
     """
-    norm = torch.linalg.vector_norm(m)
-    scale = torch.where(norm > 0, 1 / norm, torch.zeros_like(norm))
-    return (u_old.to(m.dtype) @ m * scale).double()
+    counts = [len(state["u_old"]) if "u_old" in state else 0 for state in states]
+    if not any(counts):
+        return [torch.empty(0)] * len(states)
+    moments = [state["m"] for state in states]
+    dots = [state["u_old"].to(m.dtype) @ m for state, m, n in zip(states, moments, counts, strict=True) if n]
+    norms = torch.stack(torch._foreach_norm(moments)).double()
+    scale = torch.where(norms > 0, 1 / norms, torch.zeros_like(norms))
+    each = scale.repeat_interleave(torch.tensor(counts, device=scale.device), output_size=sum(counts))
+    return list(torch.split(torch.exp(-b * torch.cat(dots).double() * each), counts))

@@ -16,7 +16,8 @@ DOCKER = ROOT / "docker"
 DOCKERFILE = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = PROJECT["project"]["optional-dependencies"]
-PAPERS = sorted(set(EXTRAS) - {"dev", "ray", "tag-tf"})  # tag-tf: not in the image, as large as the rest of it
+# tag-tf is not in the image of tag: it is as large as the rest.
+PAPERS = sorted(set(EXTRAS) - {"dev", "ray", "tag-tf"})
 STAGES = re.findall(r"(?m)^FROM \S+ AS (\S+)$", DOCKERFILE)
 
 sys.path.insert(0, str(DOCKER))

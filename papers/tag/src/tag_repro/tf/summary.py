@@ -120,14 +120,13 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """Returns the rows as a Markdown table, mean ± population deviation."""
+    """Returns the rows as a Markdown table, mean ± population deviation (of one run: none)."""
     lines = ["| " + " | ".join(SHOWN.values()) + " |", "|" + "---|" * len(SHOWN)]
     for row in rows:
-        cells = row | {
-            "A": f"{row['acc_mean']:.2f} ± {row['acc_std']:.2f}",
-            "F": f"{row['forget_mean']:.3f} ± {row['forget_std']:.3f}",
-            "LA": f"{row['la_mean']:.2f} ± {row['la_std']:.2f}", "cpu_s": f"{row['cpu_s']:.0f}",
-        }  # fmt: skip
+        cells = row | {"cpu_s": f"{row['cpu_s']:.0f}"}
+        for key, name, digits in (("A", "acc", 2), ("F", "forget", 3), ("LA", "la", 2)):
+            spread = f" ± {row[f'{name}_std']:.{digits}f}" if row["n"] > 1 else ""
+            cells[key] = f"{row[f'{name}_mean']:.{digits}f}{spread}"
         lines.append("| " + " | ".join(str(cells[name]) for name in SHOWN) + " |")
     return "\n".join(lines) + "\n"
 

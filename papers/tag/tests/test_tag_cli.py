@@ -8,12 +8,13 @@ import os
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tag_repro import lines, script, tag_cli
+from tag_repro import lines, script, stable_cli, tag_cli
 from tag_repro.script import SCRIPTS
 from tag_repro.tag_cli import parser, tag_settings
 
@@ -244,3 +245,30 @@ def test_scripts_say_what_they_need(words, part, capsys):
     stderr = capsys.readouterr().err
     assert part in stderr
     assert len(stderr.strip().splitlines()) == 1
+
+
+# --- what is written down twice ---------------------------------------------------------------------------
+
+
+def test_the_readmes_commands_are_understood(tmp_path):
+    readme = (PAPER / "README.md").read_text(encoding="utf-8").split("## Try it")[1].split("```")[1]
+    commands = [shlex.split(line, comments=True) for line in readme.splitlines()[1:] if line.strip()]
+    assert len(commands) > 10
+    for words in commands:
+        if words[:2] == ["python", "-m"]:
+            kind = {"main": tag_cli, "stable_sgd.main": stable_cli}[words[2]]
+            assert kind.parser().parse_args(words[3:])
+        else:
+            stdout, _ = call("bash", PAPER / words[0], *words[1:], "--dry-run", cwd=tmp_path)
+            assert stdout.count("python ") >= 3
+
+
+def test_the_profile_of_images_has_the_scripts_lines():
+    table = tomllib.loads((PAPER / "profiles.toml").read_text(encoding="utf-8"))["images"]["row"]
+    listed = {shlex.join(row["command"].split()[:-4]) for row in table}
+    every = []
+    for data in lines.TASKS:
+        every += [*lines.naive(data), *lines.hybrid(data), *lines.baselines(data, 1), *lines.replay(data)]
+        every += [line for line in lines.baselines(data, 5) if line.method != "multi-task"]
+    every += [line for line in lines.experiment_2() if line.setting.startswith("cifar100")]
+    assert listed == {shlex.join(line.argv) for line in every}

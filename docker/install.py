@@ -36,6 +36,8 @@ STARTED = (
     "import tf_keras, tensorflow_probability; tf_keras.Sequential([tf_keras.layers.Dense(1)])([[0.0]])",
     "import gymnasium, pybullet_envs_gymnasium",
 )
+# What compilers and type checkers read: the image has neither.
+COMPILED = ("*.h", "*.hpp", "*.a", "*.pxd", "*.pyx", "*.pyi")
 # The packages whose own tests are large; nothing imports them.
 TESTED = ("matplotlib", "networkx", "numba", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "sympy")
 
@@ -108,12 +110,15 @@ def _make(paper: str, project: dict[str, Any], wheels: str) -> None:
 
 
 def _trim(packages: Path) -> None:
-    """Remove tests and headers, a fifth of the whole; of torch's programs the one that it starts stays."""
+    """Remove tests and headers, a sixth of the whole; of torch's programs the one that it starts stays."""
     for package in (*TESTED, "torch"):
         for name in ("test", "tests"):
             for found in [path for path in (packages / package).rglob(name) if path.is_dir()]:
                 shutil.rmtree(found, ignore_errors=True)
-    shutil.rmtree(packages / "torch" / "include", ignore_errors=True)  # the image has no compiler
+    shutil.rmtree(packages / "torch" / "include", ignore_errors=True)
+    for kind in COMPILED:
+        for file in list(packages.rglob(kind)):
+            file.unlink()
     for program in (packages / "torch" / "bin").glob("*"):
         if program.is_file() and program.name != "torch_shm_manager":
             program.unlink()

@@ -204,8 +204,8 @@ def _temporary_folder() -> Iterator[Path]:
         yield folder
     finally:
         _unmount(folder)
-        shutil.rmtree(folder, ignore_errors=True)
-        if folder.exists():
+        # rm is several times faster than shutil on the hundred thousand files of a few images.
+        if subprocess.run(["rm", "-rf", "--one-file-system", str(folder)], capture_output=True).returncode:
             print(f"warning: {folder} cannot be removed whole", file=sys.stderr)
 
 

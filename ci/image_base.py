@@ -56,7 +56,7 @@ def base_image(engine: Engine, wanted: str) -> str:
     except subprocess.TimeoutExpired:
         pass
     if engine.call("image", "inspect", CI_BASE).returncode:
-        print(f"{wanted} cannot be pulled: making a base of Debian packages ...", file=sys.stderr, flush=True)
+        print(f"{wanted} cannot be pulled: a base made of Debian packages it is", file=sys.stderr, flush=True)
         _bootstrap(engine)
     return CI_BASE
 

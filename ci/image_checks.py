@@ -79,7 +79,7 @@ def check_source(image: Image) -> str:
 
 def source_files(papers: list[str]) -> list[str]:
     """The files of the checkout that an image of `papers` must hold, as git lists them."""
-    folders = ["core/src", "docker/entrypoint.sh", *(f"papers/{paper}" for paper in papers)]
+    folders = ["core/src", "ci/baselines", "docker/entrypoint.sh", *(f"papers/{paper}" for paper in papers)]
     command = ["git", "ls-files", "-z", *folders]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     left_out = re.compile(r"papers/[^/]+/(tests|results)/")

@@ -26,13 +26,14 @@ def check_original_command(image: Image) -> str:
     good(image.engine.call("volume", "create", name))
     try:
         flags = ("--volume", f"{name}:/results")
+        good(image.run("-p", "/results/artefacts", flags=(*flags, "--entrypoint", "mkdir")))
         for words in original_commands(image.paper):
             done = good(image.run(image.paper, *words, flags=flags))
-        listed = image.run("-R", "/results", flags=(*flags, "--entrypoint", "ls")).stdout
+        written = image.run("/results/artefacts", flags=(*flags, "--entrypoint", "ls")).stdout.split()
     finally:
         image.engine.call("volume", "rm", name)
-    expect("artefacts" in listed, "nothing was written")
-    return f"{words[0]}: {len(done.stdout.splitlines())} lines"
+    expect(bool(written), f"{words[0]} wrote nothing")
+    return f"{words[0]}: {len(done.stdout.splitlines())} lines, {len(written)} files"
 
 
 def original_commands(paper: str) -> list[list[str]]:

@@ -104,9 +104,8 @@ def rebuild(ours: Engine, target: str, base: str, wheels: str, secrets: list[str
     """
     context = ours.folder / "context"
     shutil.rmtree(context, ignore_errors=True)
-    for name in ["core/src", "papers", "docker"]:
+    for name in ["core/src", "papers", "docker", "ci/baselines"]:
         shutil.copytree(ROOT / name, context / name, ignore=IGNORED)
-    (context / "ci").mkdir()
     for name in ["pyproject.toml", "poetry.lock", "LICENSE", ".dockerignore", "ci/constraints.py"]:
         shutil.copy(ROOT / name, context / name)
     changed, best, there = context / "core" / "src" / "clrepro" / "errors.py", float("inf"), True

@@ -1,4 +1,5 @@
-# `docker buildx bake -f docker/docker-bake.hcl` builds an image per paper; `... bake mer`, `... bake all` one.
+# `docker buildx bake -f docker/docker-bake.hcl mer` builds a paper's image, `... papers` one for each of the five,
+# and without a name one with all papers that are in the tree.
 # Variables of the same names in the environment win: WHEELS=cpu docker buildx bake -f docker/docker-bake.hcl mer
 
 variable "BASE_IMAGE" {
@@ -23,7 +24,7 @@ variable "NAME" {
 }
 
 group "default" {
-  targets = ["papers"]
+  targets = ["all"]
 }
 
 target "image" {

@@ -40,6 +40,7 @@ def test_a_target_gets_its_environment_before_its_source_and_nothing_of_another(
     assert lines == [
         [f"--from=deps-{paper}", "/opt/venv"],
         [source, f"{home}/docker"],
+        [source, f"{home}/ci"],
         [source, f"{home}/core"],
         [source, f"{home}/papers/{paper}"],
     ]

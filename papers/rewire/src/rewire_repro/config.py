@@ -55,7 +55,7 @@ def compose(method: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     try:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             node = hydra_compose(method, list(overrides))
-            return _plain(OmegaConf.to_container(node, resolve=True))
+            return text_keys(OmegaConf.to_container(node, resolve=True))
     except (HydraException, OmegaConfBaseException) as problem:
         reason = " ".join(str(problem).split())
         raise UsageError(f"{reason}; the keys are in {CONFIGS}") from None
@@ -144,8 +144,8 @@ def _one_of(value: Any, allowed: Sequence[str], where: str) -> None:
         raise UsageError(f"{where}={value}: one of {', '.join(allowed)}")
 
 
-def _plain(value: Any) -> Any:
-    """Nested containers with text keys only."""
+def text_keys(value: Any) -> Any:
+    """Returns nested containers with text keys only."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
+        return {str(key): text_keys(item) for key, item in value.items()}
+    return [text_keys(item) for item in value] if isinstance(value, list) else value

@@ -26,6 +26,20 @@ def make_scenario(settings: Settings, device: torch.device) -> Scenario:
     return _toy(settings, device)
 
 
+WIDTHS = {"halfcheetah": (17, 6), "ant": (27, 8), "humanoid": (244, 17), "continual_world": (39, 4), "toy": (4, 2)}
+
+
+def without_simulator(settings: Settings, device: torch.device) -> Scenario:
+    """Returns a scenario with the right widths and no environments, to compose and build agents for."""
+    one = settings.scenario
+    n_in, n_actions = WIDTHS[one.domain]
+
+    def make(name: str) -> VectorEnv:
+        raise UsageError(f"{name}: a dry run has no environments")
+
+    return Scenario(f"{one.domain}/{one.name}", one.sequence, n_in, n_actions, one.n_steps, make, "none", "a dry run")
+
+
 def horizon_of(settings: Settings) -> int:
     """Returns the length of an episode: the scenario's horizon, or the algorithm's time_limit if that is set."""
     return settings.sac.time_limit or settings.scenario.horizon

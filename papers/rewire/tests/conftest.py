@@ -19,7 +19,9 @@ GENERIC = {"hidden_size": 8, "start_steps": 0, "layer_norm": False}
 
 @pytest.fixture
 def agent():
-    """A function that makes a policy of a class, 5 observations, 3 actions and 4 tasks unless told otherwise."""
+    """A function that makes a policy of a class, 5 observations, 3 actions and 4 tasks unless told
+    otherwise.
+    """
 
     def make(name, seed=0, n_in=5, n_actions=3, n_tasks=4, faithful=False, **values):
         shape = Shape(n_in, n_actions, n_tasks)

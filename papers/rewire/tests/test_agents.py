@@ -41,7 +41,9 @@ def task(policy, obs, **kwargs):
     policy.set_task(-1)
 
 
-@pytest.mark.parametrize("name", ["FromScratchActionAgent", "MultiActionAgent", "PNNActionAgent", "PacknetActionAgent"])
+@pytest.mark.parametrize(
+    "name", ["FromScratchActionAgent", "MultiActionAgent", "PNNActionAgent", "PacknetActionAgent"]
+)
 def test_old_tasks_are_bit_identical_after_later_training(agent, obs, name):
     policy = agent(name)
     task(policy, obs)
@@ -244,7 +246,9 @@ def test_csp_layers_by_hand(agent, obs):
     corner = torch.tensor([[0.0, 1.0, 0.0]]).expand(6, 3)
     assert torch.allclose(policy.forward(obs, corner), policy.anchors[1](obs), atol=1e-6)
     alpha = torch.tensor([[0.2, 0.5, 0.3]])
-    assert torch.allclose(policy.forward(obs, alpha.expand(6, 3)), policy.folded(alpha[0].tolist())(obs), atol=1e-6)
+    assert torch.allclose(
+        policy.forward(obs, alpha.expand(6, 3)), policy.folded(alpha[0].tolist())(obs), atol=1e-6
+    )
 
 
 def test_a_new_anchor_changes_no_policy_and_may_go_again(agent, obs):
@@ -303,7 +307,11 @@ def test_layer_norm_where_it_is_offered(agent, obs):
 
 @pytest.mark.parametrize(
     ("values", "said"),
-    [({"colour": 1}, "colour"), ({"hidden_size": 0}, "hidden_size"), ({"input_dimension": 6}, "the scenario has 5")],
+    [
+        ({"colour": 1}, "colour"),
+        ({"hidden_size": 0}, "hidden_size"),
+        ({"input_dimension": 6}, "the scenario has 5"),
+    ],
 )
 def test_bad_values_are_named(agent, values, said):
     with pytest.raises(UsageError, match=said):
@@ -311,7 +319,8 @@ def test_bad_values_are_named(agent, values, said):
 
 
 @pytest.mark.parametrize(("domain", "n_in", "n_actions", "size"), [
-    ("halfcheetah", 17, 6, 139_276), ("ant", 27, 8, 142_864), ("humanoid", 244, 17, 203_042), ("cw", 39, 4, 143_880),
+    ("halfcheetah", 17, 6, 139_276), ("ant", 27, 8, 142_864), ("humanoid", 244, 17, 203_042),
+    ("cw", 39, 4, 143_880),
 ])  # fmt: skip
 def test_policy_sizes_of_the_contract(domain, n_in, n_actions, size):
     rng = torch.Generator().manual_seed(0)

@@ -29,7 +29,11 @@ def test_every_pair_composes(method):
 
 @pytest.mark.parametrize("method", config.METHODS)
 def test_the_quick_profile_goes_with_every_domain(method):
-    for scenario, steps in (("ant/transfer", 12_800), ("continual_world/cw10", 4_000), ("toy/robustness", 6_400)):
+    for scenario, steps in (
+        ("ant/transfer", 12_800),
+        ("continual_world/cw10", 4_000),
+        ("toy/robustness", 6_400),
+    ):
         made = settings(method, f"scenario={scenario}", "profile=quick")
         assert made.profile == "quick"
         assert made.scenario.n_steps == steps

@@ -91,7 +91,9 @@ def test_cached_wirings_survive_a_consolidation_with_exactly_aligned_weights(age
     learn(policy, 1)
     for task in range(1, slots):  # more slots, without moving the weights
         policy.set_task(None)
-        policy.scores = [torch.rand(v.shape, generator=torch.Generator().manual_seed(task)) for v in policy.scores]
+        policy.scores = [
+            torch.rand(v.shape, generator=torch.Generator().manual_seed(task)) for v in policy.scores
+        ]
         finish(policy)
     before = [policy.actor(task)(obs) for task in range(slots)]
     policy.set_task(None)
@@ -172,7 +174,11 @@ def test_a_known_slot_starts_from_its_wiring_and_a_new_one_from_the_current_scor
     learn(policy, 2)
     first = [wiring.clone() for wiring in policy.wirings[0]]
     policy.set_task(None)
-    assert all(torch.equal(v[mode].argsort(), w) for v, w in zip(policy.scores, first, strict=True) for mode in range(3))
+    assert all(
+        torch.equal(v[mode].argsort(), w)
+        for v, w in zip(policy.scores, first, strict=True)
+        for mode in range(3)
+    )
     new = agent(NAME, cycle=-1)
     learn(new, 1)
     current = [v.argsort(dim=-1) for v in new.scores]
@@ -228,9 +234,9 @@ def test_a_state_brings_everything_back(agent, obs):
     assert torch.equal(other.actor()(obs), policy.actor()(obs))
 
 
-@pytest.mark.parametrize("values", [{"tau": 0.0}, {"cycle": 0}, {"rewire_last": "grow"}, {"layer_norm": True}])
+@pytest.mark.parametrize(
+    "values", [{"tau": 0.0}, {"cycle": 0}, {"rewire_last": "grow"}, {"layer_norm": True}]
+)
 def test_bad_values_are_refused(agent, values):
     with pytest.raises(UsageError):
         agent(NAME, **values)
-
-

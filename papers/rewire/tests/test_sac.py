@@ -123,7 +123,9 @@ def test_delays(agent, values):
     moved = []
     for _ in range(6):
         sac.update(batch(8))
-        moved.append((not torch.equal(policy, sac.policy_adam.flat.data), not torch.equal(goal, sac.target_flat)))
+        moved.append(
+            (not torch.equal(policy, sac.policy_adam.flat.data), not torch.equal(goal, sac.target_flat))
+        )
         policy, goal = sac.policy_adam.flat.data.clone(), sac.target_flat.clone()
     assert [one for one, _ in moved] == [False, True] * 3
     assert [one for _, one in moved] == [False, False, True] * 2
@@ -160,13 +162,20 @@ class Chain:
 @pytest.mark.parametrize(("terminal", "faithful"), [(False, False), (True, False), (False, True)])
 def test_the_horizon_bootstraps_and_the_end_of_a_task_does_not(agent, values, terminal, faithful):
     quick = dataclasses.replace(
-        values, discount=0.9, init_temperature=1e-8, lr_entropy=0.0, lr_policy=0.0, lr_q=1e-2, update_target_tau=0.1,
-        grad_updates_per_step=1.0, initial_buffer_size=400, batch_size=64,
+        values, discount=0.9, init_temperature=1e-8, lr_entropy=0.0, lr_policy=0.0, lr_q=1e-2,
+        update_target_tau=0.1, grad_updates_per_step=1.0, initial_buffer_size=400, batch_size=64,
     )  # fmt: skip
     policy = agent("ActionAgent", n_in=4, n_actions=2)
     critic = TwinCritics(6, 8, policy.chance.stream("init"))
     training = Training(
-        policy, critic, Chain(terminal), quick, policy.chance, n_steps=1600, start_steps=10_000, faithful=faithful
+        policy,
+        critic,
+        Chain(terminal),
+        quick,
+        policy.chance,
+        n_steps=1600,
+        start_steps=10_000,
+        faithful=faithful,
     )
     training.start(0)
     training.run(lambda one: None)
@@ -217,7 +226,10 @@ def test_the_point_mass_is_learnt_nearly_as_well_as_its_best_linear_controller(c
     learnt = rollout(task.make(), framework.get_evaluation_agent(0), 5).returns.mean()
     still = rollout(task.make(), lambda o: torch.zeros(len(o), 2), 5).returns.mean()
     gains = [(p, d) for p in (1, 2, 4) for d in (0.5, 1, 2, 3)]
-    best = max(rollout(task.make(), lambda o, p=p, d=d: -p * o[:, :2] - d * o[:, 2:], 5).returns.mean() for p, d in gains)
+    best = max(
+        rollout(task.make(), lambda o, p=p, d=d: -p * o[:, :2] - d * o[:, 2:], 5).returns.mean()
+        for p, d in gains
+    )
     assert (learnt - still) / (best - still) > 0.9
 
 

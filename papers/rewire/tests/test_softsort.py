@@ -52,7 +52,9 @@ def test_the_soft_part_by_hand_and_at_both_ends_of_tau():
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=12))
 @settings(deadline=None, max_examples=50)
 def test_tied_scores_still_make_a_permutation(values):
-    assert is_permutation(hard_permutation(soft_permutation(torch.tensor(values, dtype=torch.float32), 0.1)[1]))
+    assert is_permutation(
+        hard_permutation(soft_permutation(torch.tensor(values, dtype=torch.float32), 0.1)[1])
+    )
 
 
 def test_large_and_sharp_has_no_nan():

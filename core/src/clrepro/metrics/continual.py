@@ -184,11 +184,12 @@ def ta_agem_backward(a: Matrix, last_epochs: ArrayLike) -> float:
     return _mean(a[-1, :-1] - a[ends, np.arange(a.shape[1] - 1)])
 
 
-# --- RewireNeuron: Sun and Mu 2023, after Gaya et al. 2023 (CSP); R holds returns or success rates -----------
+# --- RewireNeuron: Sun & Mu 2023, after Gaya et al. 2023 (CSP); R holds returns or success rates ----------
 
 
 def rewire_performance(r: Matrix) -> float:
-    """Returns P = mean_j R[T-1, j].  Source: the usual definition; the paper's own words could not be read."""
+    """Returns P = mean_j R[T-1, j].  Source: the usual definition; the paper's own words could not be read.
+    """
     return float(np.mean(r[-1]))
 
 
@@ -210,7 +211,8 @@ def rewire_transfer(r: Matrix, scratch: ArrayLike) -> float:
 
 
 def rewire_scale(scratch: ArrayLike) -> Matrix | None:
-    """Returns S float64 (T,) to divide returns by, or None where that would mislead: an S_j that is negative or
+    """Returns S float64 (T,) to divide returns by, or None where that would mislead: an S_j that is
+    negative or
     below 1 % of the largest.
     """
     s = np.asarray(scratch, np.float64)

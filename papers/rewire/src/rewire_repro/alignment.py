@@ -26,7 +26,9 @@ def aligned(old: Tensor, out: Tensor | None, into: Tensor | None) -> Tensor:
 
 
 def term(new: Tensor, target: Tensor) -> Tensor:
-    """Returns ||W||² - 2 <target, W>, whose value for a fixed target is the squared distance less ||target||²."""
+    """Returns ||W||² - 2 <target, W>, whose value for a fixed target is the squared distance less
+    ||target||².
+    """
     return new.square().sum() - 2 * (target * new).sum()
 
 
@@ -58,6 +60,8 @@ def all_terms(
     new: Sequence[tuple[Tensor, Tensor]], targets: Sequence[tuple[Tensor, Tensor]]
 ) -> tuple[Tensor, Tensor]:
     """Returns (sum of `term`, sum of `squared_distance`) over the weights and biases of the layers."""
-    pairs = [(n, t) for layer, target in zip(new, targets, strict=True) for n, t in zip(layer, target, strict=True)]
+    pairs = [
+        (n, t) for layer, target in zip(new, targets, strict=True) for n, t in zip(layer, target, strict=True)
+    ]
     loss = torch.stack([term(n, t) for n, t in pairs]).sum()
     return loss, torch.stack([squared_distance(n.detach(), t) for n, t in pairs]).sum()

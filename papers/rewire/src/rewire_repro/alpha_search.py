@@ -28,7 +28,8 @@ class Found:
 def improves(new: float, old: float, threshold: float, faithful: bool = False) -> bool:
     """Returns whether `new` is better than `old` by the threshold, a fraction of |old|.
 
-    Differs from the original: new > (1 + threshold) · old asks for less than nothing where returns are negative.
+    Differs from the original: new > (1 + threshold) · old asks for less than nothing where returns are
+    negative.
     """
     margin = threshold * (old if faithful else abs(old))
     return new > old + margin
@@ -83,7 +84,7 @@ def _validate(
 ) -> tuple[np.ndarray, int]:
     """The return of one episode per combination, and the steps that took; rows beyond are padding."""
     returns, steps = [], 0
-    for chunk in alphas.split(env.n_envs):
+    for chunk in torch.split(alphas, env.n_envs):
         rows = chunk[torch.arange(env.n_envs, device=chunk.device) % len(chunk)]
 
         def actor(obs: Tensor, rows: Tensor = rows) -> Tensor:

@@ -1,6 +1,7 @@
 """Files of a run that training goes on from: `train.state` with everything, and the original's `.dat` files.
 
-`policy_TASK.dat`, `critic_TASK.dat` (and `info_TASK.dat` of rewire and csp) have the original's names, but hold
+`policy_TASK.dat`, `critic_TASK.dat` (and `info_TASK.dat` of rewire and csp) have the original's names, but
+hold
 plain tensors and text, so `torch.load(path, weights_only=True)` reads them.
 """
 
@@ -25,7 +26,8 @@ def save(folder: RunDir, framework: Framework, results: dict[str, Any], identity
 
 
 def restore(folder: RunDir, framework: Framework, identity: str) -> dict[str, Any] | None:
-    """Put the framework where `train.state` left it; returns the results so far, None if there is no such file.
+    """Put the framework where `train.state` left it; returns the results so far, None if there is no such
+    file.
 
     Raises: DataError if the file is damaged or other settings made it.
     """
@@ -33,7 +35,9 @@ def restore(folder: RunDir, framework: Framework, identity: str) -> dict[str, An
     if state is None:
         return None
     if state["identity"] != identity:
-        raise DataError(f"{folder.path}: its checkpoint is of other settings; give the same ones, or another folder")
+        raise DataError(
+            f"{folder.path}: its checkpoint is of other settings; give the same ones, or another folder"
+        )
     framework.load(state["framework"])
     results: dict[str, Any] = state["results"]
     return results
@@ -59,7 +63,11 @@ def write_dats(folder: RunDir, framework: Framework, task_id: int) -> None:
         parts["info"] = {name: state[name] for name in ("wirings", "alphas") if name in state}
     for name, content in parts.items():
         _write(folder, f"{name}_{task_id}.dat", {"meta": meta, "state": to_tensors(content)})
-    chance = {"chance": to_tensors(framework.chance.state()), "curves": framework.curves, "wall": framework.wall}
+    chance = {
+        "chance": to_tensors(framework.chance.state()),
+        "curves": framework.curves,
+        "wall": framework.wall,
+    }
     _write(folder, f"rng_{task_id}.dat", {"meta": meta, "state": chance})
 
 
@@ -68,9 +76,15 @@ def read_dats(folder: Path, framework: Framework) -> int:
 
     Raises: DataError if there is none, a file is missing or damaged, or it is of another method.
     """
-    found = [int(m[1]) for path in folder.glob("policy_*.dat") if (m := re.fullmatch(r"policy_(\d+)\.dat", path.name))]
+    found = [
+        int(m[1])
+        for path in folder.glob("policy_*.dat")
+        if (m := re.fullmatch(r"policy_(\d+)\.dat", path.name))
+    ]
     if not found:
-        raise DataError(f"{folder}: neither train.state nor policy_*.dat; framework.params.path is a run's folder")
+        raise DataError(
+            f"{folder}: neither train.state nor policy_*.dat; framework.params.path is a run's folder"
+        )
     task = max(found)
     policy, critic, rng = (_read(folder / f"{name}_{task}.dat") for name in ("policy", "critic", "rng"))
     meta = policy["meta"]

@@ -20,7 +20,8 @@ _RUN_DIR = "hydra.run.dir="
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `run.py`; returns the exit code: 2 for a wrong command line, 1 for missing files, packages and runs that
+    """Run `run.py`; returns the exit code: 2 for a wrong command line, 1 for missing files, packages and
+    runs that
     diverge.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)

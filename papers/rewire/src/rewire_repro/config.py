@@ -26,7 +26,9 @@ DEVICES = ("auto", "cpu", "cuda")
 def scenarios() -> list[str]:
     """Returns the names of all scenarios, e.g. "halfcheetah/forgetting", sorted; toy ones last."""
     found = [path.relative_to(CONFIGS / "scenario") for path in (CONFIGS / "scenario").glob("*/*.yaml")]
-    return sorted((str(path.with_suffix("")) for path in found), key=lambda name: (name.startswith("toy"), name))
+    return sorted(
+        (str(path.with_suffix("")) for path in found), key=lambda name: (name.startswith("toy"), name)
+    )
 
 
 def register_resolvers() -> None:
@@ -55,7 +57,8 @@ def compose(method: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     try:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             node = hydra_compose(method, list(overrides))
-            return text_keys(OmegaConf.to_container(node, resolve=True))
+            composed: dict[str, Any] = text_keys(OmegaConf.to_container(node, resolve=True))
+            return composed
     except (HydraException, OmegaConfBaseException) as problem:
         reason = " ".join(str(problem).split())
         raise UsageError(f"{reason}; the keys are in {CONFIGS}") from None
@@ -118,8 +121,8 @@ def _top(values: dict[str, Any]) -> dict[str, Any]:
     if unknown := set(values) - set(names):
         raise UsageError(f"framework.params.{min(unknown)}: no such key")
     kind = make_dataclass("Top", [(key, names[key].type) for key in values])
-    filled = fill(kind, values, "framework.params")
-    if filled.seed < 0:  # type: ignore[attr-defined]
+    filled: Any = fill(kind, values, "framework.params")
+    if filled.seed < 0:
         raise UsageError(f"seed={values['seed']}: 0 or more")
     return dict(vars(filled))
 
@@ -132,7 +135,11 @@ def _second(node: Mapping[str, Any] | None) -> dict[str, Any]:
     if node["classname"] == "algorithms.PruneAndFinetune":
         return {"finetune": fill(FineTuneSettings, params, where)}
     if node["classname"] == "algorithms.EWC":
-        if set(params) != {"n_samples"} or not isinstance(params["n_samples"], int) or params["n_samples"] < 1:
+        if (
+            set(params) != {"n_samples"}
+            or not isinstance(params["n_samples"], int)
+            or params["n_samples"] < 1
+        ):
             raise UsageError(f"{where}={params}: n_samples, 1 or more")
         return {"fisher_samples": params["n_samples"]}
     _one_of(node["classname"], ("algorithms.L2",), "framework.params.algorithm2.classname")

@@ -12,7 +12,8 @@ from rewire_repro.scenarios import VectorEnv
 
 @dataclass(frozen=True)
 class Rollout:
-    """Per episode, float64 (n,): its return, and whether (1.0, 0.0) a goal was reached at any step, at the last;
+    """Per episode, float64 (n,): its return, and whether (1.0, 0.0) a goal was reached at any step, at the
+    last;
     `steps`: environment steps that the rows counted took; `distance`: to the goal at the end, nan if none.
     """
 
@@ -23,7 +24,9 @@ class Rollout:
     distance: NDArray[np.float64]
 
 
-def rollout(env: VectorEnv, actor: Actor, seed: int, n_rows: int | None = None, max_steps: int | None = None) -> Rollout:
+def rollout(
+    env: VectorEnv, actor: Actor, seed: int, n_rows: int | None = None, max_steps: int | None = None
+) -> Rollout:
     """Returns the first episode of the first `n_rows` rows, acting with tanh of the actor's mean.
 
     Args: max_steps — cut episodes after so many steps.
@@ -60,8 +63,17 @@ def rollouts(env: VectorEnv, actor: Actor, seeds: list[int], n_episodes: int) ->
         if left <= 0:
             break
         parts.append(rollout(env, actor, seed, min(left, env.n_envs)))
-    joined = [np.concatenate([getattr(p, name) for p in parts]) for name in ("returns", "success_any", "success_final")]
-    return Rollout(joined[0], joined[1], joined[2], sum(p.steps for p in parts), np.concatenate([p.distance for p in parts]))
+    joined = [
+        np.concatenate([getattr(p, name) for p in parts])
+        for name in ("returns", "success_any", "success_final")
+    ]
+    return Rollout(
+        joined[0],
+        joined[1],
+        joined[2],
+        sum(p.steps for p in parts),
+        np.concatenate([p.distance for p in parts]),
+    )
 
 
 def batches(n_episodes: int, n_envs: int) -> int:

@@ -34,7 +34,10 @@ def run(settings: Settings, config: dict[str, Any], folder: RunDir, states: RunD
     if settings.dry_run:
         scenario = without_simulator(settings, device)
         framework = make_framework(settings, scenario, device)
-        print(f"{settings.method} on {scenario.name}: composes, {framework.memory_size()['training']} parameters")
+        print(
+            f"{settings.method} on {scenario.name}: composes; "
+            f"{framework.memory_size()['training']} parameters"
+        )
         return None
     with folder.lock():
         folder.atomic_write_json("params.json", config)
@@ -56,7 +59,12 @@ def pick_device(name: str) -> torch.device:
 
 
 def _tasks(
-    settings: Settings, scenario: Scenario, framework: Framework, folder: RunDir, states: RunDir, logger: Logger
+    settings: Settings,
+    scenario: Scenario,
+    framework: Framework,
+    folder: RunDir,
+    states: RunDir,
+    logger: Logger,
 ) -> Outcome:
     """The sequence of tasks, from its start or from a checkpoint."""
     mark, results = identity(settings), Results()
@@ -111,7 +119,11 @@ def _rows(source: Path, stage: int) -> dict[str, Any]:
     body = parse_json_object(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else {}
     names = {"returns": "R", "success_any": "success_any", "success_final": "success_final"}
     rows = {ours: body.get(theirs, [])[:stage] for ours, theirs in names.items()}
-    return {**rows, "n_parameters": body.get("n_parameters", [])[:stage], "facts": body.get("facts", [])[:stage]}
+    return {
+        **rows,
+        "n_parameters": body.get("n_parameters", [])[:stage],
+        "facts": body.get("facts", [])[:stage],
+    }
 
 
 def _log(
@@ -124,11 +136,16 @@ def _log(
         logger(f"evaluation/{test_id}_avg_reward", one["avg_reward"], task_id)
         logger(f"evaluation/{test_id}_success_rate", one["success_rate"], task_id)
     for key in ("avg_reward", "success_rate"):
-        logger(f"evaluation/aggregate_{key}", float(np.mean([one[key] for one in evaluation.values()])), task_id)
+        logger(
+            f"evaluation/aggregate_{key}", float(np.mean([one[key] for one in evaluation.values()])), task_id
+        )
     logger("memory/n_parameters", framework.memory_size()["inference"], task_id)
     logger.flush()
     returns = ", ".join(f"{one['avg_reward']:.2f}" for one in evaluation.values())
-    print(f"task {task_id} ({name}) learnt in {report['training_time']:.0f} s; returns of all tasks: {returns}", flush=True)
+    print(
+        f"task {task_id} ({name}) learnt in {report['training_time']:.0f} s; returns of all tasks: {returns}",
+        flush=True,
+    )
 
 
 def _outcome(settings: Settings, scenario: Scenario, framework: Framework, results: Results) -> Outcome:
@@ -146,6 +163,10 @@ def _outcome(settings: Settings, scenario: Scenario, framework: Framework, resul
             "curve_returns": [one["returns"] for one in framework.curves],
         },
         settings={**asdict(plain), "backend": scenario.backend, "backend_reason": scenario.reason},
-        data={"tasks": list(scenario.sequence), "interactions": framework.interactions, "facts": results.facts},
+        data={
+            "tasks": list(scenario.sequence),
+            "interactions": framework.interactions,
+            "facts": results.facts,
+        },
         cost={**framework.wall, "compile_s": scenario.compile_s()},
     )

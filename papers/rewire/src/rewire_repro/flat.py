@@ -1,4 +1,6 @@
-"""Adam on one flat vector: all trainable tensors of a module become views of it, so a step is a single call."""
+"""Adam on one flat vector: all trainable tensors of a module become views of it, so a step is a single
+call.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +12,9 @@ from clrepro.adapters.torch import load_optimizer_state, optimizer_state
 
 
 def flatten(tensors: Sequence[Tensor]) -> Tensor:
-    """Move the storage of all tensors into one vector and return it; each tensor becomes a view of its part."""
+    """Move the storage of all tensors into one vector and return it; each tensor becomes a view of its
+    part.
+    """
     flat = torch.cat([one.detach().reshape(-1) for one in tensors])
     at = 0
     for one in tensors:

@@ -1,7 +1,8 @@
 """A method's way through the tasks: what happens before, after and around SAC.
 
 OneStep: SAC alone.  TwoSteps: then an algorithm on the replay buffer (L2, EWC, PackNet's pruning).  Subspace:
-then a choice of the combination.  Rewire: returns measured before and after, the best mode kept or all undone.
+then a choice of the combination.  Rewire: returns measured before and after, the best mode kept or all
+undone.
 """
 
 import time
@@ -39,7 +40,9 @@ class Framework:
         self.settings, self.scenario, self.device = settings, scenario, device
         self.chance = Chance(settings.seed, device)
         shape = Shape(scenario.n_in, scenario.n_actions, len(scenario.sequence))
-        self.agent = make_agent(settings.policy_class, settings.policy, shape, self.chance, settings.paper_faithful)
+        self.agent = make_agent(
+            settings.policy_class, settings.policy, shape, self.chance, settings.paper_faithful
+        )
         self.critic = self._fresh_critic()
         self.stage = 0  # tasks finished
         self.training: Training | None = None
@@ -68,7 +71,9 @@ class Framework:
     # --- Training ----------------------------------------------------------------------------------------
 
     def train(self, task: Task, log: Log, save: Callable[["Framework"], None]) -> dict[str, float]:
-        """Train on a task to its end, from its start or from a checkpoint inside it; returns what to report."""
+        """Train on a task to its end, from its start or from a checkpoint inside it; returns what to
+        report.
+        """
         started = time.perf_counter()
         env = task.make()
         if self.training is None:
@@ -81,7 +86,10 @@ class Framework:
             self.training.load(resumed)
         self.training.run(self._watcher(task, log, save, started))
         self.interactions["train"] += self.training.interactions
-        report = {"n_epochs": float(self.training.epochs), "n_interactions": float(self.training.interactions)}
+        report = {
+            "n_epochs": float(self.training.epochs),
+            "n_interactions": float(self.training.interactions),
+        }
         self.curves.append({"steps": self.training.finished_at, "returns": self.training.finished})
         self.training.sac.release()
         self.finish(task, env, self.training)
@@ -211,7 +219,11 @@ _IN_THE_MIDDLE: Any = object()  # a task was begun before the checkpoint: do not
 
 def _validation(done: Rollout, best: float) -> dict[str, float]:
     """The original's names for a control rollout."""
-    out = {"reward": float(done.returns.mean()), "best_reward": best, "success_rate": float(done.success_any.mean())}
+    out = {
+        "reward": float(done.returns.mean()),
+        "best_reward": best,
+        "success_rate": float(done.success_any.mean()),
+    }
     if not np.isnan(done.distance).all():
         out["goalDist"] = float(np.nanmean(done.distance))
     return {f"validation/{name}": value for name, value in out.items()}
@@ -296,10 +308,13 @@ class Rewire(Framework):
             n, threshold = self.settings.selection_rollouts, self.settings.improvement_threshold
             modes = range(self.agent.values.k)
             after = [
-                float(self._deterministic(task, self.agent.mode_actor(k), n, "selection").returns.mean()) for k in modes
+                float(self._deterministic(task, self.agent.mode_actor(k), n, "selection").returns.mean())
+                for k in modes
             ]
             self.agent.best = int(np.argmax(after))
-            needed = self.before + threshold * (self.before if self.settings.paper_faithful else abs(self.before))
+            needed = self.before + threshold * (
+                self.before if self.settings.paper_faithful else abs(self.before)
+            )
             if max(after) < needed:
                 self.agent.roll_back()
         self.agent.consolidate()
@@ -312,5 +327,3 @@ FRAMEWORKS: dict[str, type[Framework]] = {one.__name__: one for one in (OneStep,
 def make_framework(settings: Settings, scenario: Scenario, device: torch.device) -> Framework:
     """Returns the framework that the configuration names, with its agent and critic."""
     return FRAMEWORKS[settings.framework](settings, scenario, device)
-
-

@@ -13,9 +13,11 @@ log = logging.getLogger(__name__)
 
 
 class Logger:
-    """Writes `metrics.jsonl`, one {name, step, value, time} per scalar, and what else the configuration names.
+    """Writes `metrics.jsonl`, one {name, step, value, time} per scalar, and what else the configuration
+    names.
 
-    Args: node — the configuration's logger node.  Raises: UsageError for an unknown class; DataError if W&B is
+    Args: node — the configuration's logger node.  Raises: UsageError for an unknown class; DataError if
+    W&B is
     asked for and absent.
     """
 
@@ -25,7 +27,7 @@ class Logger:
             raise UsageError(f"logger.classname={kind}: logger.Files or logger.Wandb")
         self.wandb = _wandb(node) if kind == "logger.Wandb" else None
         self.board = _board(folder) if node.get("tensorboard") else None
-        self.file = open(folder / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115 (closed in `close`)
+        self.file = open(folder / "metrics.jsonl", "a", encoding="utf-8")
 
     def __call__(self, name: str, value: float, step: int) -> None:
         """Log one scalar."""
@@ -57,13 +59,15 @@ def _board(folder: Path) -> Any:
     except ImportError:
         log.info("no TensorBoard events: the package tensorboard is not installed")
         return None
-    return SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder))
 
 
 def _wandb(node: Mapping[str, Any]) -> Any:
     try:
         import wandb
     except ImportError:
-        raise DataError("logger=wandb: the package is not installed; pip install wandb, or logger=default") from None
+        raise DataError(
+            "logger=wandb: the package is not installed; pip install wandb, or logger=default"
+        ) from None
     wandb.init(project=node.get("project"), entity=node.get("entity"))
     return wandb

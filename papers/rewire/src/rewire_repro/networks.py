@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ class Net:
     @classmethod
     def make(cls, widths: Sequence[int], rng: torch.Generator, norm: bool = False) -> "Net":
         """Returns a network with fresh weights."""
-        layers = [linear_init(n_out, n_in, rng) for n_in, n_out in zip(widths, widths[1:], strict=False)]
+        layers = [linear_init(n_out, n_in, rng) for n_in, n_out in pairwise(widths)]
         weights, biases = zip(*layers, strict=True)
         h = widths[1]
         scale = [torch.ones(h, device=rng.device), torch.zeros(h, device=rng.device)] if norm else []
@@ -84,8 +85,12 @@ class TwinCritics:
         nets = [Net.make(sizes(n_in, hidden, 1), rng, norm) for _ in range(2)]
         pairs = zip(nets[0].weights, nets[1].weights, strict=True)
         self.weights = [torch.stack([one.T, two.T]).contiguous() for one, two in pairs]
-        self.biases = [torch.stack([one, two])[:, None] for one, two in zip(*(n.biases for n in nets), strict=True)]
-        self.norm = [torch.stack([one, two])[:, None] for one, two in zip(*(n.norm for n in nets), strict=True)]
+        self.biases = [
+            torch.stack([one, two])[:, None] for one, two in zip(*(n.biases for n in nets), strict=True)
+        ]
+        self.norm = [
+            torch.stack([one, two])[:, None] for one, two in zip(*(n.norm for n in nets), strict=True)
+        ]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Returns Q (2, B) of the inputs (B, n_in)."""

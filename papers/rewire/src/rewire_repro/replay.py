@@ -12,7 +12,8 @@ from clrepro.buffers import Ring
 
 @dataclass(frozen=True)
 class Batch:
-    """Transitions: obs and next_obs (B, n_in), action (B, A), reward and terminated (B,), context (B, w) or None;
+    """Transitions: obs and next_obs (B, n_in), action (B, A), reward and terminated (B,), context (B, w)
+    or None;
     `pair` is (obs, action, context) side by side, the critics' input.
     """
 
@@ -43,7 +44,13 @@ class Replay:
         return self.ring.size
 
     def push(
-        self, obs: Tensor, action: Tensor, context: Tensor | None, next_obs: Tensor, reward: Tensor, terminated: Tensor
+        self,
+        obs: Tensor,
+        action: Tensor,
+        context: Tensor | None,
+        next_obs: Tensor,
+        reward: Tensor,
+        terminated: Tensor,
     ) -> None:
         """Store n transitions in place of the oldest; shapes as in Batch."""
         parts = [obs, action, next_obs, reward[:, None], terminated[:, None].to(obs.dtype)]
@@ -57,7 +64,7 @@ class Replay:
         """Returns n transitions."""
         drawn = torch.from_numpy(self.ring.draw(n, rng)).to(self.rows.device)
         rows = self.rows.index_select(0, drawn)
-        obs, action, context, next_obs, reward, terminated = rows.split(self.widths, dim=-1)
+        obs, action, context, next_obs, reward, terminated = torch.split(rows, list(self.widths), dim=-1)
         pair = rows[:, : sum(self.widths[:3])]
         held = context if self.widths[2] else None
         return Batch(obs, next_obs, action, reward[:, 0], terminated[:, 0], held, pair)

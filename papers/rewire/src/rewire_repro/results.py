@@ -25,7 +25,8 @@ HUNDRED = 100.0  # records hold fractions, tables show hundredths: so returns ap
 
 @dataclass
 class Results:
-    """Rows so far, one per finished task and column per task of the sequence: mean returns, success at any step, at
+    """Rows so far, one per finished task and column per task of the sequence: mean returns, success at any
+    step, at
     the last; parameter counts per stage.
     """
 
@@ -35,9 +36,15 @@ class Results:
     n_parameters: list[dict[str, int]] = field(default_factory=list)
     facts: list[dict[str, float]] = field(default_factory=list)
 
-    def add(self, evaluation: Mapping[int, Mapping[str, float]], sizes: dict[str, int], facts: dict[str, float]) -> None:
+    def add(
+        self, evaluation: Mapping[int, Mapping[str, float]], sizes: dict[str, int], facts: dict[str, float]
+    ) -> None:
         """Add what was measured after a task."""
-        rows = {"avg_reward": self.returns, "success_rate": self.success_any, "final_success_rate": self.success_final}
+        rows = {
+            "avg_reward": self.returns,
+            "success_rate": self.success_any,
+            "final_success_rate": self.success_final,
+        }
         for name, row in rows.items():
             row.append([one[name] for _, one in sorted(evaluation.items())])
         self.n_parameters.append(sizes)
@@ -66,10 +73,12 @@ def references(settings: Settings) -> NDArray[np.float64] | None:
 
 
 def metrics(settings: Settings, results: Results, one_policy: int) -> dict[str, float]:
-    """Returns the numbers of a record, in hundredths of what tables show: P, F and T in returns, P_rel, F_rel and
+    """Returns the numbers of a record, in hundredths of what tables show: P, F and T in returns, P_rel,
+    F_rel and
     T_rel relative to tasks learnt from scratch (absent where that is no sound scale), size in policies.
 
-    Args: one_policy — parameters of a single network of the run's hidden size (pnn: that of the other methods).
+    Args: one_policy — parameters of a single network of the run's hidden size (pnn: that of the other
+    methods).
     """
     r = np.asarray(results.returns, np.float64)
     out = {"P": continual.rewire_performance(r) / HUNDRED, "F": continual.rewire_forgetting(r) / HUNDRED}
@@ -87,7 +96,10 @@ def metrics(settings: Settings, results: Results, one_policy: int) -> dict[str, 
             }
     if settings.scenario.evaluate_success:
         reached, final = (np.asarray(one, np.float64) for one in (results.success_any, results.success_final))
-        out |= {"success": continual.rewire_performance(reached), "final_success": continual.rewire_performance(final)}
+        out |= {
+            "success": continual.rewire_performance(reached),
+            "final_success": continual.rewire_performance(final),
+        }
         out["success_F"] = continual.rewire_forgetting(reached)
     return out
 
@@ -102,7 +114,9 @@ def one_policy_size(settings: Settings, scenario: Scenario, hidden: int) -> int:
     return net.numel()
 
 
-def document(settings: Settings, scenario: Scenario, framework: Framework, results: Results) -> dict[str, Any]:
+def document(
+    settings: Settings, scenario: Scenario, framework: Framework, results: Results
+) -> dict[str, Any]:
     """Returns the content of results.json."""
     n = len(scenario.sequence)
     none: list[list[float | None]] = [[None] * n for _ in range(n - len(results.returns))]

@@ -20,12 +20,17 @@ def target(
 ) -> Tensor:
     """Returns y (B,) = c r + gamma (1 - terminated) (Q' - alpha log pi).
 
-    Args: q_next, log_pi — (B,), of an action at next_obs; faithful — the original's (1, B, B) broadcast, in which
+    Args: q_next, log_pi — (B,), of an action at next_obs; faithful — the original's (1, B, B) broadcast,
+    in which
     every sample gets the batch's mean entropy.
     """
-    assert q_next.shape == log_pi.shape == batch.reward.shape == (len(batch.obs),), "one number per transition"
+    assert q_next.shape == log_pi.shape == batch.reward.shape == (len(batch.obs),), (
+        "one number per transition"
+    )
     entropy = alpha * (log_pi.mean() if faithful else log_pi)
-    return values.reward_scaling * batch.reward + values.discount * (1 - batch.terminated) * (q_next - entropy)
+    return values.reward_scaling * batch.reward + values.discount * (1 - batch.terminated) * (
+        q_next - entropy
+    )
 
 
 class Sac:
@@ -36,7 +41,13 @@ class Sac:
     """
 
     def __init__(
-        self, agent: Agent, critic: TwinCritics, values: SacSettings, chance: Chance, faithful: bool, stream: str
+        self,
+        agent: Agent,
+        critic: TwinCritics,
+        values: SacSettings,
+        chance: Chance,
+        faithful: bool,
+        stream: str,
     ) -> None:
         self.agent, self.critic, self.values, self.chance = agent, critic, values, chance
         self.faithful, self.stream = faithful, stream
@@ -73,7 +84,9 @@ class Sac:
         return target(self.values, batch, q_next, log_pi, self.log_alpha.exp(), self.faithful)
 
     def _update_policy(self, batch: Batch) -> None:
-        """Policy: mean of alpha log pi - min Q over obs and next_obs, plus the method's own terms; then alpha."""
+        """Policy: mean of alpha log pi - min Q over obs and next_obs, plus the method's own terms; then
+        alpha.
+        """
         obs = torch.cat([batch.obs, batch.next_obs])
         stored = None if batch.context is None else batch.context.repeat(2, 1)
         context = self.agent.draw_context(stored, len(obs), "policy")
@@ -102,7 +115,9 @@ class Sac:
 
     def report(self) -> dict[str, float]:
         """Returns the last losses, the temperature and the gradients' norms, by the original's names."""
-        norms = {f"monitor/grad_norm_{k[5:]}": float(v.norm()) for k, v in self.losses.items() if k[:5] == "grad_"}
+        norms = {
+            f"monitor/grad_norm_{k[5:]}": float(v.norm()) for k, v in self.losses.items() if k[:5] == "grad_"
+        }
         losses = {f"loss/{k}": float(v) for k, v in self.losses.items() if k[:5] != "grad_"}
         return {**losses, **norms, "loss/temperature": float(self.log_alpha.detach().exp())}
 

@@ -155,7 +155,9 @@ def fill(kind: type[T], node: Mapping[str, Any], where: str) -> T:
 def _checked(value: Any, kind: Any, where: str) -> Any:
     """`value` as `kind`: bool, int, float, str, a tuple of str, or one of several."""
     if isinstance(kind, types.UnionType):
-        return next((value for one in kind.__args__ if _fits(value, one)), None) if value is not None else None
+        return (
+            next((value for one in kind.__args__ if _fits(value, one)), None) if value is not None else None
+        )
     if typing.get_origin(kind) is tuple:
         if not isinstance(value, list | tuple) or not value or not all(isinstance(x, str) for x in value):
             raise UsageError(f"{where}={value!r}: a list of names")
@@ -176,7 +178,9 @@ def _fits(value: Any, kind: Any) -> bool:
 
 
 def _words(kind: Any) -> str:
-    return {bool: "True or False", int: "a whole number", float: "a number", str: "a word"}.get(kind, str(kind))
+    return {bool: "True or False", int: "a whole number", float: "a number", str: "a word"}.get(
+        kind, str(kind)
+    )
 
 
 _AT_LEAST_ONE = (

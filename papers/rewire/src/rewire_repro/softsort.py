@@ -47,7 +47,9 @@ class _Permute(torch.autograd.Function):
 
 
 def permute(z: Tensor, soft: Tensor, order: Tensor) -> Tensor:
-    """Returns z (B, n) with its columns in `order`: `z @ straight_through(soft, order).T`, two products less."""
+    """Returns z (B, n) with its columns in `order`: `z @ straight_through(soft, order).T`, two products
+    less.
+    """
     return _Permute.apply(z, soft, order)  # type: ignore[no-untyped-call, no-any-return]
 
 

@@ -46,7 +46,9 @@ class Training:
         self.replay = Replay(values.buffer_size, env.n_in, env.n_actions, width, chance.device)
         self.obs = torch.zeros(env.n_envs, env.n_in, device=chance.device)
         self.ended = torch.ones(env.n_envs, dtype=torch.bool, device=chance.device)
-        self.totals = torch.zeros(env.n_envs, dtype=torch.float64, device=chance.device)  # of running episodes
+        self.totals = torch.zeros(
+            env.n_envs, dtype=torch.float64, device=chance.device
+        )  # of running episodes
         self.interactions = self.epochs = self.acted = 0
         self.finished: list[float] = []  # mean return of the episodes that ended, as they came
         self.finished_at: list[int] = []
@@ -66,7 +68,9 @@ class Training:
                 self.sac.update(self.replay.sample(values.batch_size, rng))
             self.epochs += 1
             if self.epochs % CHECK_EVERY == 0 and not self.sac.finite():
-                raise FloatingPointError(f"epoch {self.epochs}: the critic has diverged (a loss is no number)")
+                raise FloatingPointError(
+                    f"epoch {self.epochs}: the critic has diverged (a loss is no number)"
+                )
             watch(self)
 
     @torch.no_grad()
@@ -94,7 +98,9 @@ class Training:
         mu, log_sigma = split(self.agent.explore(self.obs, context))
         return squash(mu, log_sigma, self.chance.normal("act", n, a))[0]
 
-    def _push_reset(self, ended: Tensor, led_to: Tensor, obs: Tensor, action: Tensor, context: Tensor | None) -> None:
+    def _push_reset(
+        self, ended: Tensor, led_to: Tensor, obs: Tensor, action: Tensor, context: Tensor | None
+    ) -> None:
         """The original's pair on Continual World: terminal to first observation, reward 0, not an end."""
         none = torch.zeros(int(ended.sum()), device=obs.device)
         held = None if context is None else context[ended]

@@ -20,14 +20,16 @@ from rewire_repro.settings import fill
 AGENTS: dict[str, type[Agent]] = {
     one.__name__: one
     for one in (
-        RewireActionAgent, ActionAgent, FromScratchActionAgent, MultiActionAgent, L2ActionAgent, EWCActionAgent,
-        PNNActionAgent, PacknetActionAgent, SubspaceActionAgent,
+        RewireActionAgent, ActionAgent, FromScratchActionAgent, MultiActionAgent, L2ActionAgent,
+        EWCActionAgent, PNNActionAgent, PacknetActionAgent, SubspaceActionAgent,
     )
 }  # fmt: skip
 WHERE = "framework.params.policy_agent"
 
 
-def make_agent(name: str, node: Mapping[str, Any], shape: Shape, chance: Chance, faithful: bool = False) -> Agent:
+def make_agent(
+    name: str, node: Mapping[str, Any], shape: Shape, chance: Chance, faithful: bool = False
+) -> Agent:
     """Returns the policy of that class.
 
     Args: node — its configuration keys.

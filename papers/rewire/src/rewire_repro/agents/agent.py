@@ -69,7 +69,9 @@ class Agent:
         raise NotImplementedError
 
     def explore(self, obs: Tensor, context: Tensor | None) -> Tensor:
-        """Returns the outputs (B, 2A) that training acts with and that targets use; called without gradient."""
+        """Returns the outputs (B, 2A) that training acts with and that targets use; called without
+        gradient.
+        """
         return self.forward(obs, context)
 
     def draw_context(self, stored: Tensor | None, n: int, purpose: str) -> Tensor | None:
@@ -80,7 +82,9 @@ class Agent:
         return None
 
     def acting_context(self, ended: Tensor) -> Tensor | None:
-        """Returns the context (n_envs, width) of the next step; `ended` bool (n_envs,): a new episode begins."""
+        """Returns the context (n_envs, width) of the next step; `ended` bool (n_envs,): a new episode
+        begins.
+        """
         return None
 
     def regularizer(self, obs: Tensor, outputs: Tensor) -> Tensor | None:
@@ -92,7 +96,8 @@ class Agent:
         raise NotImplementedError
 
     def numel(self) -> dict[str, int]:
-        """Returns parameter counts: `inference` (acting on all tasks seen), `training` (what learning keeps), `repo`
+        """Returns parameter counts: `inference` (acting on all tasks seen), `training` (what learning
+        keeps), `repo`
         (what the original's state_dict would hold).
         """
         raise NotImplementedError

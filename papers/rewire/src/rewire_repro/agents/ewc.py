@@ -54,7 +54,9 @@ class EWCActionAgent(Agent):
         """Returns lambda times the weighted squared distance to theta*."""
         if not self.fisher:
             return None
-        return float(self.values.fisher_coeff) * squared_distance(self.net.tensors(), self.anchor, self.fisher)
+        return float(self.values.fisher_coeff) * squared_distance(
+            self.net.tensors(), self.anchor, self.fisher
+        )
 
     def actor(self, task_id: int | None = None) -> Actor:
         """Returns the one policy."""
@@ -80,7 +82,8 @@ class EWCActionAgent(Agent):
 def fisher_diagonal(net: Net, obs: Tensor, n_actions: int, faithful: bool = False) -> list[Tensor]:
     """Returns the Fisher diagonal of a diagonal Gaussian policy, one tensor per parameter.
 
-    Args: obs — (n, n_in); faithful — the original's outputs: the first half of mu taken as the mean, the second
+    Args: obs — (n, n_in); faithful — the original's outputs: the first half of mu taken as the mean, the
+    second
     as log sigma, an odd one left out.
     Source: F_j(o) = sum_d [(d mu_d / d theta_j)² + 2 (d sigma_d / d theta_j)²] / (sigma_d² + 1e-6), clamped
     from below at 1e-5 sample by sample, averaged.
@@ -96,7 +99,7 @@ def fisher_diagonal(net: Net, obs: Tensor, n_actions: int, faithful: bool = Fals
     jacobian = torch.func.jacrev(outputs, has_aux=True)
     rows = max(1, CHUNK // (2 * half * sum(one.numel() for one in parameters)))
     total = [torch.zeros_like(one) for one in parameters]
-    for chunk in obs.split(rows):
+    for chunk in torch.split(obs, rows):
         parts, sigma = torch.func.vmap(jacobian, in_dims=(None, 0))(parameters, chunk)
         weight = 1 / (sigma.square() + 1e-6)
         weight = torch.cat([weight, 2 * weight], dim=-1)  # (rows, 2 half)

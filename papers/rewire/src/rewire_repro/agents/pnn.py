@@ -28,7 +28,9 @@ class PNNActionAgent(Agent):
         self.begun = 0
 
     def _column(self, c: int) -> list[Tensor]:
-        """Fresh tensors of column c: four weights, four biases, then (V, a, U, bias of U) per lateral layer."""
+        """Fresh tensors of column c: four weights, four biases, then (V, a, U, bias of U) per lateral
+        layer.
+        """
         rng, h = self.chance.stream("init"), self.values.hidden_size
         tensors = Net.make(self.widths, rng).tensors()
         for i in LAYERS if c else ():

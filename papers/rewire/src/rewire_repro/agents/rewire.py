@@ -51,8 +51,15 @@ class RewireActionAgent(Agent):
         v, where = self.values, "framework.params.policy_agent"
         if v.layer_norm:
             raise UsageError(f"{where}.layer_norm=True: not offered with rewire")
-        if v.rewire_last not in ("expand", True, False) or v.tau <= 0 or v.tau2 <= 0 or not (v.cycle > 0 or v.cycle == -1):
-            raise UsageError(f"{where}: rewire_last is expand, True or False; tau and tau2 above 0; cycle 1 or more, or -1")
+        if (
+            v.rewire_last not in ("expand", True, False)
+            or v.tau <= 0
+            or v.tau2 <= 0
+            or not (v.cycle > 0 or v.cycle == -1)
+        ):
+            raise UsageError(
+                f"{where}: rewire_last is expand, True or False; tau and tau2 above 0; cycle 1 or more, or -1"
+            )
         net, device = self.fresh_net(), self.chance.device
         self.layers = list(zip(net.weights[:HIDDEN], net.biases[:HIDDEN], strict=True))
         self.heads = [(net.weights[HIDDEN], net.biases[HIDDEN])]
@@ -99,7 +106,11 @@ class RewireActionAgent(Agent):
     def _snapshot(self) -> dict[str, Any]:
         """Copies of all that training changes."""
         layers = [one for layer in self.layers for one in layer]
-        return {"layers": to_arrays(layers), "head": to_arrays(self.heads[self.head]), "scores": to_arrays(self.scores)}
+        return {
+            "layers": to_arrays(layers),
+            "head": to_arrays(self.heads[self.head]),
+            "scores": to_arrays(self.scores),
+        }
 
     def roll_back(self) -> None:
         """Return weights, head and wirings to what they were when the task began."""
@@ -129,7 +140,9 @@ class RewireActionAgent(Agent):
     # --- Training ----------------------------------------------------------------------------------------
 
     def trainable(self) -> list[Tensor]:
-        """Returns weights, the slot's head, the scores of all modes, and the alignment scores if they count."""
+        """Returns weights, the slot's head, the scores of all modes, and the alignment scores if they
+        count.
+        """
         tensors = [one for layer in self.layers for one in layer]
         tensors += [*self.heads[self.head], *self.scores]
         if self.old and self.values.coeff > 0 and self.values.align:
@@ -180,7 +193,9 @@ class RewireActionAgent(Agent):
         return torch.stack(terms).sum() if terms else None
 
     def _divergence(self, obs: Tensor, outputs: Tensor) -> Tensor:
-        """divergence · sum over 2 · batch · A entries of the squared differences, as a mean times that count."""
+        """divergence · sum over 2 · batch · A entries of the squared differences, as a mean times that
+        count.
+        """
         k, values = self.values.k, self.values
         other = (self.mode + 1 + int(self.chance.numpy("modes").integers(k - 1))) % k
         with torch.no_grad():
@@ -188,7 +203,7 @@ class RewireActionAgent(Agent):
         mu, log_sigma = split(outputs)
         squares = (mu - mu_2.clamp(-MU_CLIP, MU_CLIP)).square() + (log_sigma - log_sigma_2).square()
         factor = float(values.divergence) * 2 * values.divergence_batch * self.shape.n_actions
-        return factor * squares.mean()
+        return squares.mean() * factor
 
     def _targets(self) -> list[tuple[Tensor, Tensor]]:
         """C^T W' A and C^T b' per held layer."""
@@ -207,8 +222,12 @@ class RewireActionAgent(Agent):
     # --- Acting ------------------------------------------------------------------------------------------
 
     def folded(self, orders: list[Tensor], head: int) -> Net:
-        """Returns the plain network that these permutations make: rows of weights and biases in their order."""
-        rows = [(w.detach()[order], b.detach()[order]) for (w, b), order in zip(self.layers, orders, strict=True)]
+        """Returns the plain network that these permutations make: rows of weights and biases in their
+        order.
+        """
+        rows = [
+            (w.detach()[order], b.detach()[order]) for (w, b), order in zip(self.layers, orders, strict=True)
+        ]
         weights, biases = zip(*rows, self.heads[head], strict=True)
         return Net(weights, biases)
 
@@ -223,7 +242,9 @@ class RewireActionAgent(Agent):
         return min(slot, len(self.wirings) - 1)
 
     def actor(self, task_id: int | None = None) -> Actor:
-        """Returns the policy of the task's slot; in training (or before any task has ended) that of mode `best`."""
+        """Returns the policy of the task's slot; in training (or before any task has ended) that of mode
+        `best`.
+        """
         if task_id is None or not self.wirings:
             return self.mode_actor(self.best)
         slot = self.slot_of(task_id)
@@ -233,12 +254,15 @@ class RewireActionAgent(Agent):
     # --- Accounts ----------------------------------------------------------------------------------------
 
     def numel(self) -> dict[str, int]:
-        """Returns weights and heads; to learn also scores, the old weights and alignment; the cached wirings too in
+        """Returns weights and heads; to learn also scores, the old weights and alignment; the cached
+        wirings too in
         `repo` (to act they are 3 · hidden small integers per slot, counted apart in `facts`).
         """
         hidden = count([one for layer in self.layers for one in layer])
         inference = hidden + sum(count(head) for head in self.heads)
-        training = inference + count([*self.scores, *self.out, *self.into]) + sum(count(one) for one in self.old)
+        training = (
+            inference + count([*self.scores, *self.out, *self.into]) + sum(count(one) for one in self.old)
+        )
         return sizes_of(inference, training, training + sum(count(wiring) for wiring in self.wirings))
 
     def facts(self) -> dict[str, float]:
@@ -268,8 +292,12 @@ class RewireActionAgent(Agent):
         """Continue from what `state` returned."""
         device = self.chance.device
         pairs = {name: [to_tensors(p, device) for p in state[name]] for name in ("layers", "heads", "old")}
-        self.layers, self.heads, self.old = ([(w, b) for w, b in pairs[name]] for name in ("layers", "heads", "old"))
-        self.scores, self.out, self.into = (to_tensors(state[name], device) for name in ("scores", "out", "into"))
+        self.layers, self.heads, self.old = (
+            [(w, b) for w, b in pairs[name]] for name in ("layers", "heads", "old")
+        )
+        self.scores, self.out, self.into = (
+            to_tensors(state[name], device) for name in ("scores", "out", "into")
+        )
         self.wirings = [to_tensors(wiring, device) for wiring in state["wirings"]]
         self.begun, self.slot, self.head, self.best, self.mode = (int(one) for one in state["counts"])
         self.before, self.distance = state["before"], float(state["distance"])

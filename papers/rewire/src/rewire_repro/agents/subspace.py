@@ -16,7 +16,8 @@ from rewire_repro.networks import SLOPE, Actor, Net, to_arrays, to_tensors
 
 @dataclass(frozen=True)
 class SubspaceValues(PolicyValues):
-    """Configuration keys; dist_type: flat | peaked, repeat_alpha: steps between two draws of a combination."""
+    """Configuration keys; dist_type: flat | peaked, repeat_alpha: steps between two draws of a combination.
+    """
 
     dist_type: str = "flat"
     repeat_alpha: int = 100
@@ -60,13 +61,17 @@ class SubspaceActionAgent(Agent):
         """A new task adds an anchor at the mean of those there; the first one trains the initial ones."""
         if task_id is None:
             if self.begun:
-                means = [torch.stack(ts).mean(0) for ts in zip(*(a.tensors() for a in self.anchors), strict=True)]
+                means = [
+                    torch.stack(ts).mean(0) for ts in zip(*(a.tensors() for a in self.anchors), strict=True)
+                ]
                 self.anchors.append(self.anchors[0].rebuilt(means))
             self.begun += 1
             self.acting, self.since_draw, self.draws = None, 0, 0
 
     def choose(self, alpha: Sequence[float], keep: bool) -> None:
-        """Store the current task's combination; without `keep` the new anchor (and alpha's last entry) goes."""
+        """Store the current task's combination; without `keep` the new anchor (and alpha's last entry)
+        goes.
+        """
         if not keep:
             self.anchors.pop()
             alpha = alpha[: len(self.anchors)]
@@ -90,16 +95,23 @@ class SubspaceActionAgent(Agent):
         return torch.tensor(rows, dtype=torch.float32, device=self.chance.device)
 
     def acting_context(self, ended: Tensor) -> Tensor:
-        """Returns the combinations (n_envs, n_anchors) to act with: half from the new subspace, half from the old;
+        """Returns the combinations (n_envs, n_anchors) to act with: half from the new subspace, half from
+        the old;
         drawn anew where an episode begins and for all every repeat_alpha steps.
         """
         n = len(ended)
         anew = self.acting is None or self.since_draw >= self.values.repeat_alpha
         if anew or bool(ended.any()):
             mixed = self.draw(n, "new")
-            old = torch.arange(n, device=ended.device) >= n // 2 if n > 1 else torch.tensor([self.draws % 2 == 1])
+            old = (
+                torch.arange(n, device=ended.device) >= n // 2
+                if n > 1
+                else torch.tensor([self.draws % 2 == 1])
+            )
             mixed = torch.where(old[:, None], self.draw(n, "old"), mixed) if self.begun > 1 else mixed
-            self.acting = mixed if self.acting is None or anew else torch.where(ended[:, None], mixed, self.acting)
+            self.acting = (
+                mixed if self.acting is None or anew else torch.where(ended[:, None], mixed, self.acting)
+            )
             self.since_draw, self.draws = 0 if anew else self.since_draw, self.draws + 1
         self.since_draw += 1
         assert self.acting is not None
@@ -122,7 +134,10 @@ class SubspaceActionAgent(Agent):
         assert context is not None
         x, last = obs, len(self.widths) - 2
         for i in range(last + 1):
-            parts = [linear(x, a.weights[i], a.biases[i]) * context[:, j : j + 1] for j, a in enumerate(self.anchors)]
+            parts = [
+                linear(x, a.weights[i], a.biases[i]) * context[:, j : j + 1]
+                for j, a in enumerate(self.anchors)
+            ]
             x = torch.stack(parts).sum(0)
             x = leaky_relu(x, SLOPE) if i < last else x
         return x
@@ -132,7 +147,7 @@ class SubspaceActionAgent(Agent):
         stacks = zip(*(anchor.tensors() for anchor in self.anchors), strict=True)
         padded = [*alpha, *[0.0] * (len(self.anchors) - len(alpha))]
         tensors = [sum(a * one.detach() for a, one in zip(padded, stack, strict=True)) for stack in stacks]
-        return self.anchors[0].rebuilt(tensors)  # type: ignore[arg-type]
+        return self.anchors[0].rebuilt(tensors)
 
     def actor(self, task_id: int | None = None) -> Actor:
         """Returns the policy of the task's stored combination; unseen or in training: all anchors alike."""

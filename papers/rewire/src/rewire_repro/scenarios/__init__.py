@@ -13,7 +13,8 @@ from rewire_repro.settings import Settings
 def make_scenario(settings: Settings, device: torch.device) -> Scenario:
     """Returns the scenario of a run.
 
-    Raises: UsageError for an unknown task, listing the domain's; ModuleNotFoundError if its simulator is absent.
+    Raises: UsageError for an unknown task, listing the domain's; ModuleNotFoundError if its simulator is
+    absent.
     """
     if settings.scenario.classname == "scenarios.Brax":
         from rewire_repro.scenarios.brax import brax_scenario
@@ -26,7 +27,13 @@ def make_scenario(settings: Settings, device: torch.device) -> Scenario:
     return _toy(settings, device)
 
 
-WIDTHS = {"halfcheetah": (17, 6), "ant": (27, 8), "humanoid": (244, 17), "continual_world": (39, 4), "toy": (4, 2)}
+WIDTHS = {
+    "halfcheetah": (17, 6),
+    "ant": (27, 8),
+    "humanoid": (244, 17),
+    "continual_world": (39, 4),
+    "toy": (4, 2),
+}
 
 
 def without_simulator(settings: Settings, device: torch.device) -> Scenario:
@@ -37,11 +44,15 @@ def without_simulator(settings: Settings, device: torch.device) -> Scenario:
     def make(name: str) -> VectorEnv:
         raise UsageError(f"{name}: a dry run has no environments")
 
-    return Scenario(f"{one.domain}/{one.name}", one.sequence, n_in, n_actions, one.n_steps, make, "none", "a dry run")
+    return Scenario(
+        f"{one.domain}/{one.name}", one.sequence, n_in, n_actions, one.n_steps, make, "none", "a dry run"
+    )
 
 
 def horizon_of(settings: Settings) -> int:
-    """Returns the length of an episode: the scenario's horizon, or the algorithm's time_limit if that is set."""
+    """Returns the length of an episode: the scenario's horizon, or the algorithm's time_limit if that is
+    set.
+    """
     return settings.sac.time_limit or settings.scenario.horizon
 
 
@@ -49,7 +60,10 @@ def check_tasks(settings: Settings, known: list[str]) -> None:
     """Raises: UsageError naming the first unknown task and listing the known ones."""
     for name in settings.scenario.tasks:
         if name not in known:
-            raise UsageError(f"scenario.tasks: no task {name!r} in {settings.scenario.domain}; there are {', '.join(known)}")
+            raise UsageError(
+                f"scenario.tasks: no task {name!r} in {settings.scenario.domain}; "
+                f"there are {', '.join(known)}"
+            )
 
 
 def _toy(settings: Settings, device: torch.device) -> Scenario:

@@ -1,7 +1,8 @@
 """Brax environments whose tasks are arguments of one compiled step.
 
 The system's gravity, friction, radii and masses, the actions' gain and the observations' mask are traced, so
-changing the task compiles nothing.  Stepping, the horizon and the reset of ended episodes to the episode's own
+changing the task compiles nothing.  Stepping, the horizon and the reset of ended episodes to the episode's
+own
 first state are one program; the observation before that reset comes out too.
 """
 
@@ -38,7 +39,10 @@ def choose_backend(asked: str, domain: str, cuda: bool) -> tuple[str, str]:
     if cuda:
         return "positional", "auto: on a GPU, the one nearest to the original's position-based engine"
     if domain == "ant":
-        return "generalized", "auto: on a CPU, ant's masses and contacts act as modelled, at a third of spring's speed"
+        return (
+            "generalized",
+            "auto: on a CPU, ant's masses and contacts act as modelled, at a third of spring's speed",
+        )
     return "spring", "auto: on a CPU, two to three times as fast as positional and generalized"
 
 
@@ -102,7 +106,9 @@ class Domain:
         carry = {"state": state, "first": state.pipeline_state, "first_obs": state.obs, "steps": steps}
         return settled(carry)
 
-    def _step(self, physics: dict[str, Any], carry: dict[str, Any], action: Any) -> tuple[dict[str, Any], Any]:
+    def _step(
+        self, physics: dict[str, Any], carry: dict[str, Any], action: Any
+    ) -> tuple[dict[str, Any], Any]:
         import jax
         import jax.numpy as jnp
 
@@ -128,7 +134,8 @@ class Domain:
 
 
 def settled(carry: dict[str, Any]) -> dict[str, Any]:
-    """Returns the carry with float32 where it has floats and int32 where it has integers, none of it weakly typed:
+    """Returns the carry with float32 where it has floats and int32 where it has integers, none of it
+    weakly typed:
     what reset and step return must be of one type, or the step compiles twice.
     """
     import jax
@@ -147,7 +154,8 @@ def settled(carry: dict[str, Any]) -> dict[str, Any]:
 def baked(sys: Any) -> Any:
     """Returns the system with effective masses and inertias in place of scaled ones.
 
-    spring and positional compute with m^(1 - mass scale), I^(1 - inertia scale); at a scale of 1 (ant) every mass
+    spring and positional compute with m^(1 - mass scale), I^(1 - inertia scale); at a scale of 1 (ant)
+    every mass
     is 1 and a factor on it does nothing.  Here the effective values are written in and the scales are 0.
     """
     import jax
@@ -174,7 +182,8 @@ def model_of(sys: Any, n_actions: int, n_in: int) -> Model:
     links = tuple(name or f"link {i}" for i, name in enumerate(sys.link_names))
     numbers = (sys.gravity, sys.geom_friction[:, 0], sys.geom_size[:, 0], sys.link.inertia.mass)
     stock = [np.array(one, np.float32) for one in numbers]
-    return Model(links, geoms, names, Physics(*stock, np.ones(n_actions, np.float32), np.ones(n_in, np.float32)))
+    ones = np.ones(n_actions, np.float32), np.ones(n_in, np.float32)
+    return Model(links, geoms, names, Physics(stock[0], stock[1], stock[2], stock[3], *ones))
 
 
 class BraxEnv:
@@ -231,7 +240,9 @@ def use_compilation_cache() -> None:
 
 
 def brax_scenario(settings: Settings, device: torch.device) -> Scenario:
-    """Returns the scenario of a Brax domain.  Raises: UsageError for an unknown task, back end or friction rule."""
+    """Returns the scenario of a Brax domain.  Raises: UsageError for an unknown task, back end or friction
+    rule.
+    """
     one = settings.scenario
     check_tasks(settings, list(CHANGES.get(one.domain, {})))
     if one.friction_rule not in ("product", "linear"):

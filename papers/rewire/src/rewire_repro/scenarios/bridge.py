@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+import torch.utils.dlpack
 from torch import Tensor
 
 
@@ -15,7 +16,7 @@ def to_torch(array: Any, device: torch.device) -> Tensor:
 
     array = jax.block_until_ready(array)
     if _same_side(array, device):
-        return torch.from_dlpack(array).clone()
+        return torch.utils.dlpack.from_dlpack(array).clone()
     import numpy as np
 
     return torch.from_numpy(np.array(array)).to(device)

@@ -5,7 +5,7 @@ observations (39 numbers, goal included), rewards and physics are others: result
 """
 
 import logging
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,14 +21,14 @@ from rewire_repro.settings import Settings
 log = logging.getLogger(__name__)
 
 NAMES = (
-    "hammer", "push-wall", "faucet-close", "push-back", "stick-pull", "handle-press-side", "push", "shelf-place",
-    "window-close", "peg-unplug-side",
+    "hammer", "push-wall", "faucet-close", "push-back", "stick-pull", "handle-press-side", "push",
+    "shelf-place", "window-close", "peg-unplug-side",
 )  # fmt: skip
 N_IN, N_ACTIONS = 39, 4
 OLD, NEW = "-v1", "-v3"
 
 
-@lru_cache(maxsize=None)
+@cache
 def goals(name: str, seed: int) -> tuple[Any, ...]:
     """Returns Meta-World's 50 goals of a task, made from the seed."""
     import metaworld
@@ -39,14 +39,22 @@ def goals(name: str, seed: int) -> tuple[Any, ...]:
 class MetaWorld:
     """n_envs arms on one task, stepped one after the other; success is Meta-World's own signal.
 
-    Args: name — e.g. "push-v3"; rewards — "v1" or "v2"; everywhere — a new object and goal place at every reset
+    Args: name — e.g. "push-v3"; rewards — "v1" or "v2"; everywhere — a new object and goal place at every
+    reset
     instead of one of 50; goal_seed — makes the 50.
     """
 
     n_in, n_actions = N_IN, N_ACTIONS
 
     def __init__(
-        self, name: str, n_envs: int, horizon: int, device: torch.device, rewards: str, everywhere: bool, goal_seed: int
+        self,
+        name: str,
+        n_envs: int,
+        horizon: int,
+        device: torch.device,
+        rewards: str,
+        everywhere: bool,
+        goal_seed: int,
     ) -> None:
         import metaworld
 
@@ -87,17 +95,24 @@ class MetaWorld:
             led_to.append(seen)
             numbers.append((float(reward), float(over), float(info["success"]), float(info["obj_to_target"])))
             obs.append(self._begin(i, self._draw(i)) if over else seen)
-        reward, over, success, gap = (self._tensor(np.array(one)) for one in zip(*numbers, strict=True))
+        reward, ended, success, gap = (self._tensor(np.array(one)) for one in zip(*numbers, strict=True))
         never = torch.zeros(self.n_envs, dtype=torch.bool, device=self.device)
         return Step(
-            self._tensor(np.stack(obs)), self._tensor(np.stack(led_to)), reward, never, over > 0, success > 0, gap
+            self._tensor(np.stack(obs)),
+            self._tensor(np.stack(led_to)),
+            reward,
+            never,
+            ended > 0,
+            success > 0,
+            gap,
         )
 
     def _tensor(self, array: NDArray[np.float64]) -> Tensor:
         return torch.tensor(array, dtype=torch.float32, device=self.device)
 
     def state(self) -> dict[str, Any]:
-        """Returns what chose the running episodes and their actions so far, from which `load` gets back here; the
+        """Returns what chose the running episodes and their actions so far, from which `load` gets back
+        here; the
         simulator itself keeps more than MuJoCo's own state in Python objects.
         """
         return {
@@ -111,7 +126,12 @@ class MetaWorld:
         """Continue from what `state` returned, by living the running episodes again."""
         for i, rng in enumerate(self.rngs):
             inner = {"state": int(state["rngs"][i]), "inc": int(state["incs"][i])}
-            rng.bit_generator.state = {"bit_generator": "PCG64", "state": inner, "has_uint32": 0, "uinteger": 0}
+            rng.bit_generator.state = {
+                "bit_generator": "PCG64",
+                "state": inner,
+                "has_uint32": 0,
+                "uinteger": 0,
+            }
             self._begin(i, int(state["begun"][i]))
             for action in state["actions"][i]:
                 self.envs[i].step(action)
@@ -126,20 +146,26 @@ def continual_world_scenario(settings: Settings, device: torch.device) -> Scenar
         raise UsageError(f"scenario.reward_version={one.reward_version}: v1 or v2")
     if one.randomization not in ("mt1_50", "random_init_all"):
         raise UsageError(f"scenario.randomization={one.randomization}: mt1_50 or random_init_all")
-    import metaworld
+    from importlib.metadata import version
 
     if any(name.endswith(OLD) for name in one.tasks):
-        log.info("Continual World's -v1 tasks are run as Meta-World's -v3 ones: other physics, rewards and observations")
+        log.info("-v1 tasks are run as Meta-World's -v3 ones: other physics, rewards and observations")
 
     def make(name: str) -> MetaWorld:
         current = name.removesuffix(OLD).removesuffix(NEW) + NEW
         everywhere = one.randomization == "random_init_all"
         return MetaWorld(
-            current, one.n_train_envs, horizon_of(settings), device, one.reward_version, everywhere, settings.seed
+            current,
+            one.n_train_envs,
+            horizon_of(settings),
+            device,
+            one.reward_version,
+            everywhere,
+            settings.seed,
         )
 
     return Scenario(
         *(f"{one.domain}/{one.name}", one.sequence, N_IN, N_ACTIONS, one.n_steps, make),
-        f"metaworld/{getattr(metaworld, '__version__', '3.1.1')}, rewards {one.reward_version}, {one.randomization}",
+        f"metaworld/{version('metaworld')}, rewards {one.reward_version}, {one.randomization}",
         "the maintained successor of the simulator that Continual World was built on",
     )

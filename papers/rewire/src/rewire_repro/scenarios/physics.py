@@ -1,6 +1,7 @@
 """What each Brax task changes, as factors on the stock model; the numbers that one compiled step takes.
 
-Source: the contract's section 6.2.  Ant's legs are numbered as in the original (leg 1 in front on the left, then
+Source: the contract's section 6.2.  Ant's legs are numbered as in the original (leg 1 in front on the
+left, then
 counter-clockwise) and addressed by joint name, since the actuators' order has changed since.
 """
 
@@ -41,7 +42,9 @@ def _torso(**more: Any) -> Change:
 
 
 _LOWER_LEGS = {f"link {i}": 1.5 for i in (2, 4, 6, 8)}  # without names in the model
-_LOWER_GEOMS = {f"{leg}_{part}_geom": 1.5 for leg in ("left", "right", "third", "fourth") for part in ("ankle", "foot")}
+_LOWER_GEOMS = {
+    f"{leg}_{part}_geom": 1.5 for leg in ("left", "right", "third", "fourth") for part in ("ankle", "foot")
+}
 
 CHANGES: dict[str, dict[str, Change]] = {
     "halfcheetah": {
@@ -85,7 +88,8 @@ CHANGES: dict[str, dict[str, Change]] = {
 class Physics:
     """The arguments of a compiled step, float32: what differs between tasks, as numbers.
 
-    gravity (3,); friction, radius (n_geoms,); mass (n_links,); gain (n_actions,), by which actions are multiplied
+    gravity (3,); friction, radius (n_geoms,); mass (n_links,); gain (n_actions,), by which actions are
+    multiplied
     before physics and control cost; mask (n_in,), of observations.
     """
 
@@ -110,7 +114,8 @@ class Model:
 def physics_of(model: Model, change: Change, friction_rule: str) -> Physics:
     """Returns the numbers of a task.
 
-    Args: friction_rule — "product": a factor c acts as c² on every geometry's sliding friction, since the original's
+    Args: friction_rule — "product": a factor c acts as c² on every geometry's sliding friction, since the
+    original's
     engine multiplied two materials, both changed; "linear": as c.
     Raises: KeyError if the model lacks a part that the change names (our own mistake).
     """

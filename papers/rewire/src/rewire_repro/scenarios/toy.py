@@ -57,7 +57,7 @@ class PointMass:
 
     def step(self, action: Tensor) -> Step:
         """Move every mass."""
-        law, (place, speed) = self.law, self.x.split(2, dim=1)
+        law, (place, speed) = self.law, torch.split(self.x, 2, dim=1)
         speed = speed + DT * (law.gain * action - law.drag * speed)
         place = place + DT * speed
         self.x, self.steps = torch.cat([place, speed], dim=1), self.steps + 1
@@ -70,7 +70,11 @@ class PointMass:
 
     def state(self) -> dict[str, Any]:
         """Returns positions, speeds, the clock and the generator."""
-        return {"x": self.x.cpu().numpy().copy(), "steps": self.steps, "rng": self.rng.get_state().numpy().copy()}
+        return {
+            "x": self.x.cpu().numpy().copy(),
+            "steps": self.steps,
+            "rng": self.rng.get_state().numpy().copy(),
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""

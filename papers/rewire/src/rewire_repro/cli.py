@@ -64,7 +64,6 @@ def _hydra(words: list[str]) -> None:
 
     failures: list[Exception] = []
 
-    @hydra.main(version_base="1.3", config_path=str(config.CONFIGS), config_name=DEFAULT)
     def job(node: Any) -> None:
         plain = OmegaConf.to_container(node, resolve=True)
         output = HydraConfig.get().runtime.output_dir
@@ -77,7 +76,7 @@ def _hydra(words: list[str]) -> None:
     before = sys.argv
     sys.argv = ["run.py", *words]
     try:
-        job()
+        hydra.main(version_base="1.3", config_path=str(config.CONFIGS), config_name=DEFAULT)(job)()
     finally:
         sys.argv = before
     if failures:

@@ -37,7 +37,7 @@ def make_agent(
     """
     if name not in AGENTS:
         raise UsageError(f"{WHERE}.classname=agents.{name}: one of {', '.join(AGENTS)}")
-    values = fill(AGENTS[name].Values, node, WHERE)
+    values: Any = fill(AGENTS[name].Values, node, WHERE)
     for key, width in (("input_dimension", shape.n_in), ("output_dimension", shape.n_actions)):
         given = getattr(values, key)
         if given is not None and given != width:

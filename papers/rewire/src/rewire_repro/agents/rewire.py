@@ -203,7 +203,8 @@ class RewireActionAgent(Agent):
         mu, log_sigma = split(outputs)
         squares = (mu - mu_2.clamp(-MU_CLIP, MU_CLIP)).square() + (log_sigma - log_sigma_2).square()
         factor = float(values.divergence) * 2 * values.divergence_batch * self.shape.n_actions
-        return squares.mean() * factor
+        scaled: Tensor = squares.mean() * factor
+        return scaled
 
     def _targets(self) -> list[tuple[Tensor, Tensor]]:
         """C^T W' A and C^T b' per held layer."""

@@ -112,9 +112,9 @@ def test_target_critics_follow_at_their_rate(agent, values):
 def test_temperature_falls_when_there_is_more_entropy_than_asked_for(agent, values, multiplier, sign):
     asked = dataclasses.replace(values, target_multiplier=-multiplier, policy_update_delay=1)
     sac = make_sac(agent, asked)  # target entropy = multiplier · 2
-    before = float(sac.log_alpha)
+    before = float(sac.log_alpha.detach())
     sac.update(batch(32))
-    assert np.sign(float(sac.log_alpha) - before) == sign
+    assert np.sign(float(sac.log_alpha.detach()) - before) == sign
 
 
 def test_delays(agent, values):

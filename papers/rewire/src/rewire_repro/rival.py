@@ -74,9 +74,9 @@ class EagerSac:
         action, log_pi = self.act(obs)
         loss = (self.log_alpha.exp().detach() * log_pi - self.value(self.critics, obs, action)).mean()
         self.policy_adam.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.policy_adam.step()
         entropy_loss = -(self.log_alpha.exp() * (log_pi.detach() + self.goal)).mean()
         self.alpha_adam.zero_grad()
-        entropy_loss.backward()
+        entropy_loss.backward()  # type: ignore[no-untyped-call]
         self.alpha_adam.step()

@@ -106,3 +106,14 @@ def test_only_the_cells_of_the_formula_are_read():
 )
 def test_a_single_task_has_nothing_to_forget(value):
     assert np.isnan(value)
+
+
+def test_rewires_metrics_by_hand():
+    r = np.array([[10.0, 1.0, 0.0], [6.0, 8.0, 2.0], [4.0, 9.0, 5.0]])
+    scratch = [8.0, 10.0, 4.0]
+    assert continual.rewire_performance(r) == 6.0
+    assert continual.rewire_forgetting(r) == pytest.approx((6 - 1 + 0) / 3)
+    assert continual.rewire_transfer(r, scratch) == pytest.approx((2 - 2 + 1) / 3)
+    assert continual.rewire_scale(scratch) is not None
+    assert continual.rewire_scale([8.0, -1.0, 4.0]) is None
+    assert continual.rewire_scale([800.0, 1.0, 4.0]) is None

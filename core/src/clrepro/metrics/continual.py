@@ -184,6 +184,41 @@ def ta_agem_backward(a: Matrix, last_epochs: ArrayLike) -> float:
     return _mean(a[-1, :-1] - a[ends, np.arange(a.shape[1] - 1)])
 
 
+# --- RewireNeuron: Sun & Mu 2023, after Gaya et al. 2023 (CSP); R holds returns or success rates ----------
+
+
+def rewire_performance(r: Matrix) -> float:
+    """Returns P = mean_j R[T-1, j].  Source: the usual definition; the paper's own words could not be read.
+    """
+    return float(np.mean(r[-1]))
+
+
+def rewire_forgetting(r: Matrix) -> float:
+    """Returns F = mean over *all* T of (R[j, j] - R[T-1, j]), positive where a task was forgotten.
+
+    Source: CSP's usage; the last task counts as 0, unlike `chaudhry_forgetting`.
+    """
+    return float(np.mean(np.diagonal(r) - r[-1]))
+
+
+def rewire_transfer(r: Matrix, scratch: ArrayLike) -> float:
+    """Returns T = mean_j (R[j, j] - S_j).
+
+    Args: scratch — S float64 (T,), each task learnt from scratch: the diagonal of a SAC-N run.
+    Source: CSP's usage.
+    """
+    return float(np.mean(np.diagonal(r) - np.asarray(scratch, np.float64)))
+
+
+def rewire_scale(scratch: ArrayLike) -> Matrix | None:
+    """Returns S float64 (T,) to divide returns by, or None where that would mislead: an S_j that is
+    negative or
+    below 1 % of the largest.
+    """
+    s = np.asarray(scratch, np.float64)
+    return s if np.all(s > 0) and np.all(s >= 0.01 * np.max(np.abs(s))) else None
+
+
 def _mean(terms: Matrix) -> float:
     """Mean that is nan, without a warning, where there is nothing to average."""
     return float(np.mean(terms)) if len(terms) else math.nan

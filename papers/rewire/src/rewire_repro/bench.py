@@ -1,0 +1,127 @@
+"""Speed contests of RewireNeuron: one SAC update, acting with a rewired policy, stepping Brax through our
+agent.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from clrepro.bench import Contest
+from rewire_repro import config
+from rewire_repro.agents import Shape, make_agent
+from rewire_repro.agents.rewire import RewireActionAgent
+from rewire_repro.chance import Chance
+from rewire_repro.networks import Net, TwinCritics, sizes
+from rewire_repro.replay import Replay
+from rewire_repro.rival import EagerSac
+from rewire_repro.sac import Sac
+
+CPU = torch.device("cpu")
+N_IN, N_ACTIONS = 17, 6  # halfcheetah
+
+
+def contests() -> Iterator[Contest]:
+    """Yields the speed rows promised for RewireNeuron; the last one only where brax is installed."""
+    torch.set_num_threads(1)
+    for profile, hidden, batch in (("quick", 64, 128), ("full", 256, 256)):
+        yield one_update(profile, hidden, batch)
+    yield rewired_acting()
+    try:
+        import brax  # noqa: F401
+    except ImportError:
+        return
+    yield brax_steps()
+
+
+def one_update(profile: str, hidden: int, batch: int) -> Contest:
+    """An update of ft_1 on halfcheetah's widths."""
+    settings = config.settings(config.compose("ft_1", [f"profile={profile}"]))
+    chance = Chance(0, CPU)
+    agent = make_agent("ActionAgent", settings.policy, Shape(N_IN, N_ACTIONS, 4), chance)
+    ours = Sac(
+        agent,
+        TwinCritics(N_IN + N_ACTIONS, hidden, chance.stream("init")),
+        settings.sac,
+        chance,
+        False,
+        "update",
+    )
+    theirs = EagerSac(N_IN, N_ACTIONS, hidden, settings.sac)
+    replay = Replay(10_000, N_IN, N_ACTIONS, 0, CPU)
+    x = torch.randn(10_000, N_IN)
+    replay.push(x, torch.rand(10_000, N_ACTIONS), None, x, torch.randn(10_000), torch.zeros(10_000))
+    rng = np.random.default_rng(0)
+
+    def work(learner: Any) -> Callable[[], int]:
+        def run() -> int:
+            for _ in range(40):
+                learner.update(replay.sample(batch, rng))
+            return 40
+
+        return run
+
+    sides = {"ours": work(ours), "eager torch": work(theirs)}
+    name = f"one SAC update, hidden {hidden}, batch {batch}"
+    return Contest(name, "update", sides, "≥ 1.5× a straightforward eager loop", rounds=9)
+
+
+def rewired_acting() -> Contest:
+    """Actions of a rewired policy, its permutations folded into the weights, against a plain network's."""
+    values = {"hidden_size": 256, "start_steps": 0, "layer_norm": False, "beta": 0.1, "cycle": 4}
+    chance = Chance(0, CPU)
+    agent = make_agent("RewireActionAgent", values, Shape(N_IN, N_ACTIONS, 4), chance)
+    assert isinstance(agent, RewireActionAgent)
+    agent.set_task(None)
+    agent.consolidate()
+    agent.set_task(-1)
+    rewired = agent.actor(0)
+    plain = Net.make(sizes(N_IN, 256, 2 * N_ACTIONS), chance.stream("init"))
+    obs = torch.randn(128, N_IN)
+
+    @torch.no_grad()
+    def run(act: Any) -> int:
+        for _ in range(100):
+            act(obs)
+        return 100
+
+    sides = {"rewired, folded": lambda: run(rewired), "plain network": lambda: run(plain)}
+    return Contest(
+        "acting, 128 rows, hidden 256", "call", sides, "at most 1.5 times a plain network's time", rounds=9
+    )
+
+
+def brax_steps() -> Contest:
+    """128 halfcheetahs (spring), actions as torch tensors, against brax's own jitted training environment."""
+    import jax
+    from brax import envs
+
+    from rewire_repro.scenarios.brax import BraxEnv, Domain, use_compilation_cache
+    from rewire_repro.scenarios.physics import CHANGES, physics_of
+
+    use_compilation_cache()
+    domain = Domain("halfcheetah", "spring", 128, 1000, jax.devices("cpu")[0])
+    ours = BraxEnv(domain, physics_of(domain.model, CHANGES["halfcheetah"]["moon"], "product"), CPU)
+    ours.reset(0)
+    action = torch.rand(128, N_ACTIONS) * 2 - 1
+    raw = envs.training.wrap(envs.get_environment("halfcheetah", backend="spring"), episode_length=1000)
+    reset, step = jax.jit(raw.reset), jax.jit(raw.step)
+    held = {"state": reset(jax.random.split(jax.random.PRNGKey(0), 128))}
+    given = jax.numpy.asarray(action.numpy())
+
+    def through_us() -> int:
+        for _ in range(20):
+            ours.step(action)
+        return 20 * 128
+
+    def directly() -> int:
+        for _ in range(20):
+            held["state"] = step(held["state"], given)
+            held["state"].obs.block_until_ready()
+        return 20 * 128
+
+    sides = {"ours": through_us, "raw jitted brax": directly}
+    return Contest(
+        "stepping 128 halfcheetahs (spring)", "environment step", sides, "≥ 0.9× raw jitted brax", rounds=7
+    )

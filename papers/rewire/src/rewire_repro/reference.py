@@ -1,0 +1,79 @@
+"""What transfer is measured against: returns of tasks learnt from scratch, from stored SAC-N records.
+
+    python -m rewire_repro.reference RESULTS [--profile quick]
+
+reads the records of `sac_n` under RESULTS and writes references.json in the paper's folder: per profile
+and scenario
+the mean over seeds of the diagonal of R.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clrepro.errors import DataError, UsageError
+from clrepro.records import RunRecord, load_many
+from clrepro.runs import write_atomically
+from rewire_repro.program import exit_code
+from rewire_repro.results import REFERENCES
+
+METHOD = "sac_n"
+
+
+def entries(records: Sequence[RunRecord], profile: str) -> dict[str, Any]:
+    """Returns per scenario {tasks, returns, seeds}: S_j, the mean over seeds of R[j, j] of sac_n's done
+    runs.
+    """
+    groups: dict[str, list[RunRecord]] = {}
+    for record in records:
+        if (record.paper, record.profile, record.method, record.status) == (
+            "rewire",
+            profile,
+            METHOD,
+            "done",
+        ):
+            groups.setdefault(record.setting, []).append(record)
+    out = {}
+    for setting, runs in sorted(groups.items()):
+        diagonals = [np.diagonal(np.asarray(run.series["R"], np.float64)) for run in runs]
+        out[f"{profile}/{setting}"] = {
+            "tasks": list(runs[0].data["tasks"]),
+            "returns": [round(float(one), 6) for one in np.mean(diagonals, axis=0)],
+            "seeds": sorted(run.seed for run in runs),
+        }
+    return out
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write references.json; returns the exit code."""
+    return exit_code(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m rewire_repro.reference", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("results", type=Path, help="output folder of cl-repro reproduce")
+    parser.add_argument("--profile", default="quick", help="whose records (default: quick)")
+    args = parser.parse_args(argv)
+    if not args.results.is_dir():
+        raise UsageError(f"{args.results}: no such folder")
+    records, problems = load_many(args.results)
+    if problems:
+        raise DataError(str(problems[0]))
+    found = entries(records, args.profile)
+    if not found:
+        raise DataError(f"{args.results}: no finished record of {METHOD} under profile {args.profile}")
+    stored = json.loads(REFERENCES.read_text(encoding="utf-8")) if REFERENCES.is_file() else {}
+    text = json.dumps({**stored, **found}, indent=1, sort_keys=True) + "\n"
+    write_atomically(REFERENCES, text.encode())
+    print(f"{REFERENCES}: {', '.join(found)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

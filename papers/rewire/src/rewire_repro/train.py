@@ -1,0 +1,147 @@
+"""The training loop of one task: act, store, update."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rewire_repro.agents import Agent
+from rewire_repro.chance import Chance
+from rewire_repro.gaussian import split, squash
+from rewire_repro.networks import TwinCritics
+from rewire_repro.replay import Replay
+from rewire_repro.sac import Sac
+from rewire_repro.scenarios import VectorEnv
+from rewire_repro.settings import SacSettings
+
+CHECK_EVERY = 50  # epochs between two looks at whether the losses are numbers
+
+
+class Training:
+    """SAC on one task; `run` goes on from wherever `load` has put it.
+
+    Args: n_steps — environment steps; start_steps — steps at the start with uniform actions, one at least.
+    Raises: FloatingPointError from `run` in one line, for rewards or losses that are no numbers.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        critic: TwinCritics,
+        env: VectorEnv,
+        values: SacSettings,
+        chance: Chance,
+        *,
+        n_steps: int,
+        start_steps: int,
+        faithful: bool = False,
+        faithful_pairs: bool = False,
+    ) -> None:
+        self.agent, self.env, self.values, self.chance = agent, env, values, chance
+        self.n_steps, self.start_steps = n_steps, start_steps
+        self.faithful, self.faithful_pairs = faithful, faithful_pairs
+        self.sac = Sac(agent, critic, values, chance, faithful, "update")
+        width = agent.context_width
+        self.replay = Replay(values.buffer_size, env.n_in, env.n_actions, width, chance.device)
+        self.obs = torch.zeros(env.n_envs, env.n_in, device=chance.device)
+        self.ended = torch.ones(env.n_envs, dtype=torch.bool, device=chance.device)
+        self.totals = torch.zeros(
+            env.n_envs, dtype=torch.float64, device=chance.device
+        )  # of running episodes
+        self.interactions = self.epochs = self.acted = 0
+        self.finished: list[float] = []  # mean return of the episodes that ended, as they came
+        self.finished_at: list[int] = []
+
+    def start(self, seed: int) -> None:
+        """Begin with new episodes."""
+        self.obs = self.env.reset(seed)
+
+    def run(self, watch: Callable[["Training"], None]) -> None:
+        """Train to the end; `watch` is called after every epoch."""
+        values, rng = self.values, self.chance.numpy("replay")
+        while self.replay.size < min(values.initial_buffer_size, values.buffer_size):
+            self.acquire()
+        while self.interactions <= self.n_steps:
+            self.acquire()
+            for _ in range(values.updates_per_epoch):
+                self.sac.update(self.replay.sample(values.batch_size, rng))
+            self.epochs += 1
+            if self.epochs % CHECK_EVERY == 0 and not self.sac.finite():
+                raise FloatingPointError(
+                    f"epoch {self.epochs}: the critic has diverged (a loss is no number)"
+                )
+            watch(self)
+
+    @torch.no_grad()
+    def acquire(self) -> None:
+        """n_timesteps - 1 steps in every environment; every transition goes to the buffer."""
+        for _ in range(self.values.n_timesteps - 1):
+            context = self.agent.acting_context(self.ended)
+            action = self._action(context)
+            step = self.env.step(action)
+            if not bool(torch.isfinite(step.reward).all()):
+                raise FloatingPointError(f"step {self.interactions}: the environment's reward is no number")
+            # The original takes the horizon for an end of the task, so nothing is bootstrapped there.
+            terminated = step.ended if self.faithful else step.terminated
+            self.replay.push(self.obs, action, context, step.next_obs, step.reward, terminated)
+            if self.faithful_pairs and bool(step.ended.any()):
+                self._push_reset(step.ended, step.next_obs, step.obs, action, context)
+            self._count(step.reward, step.ended)
+            self.obs, self.ended = step.obs, step.ended
+
+    def _action(self, context: Tensor | None) -> Tensor:
+        """Actions (n_envs, A): uniform in [-1, 1] at first, then the policy's."""
+        n, a = self.env.n_envs, self.env.n_actions
+        if self.acted <= self.start_steps:
+            return self.chance.uniform("act", n, a) * 2 - 1
+        mu, log_sigma = split(self.agent.explore(self.obs, context))
+        return squash(mu, log_sigma, self.chance.normal("act", n, a))[0]
+
+    def _push_reset(
+        self, ended: Tensor, led_to: Tensor, obs: Tensor, action: Tensor, context: Tensor | None
+    ) -> None:
+        """The original's pair on Continual World: terminal to first observation, reward 0, not an end."""
+        none = torch.zeros(int(ended.sum()), device=obs.device)
+        held = None if context is None else context[ended]
+        self.replay.push(led_to[ended], action[ended], held, obs[ended], none, none)
+
+    def _count(self, reward: Tensor, ended: Tensor) -> None:
+        self.totals += reward
+        self.interactions += self.env.n_envs
+        self.acted += 1
+        if bool(ended.any()):
+            self.finished.append(float(self.totals[ended].mean()))
+            self.finished_at.append(self.interactions)
+            self.totals[ended] = 0.0
+
+    def report(self) -> dict[str, float]:
+        """Returns what is worth logging now."""
+        monitor = {"n_interactions": float(self.interactions), "replay_buffer_size": float(self.replay.size)}
+        if self.finished:
+            monitor["reward"] = self.finished[-1]
+        return {f"monitor/{name}": value for name, value in monitor.items()} | self.sac.report()
+
+    def state(self) -> dict[str, Any]:
+        """Returns learner, buffer, environments and counters (agent, critic, generators save themselves)."""
+        tensors = {"obs": self.obs, "ended": self.ended, "totals": self.totals}
+        return {
+            "sac": self.sac.state(),
+            "replay": self.replay.state(),
+            "env": self.env.state(),
+            **{name: one.cpu().numpy().copy() for name, one in tensors.items()},
+            "counts": [self.interactions, self.epochs, self.acted],
+            "finished": self.finished,
+            "finished_at": self.finished_at,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        self.sac.load(state["sac"])
+        self.replay.load(state["replay"])
+        self.env.load(state["env"])
+        self.obs, self.ended, self.totals = (
+            torch.tensor(state[name], device=self.chance.device) for name in ("obs", "ended", "totals")
+        )
+        self.interactions, self.epochs, self.acted = (int(one) for one in state["counts"])
+        self.finished, self.finished_at = list(state["finished"]), list(state["finished_at"])

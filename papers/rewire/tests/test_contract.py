@@ -1,0 +1,115 @@
+"""The command line of the README, from the paper's folder; mistakes end in one line and a code."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rewire_repro import config
+from rewire_repro.cli import split
+
+pytest.importorskip("hydra")
+PAPER = Path(__file__).resolve().parents[1]
+TINY = [
+    "scenario=toy/robustness", "profile=quick", "scenario.n_steps=400", "scenario.tasks=[plain,inverted]",
+    "framework.params.policy_agent.hidden_size=8",
+]  # fmt: skip
+
+
+def run(*words, code=0, cwd=PAPER):
+    """Run run.py; returns (stdout, stderr)."""
+    done = subprocess.run(
+        [sys.executable, str(PAPER / "run.py"), *map(str, words)], cwd=cwd, capture_output=True, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout, done.stderr
+
+
+def test_a_run_leaves_its_files_in_the_originals_folder(tmp_path):
+    out, _ = run("-cn=ft_n", *TINY, "framework.params.checkpoint=True", cwd=tmp_path)
+    assert "task 1 (inverted) learnt" in out
+    (folder,) = (tmp_path / "run" / "toy_robustness" / "ft_n").iterdir()
+    names = {path.name for path in folder.iterdir()}
+    wanted = {
+        "policy_0.dat",
+        "critic_1.dat",
+        "metrics.jsonl",
+        "params.json",
+        "results.json",
+        "train.state",
+        ".hydra",
+    }
+    assert wanted <= names
+    assert json.loads((folder / "results.json").read_text())["method"] == "ft_n"
+
+
+def test_multirun_makes_a_folder_per_seed(tmp_path):
+    run("--multirun", "-cn=ft_1", *TINY, "seed=0,1", "logger=jsonl", cwd=tmp_path)
+    (folder,) = (tmp_path / "multirun" / "toy_robustness" / "ft_1").iterdir()
+    seeds = [json.loads((folder / job / "results.json").read_text())["seed"] for job in ("0", "1")]
+    assert seeds == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-cn=rewier"], "no such method; one of rewire, ft_1"),
+        (["scenario=ant/moon"], "no such scenario; one of ant/compositionality"),
+        (["seed=x"], "seed='x'"),
+        (["scenario.n_stepps=1"], "n_stepps"),
+        (["device=cuda", *TINY], "no usable GPU"),
+        (["scenario=toy/forgetting", "scenario.tasks=[upside_down]"], "there are plain, heavy_drag"),
+        (["framework.params.path=/nowhere", *TINY], "no such folder"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_code_2(words, said, tmp_path):
+    _, err = run(*words, code=2, cwd=tmp_path)
+    assert said in err
+    assert len([line for line in err.splitlines() if line.startswith("error:")]) == 1
+
+
+def test_wandb_is_asked_for_and_absent(tmp_path):
+    if subprocess.run([sys.executable, "-c", "import wandb"], capture_output=True).returncode == 0:
+        pytest.skip("wandb is installed here")
+    _, err = run("logger=wandb", *TINY, code=1, cwd=tmp_path)
+    assert "logger=wandb: the package is not installed; pip install wandb" in err
+
+
+@pytest.mark.parametrize("method", config.METHODS)
+def test_a_dry_run_builds_the_agents_of_every_scenario(method, composed, tmp_path, capsys):
+    from clrepro.runs import RunDir
+    from rewire_repro import experiment
+
+    for scenario in config.scenarios():
+        if scenario.endswith(("forgetting", "hard", "t1", "cw10", "transfer")):
+            one = composed(method, f"scenario={scenario}", "dry_run=True", "device=cpu")
+            assert experiment.run(one, {}, RunDir(tmp_path), RunDir(tmp_path)) is None
+    assert "halfcheetah/forgetting: composes" in capsys.readouterr().out
+
+
+def test_splitting_a_command_line():
+    assert split(["-cn=csp", "seed=1"]) == ("csp", ["seed=1"], [])
+    assert split(["--config-name", "ewc", "-m", "seed=1,2"]) == ("ewc", ["seed=1,2"], ["-m"])
+    assert split([]) == ("rewire", [], [])
+
+
+def test_every_command_of_the_profiles_composes(composed):
+    import shlex
+    import tomllib
+
+    profiles = tomllib.loads((PAPER / "profiles.toml").read_text())
+    assert {len(profiles[name]["row"]) for name in ("quick", "toy")} == {9}
+    assert len(profiles["full"]["row"]) == 9 * 18
+    for name in ("quick", "toy"):
+        for row in profiles[name]["row"]:
+            program, *words = shlex.split(row["command"].format(seed=1, artefacts="/tmp/x"))
+            method, overrides, flags = split(words)
+            made = composed(method, *(word for word in overrides if not word.startswith("hydra.")))
+            assert (program, flags) == ("run.py", [])
+            assert made.method == row["method"]
+            assert f"{made.scenario.domain}/{made.scenario.name}" == row["setting"]

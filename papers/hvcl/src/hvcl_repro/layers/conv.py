@@ -95,13 +95,15 @@ class ConvMoVE(MoVE):
         x = tf.cast(inputs, self.compute_dtype)
         if self.data_format == "channels_first":
             x = tf.transpose(x, [0, *range(2, self.rank + 2), 1])
+        experts = self.experts()
+        kernels = tf.unstack(tf.cast(experts, self.compute_dtype))
         if self.n_experts == 1:
-            y = self._expert(x, 0, noisy)
+            y = self._expert(x, kernels[0], 0, noisy)
         else:
             logits = self._logits(x, side=0)
             self.add_gate_losses(logits, self._logits(x, side=1))
-            y = self.route(x, logits, noisy, lambda rows, m: self._expert_or_none(rows, m, noisy))
-        self.add_expert_losses(mean_rows=True)
+            y = self.route(x, logits, noisy, lambda rows, m: self._expert_or_none(rows, kernels[m], m, noisy))
+        self.add_expert_losses(experts, mean_rows=True)
         if self.data_format == "channels_first":
             y = tf.transpose(y, [0, self.rank + 1, *range(1, self.rank + 1)])
         return y
@@ -158,16 +160,15 @@ class ConvMoVE(MoVE):
             y = tf.reduce_mean(y, axis=axes)
         return tf.matmul(tf.cast(y, self.variable_dtype), flat) + bias
 
-    def _expert_or_none(self, rows: Tensor, m: int, noisy: bool) -> Tensor:
+    def _expert_or_none(self, rows: Tensor, mu: Tensor, m: int, noisy: bool) -> Tensor:
         """Returns `_expert` of rows that may be none."""
         # TensorFlow's convolution of an empty batch has the shape of its input: one row more, then cut off.
         spare = tf.zeros(tf.concat([[1], tf.shape(rows)[1:]], axis=0), rows.dtype)
-        return self._expert(tf.concat([rows, spare], axis=0), m, noisy)[:-1]
+        return self._expert(tf.concat([rows, spare], axis=0), mu, m, noisy)[:-1]
 
-    def _expert(self, x: Tensor, m: int, noisy: bool) -> Tensor:
+    def _expert(self, x: Tensor, mu: Tensor, m: int, noisy: bool) -> Tensor:
         """Returns the output of expert m for its rows x (B_m, …, c)."""
         dtype = x.dtype
-        mu = tf.cast(self.mu[..., m], dtype)
         y = self._convolve(x, mu)
         if noisy:
             sigma = tf.broadcast_to(tf.cast(tf.nn.softplus(self.rho[..., m]), dtype), tf.shape(mu))

@@ -49,13 +49,15 @@ class DenseMoVE(MoVE):
         noisy = bool(training) or self.stochastic_eval
         d = int(self.mu.shape[0])
         x = tf.reshape(tf.cast(inputs, self.compute_dtype), (-1, d))
+        experts = self.experts()
+        kernels = tf.unstack(tf.cast(experts, self.compute_dtype))
         if self.n_experts == 1:
-            y = self._expert(x, 0, noisy)
+            y = self._expert(x, kernels[0], 0, noisy)
         else:
             logits = self._logits(x, prior=False)
             self.add_gate_losses(logits, self._logits(x, prior=True))
-            y = self.route(x, logits, noisy, lambda rows, m: self._expert(rows, m, noisy))
-        self.add_expert_losses()
+            y = self.route(x, logits, noisy, lambda rows, m: self._expert(rows, kernels[m], m, noisy))
+        self.add_expert_losses(experts)
         if inputs.shape.rank == 2:
             return y
         return tf.reshape(y, tf.concat([tf.shape(inputs)[:-1], [self.units]], axis=0))
@@ -76,10 +78,9 @@ class DenseMoVE(MoVE):
             logits = logits + (self.gate_bias_0 if prior else self.gate_bias)
         return logits
 
-    def _expert(self, x: Tensor, m: int, noisy: bool) -> Tensor:
+    def _expert(self, x: Tensor, mu: Tensor, m: int, noisy: bool) -> Tensor:
         """Returns (B_m, units) of expert m for its rows x (B_m, d)."""
         dtype = x.dtype
-        mu = tf.cast(self.mu[..., m], dtype)
         y = tf.matmul(x, mu)
         if noisy:
             sigma = tf.cast(tf.nn.softplus(self.rho[..., m]), dtype)

@@ -1,7 +1,8 @@
 """The terms of the hierarchical objective: pure functions of tensors, in the dtype of their arguments.
 
 Notation of the paper's method section as the spec gives it: experts m = 1..n, posterior N(mu, sigma²) per
-weight, prior N(mu_0, sigma_0²), gate probabilities p(m|x).  The expert axis is always the last one.
+weight, prior N(mu_0, sigma_0²), gate probabilities p(m|x).  The expert axis is the last one as in the weights,
+but for distances, where it comes first.
 """
 
 from typing import Any
@@ -57,18 +58,18 @@ def wasserstein(mu: Tensor, sigma: Tensor) -> Tensor:
     """Returns (n, n): squared 2-Wasserstein distances between the experts' diagonal Gaussians.
 
     W_ij = |mu_i - mu_j|² + sum over weights of (sigma_i - sigma_j)².
-    Args: mu — (rows, ..., n); sigma — of that shape, or without its first axis.
+    Args: mu — (n, rows, ...), the experts first; sigma — of that shape, or without the axis of the rows.
     """
-    rows = int(mu.shape[0]) if len(sigma.shape) < len(mu.shape) else 1
-    return _pairwise(mu) + rows * _pairwise(sigma)
+    rows = int(mu.shape[1]) if len(sigma.shape) < len(mu.shape) else 1
+    return pairwise(mu) + rows * pairwise(sigma)
 
 
-def _pairwise(values: Tensor) -> Tensor:
-    """Returns (n, n) squared Euclidean distances between the slices [..., i]."""
-    flat = tf.reshape(values, (-1, values.shape[-1]))
+def pairwise(values: Tensor) -> Tensor:
+    """Returns (n, n) squared Euclidean distances between the slices [i] of (n, ...)."""
+    flat = tf.reshape(values, (values.shape[0], -1))
     # Centred, so that close experts far from the origin keep their digits; equal ones give exactly 0.
-    flat = flat - tf.reduce_mean(flat, axis=-1, keepdims=True)
-    gram = tf.matmul(flat, flat, transpose_a=True)
+    flat = flat - tf.reduce_mean(flat, axis=0)
+    gram = tf.matmul(flat, flat, transpose_b=True)
     own = tf.linalg.diag_part(gram)
     return tf.maximum(own[:, None] + own[None, :] - 2.0 * gram, 0.0)
 
@@ -76,11 +77,17 @@ def _pairwise(values: Tensor) -> Tensor:
 def original_distance(mu: Tensor, sigma: Tensor, *, mean_rows: bool) -> Tensor:
     """Returns (n, n): the original's distance, which takes sigma for a variance and leaves its part unsquared.
 
-    Args: mean_rows — the convolutional version averages the difference of means over its first axis.
+    Args: mu, sigma — as in `wasserstein`; mean_rows — the convolutional version averages the difference of
+    means over its first axis.
     """
-    mean = tf.reduce_mean(mu, axis=0) if mean_rows else mu
-    root = tf.sqrt(sigma + 1e-6)
-    return _pairwise(mean) + tf.sqrt(_pairwise(root) + 1e-4)
+    mean = tf.reduce_mean(mu, axis=1) if mean_rows else mu
+    return pairwise(mean) + tf.sqrt(pairwise(tf.sqrt(sigma + 1e-6)) + 1e-4)
+
+
+def experts_first(values: Tensor) -> Tensor:
+    """Returns (n, ...) from (..., n)."""
+    last = len(values.shape) - 1
+    return tf.transpose(values, [last, *range(last)])
 
 
 def kernel(distance: Tensor, width: float) -> Tensor:

@@ -176,18 +176,24 @@ class MoVE(tf_keras.layers.Layer):
 
         return self.options["entropy_fun"](tfd.Categorical(probs=probs))
 
-    def add_expert_losses(self, *, mean_rows: bool = False) -> None:
+    def experts(self) -> Tensor:
+        """Returns mu with the experts first, (n, …, in, units): what forward pass and distances read."""
+        # One transposition for all; a slice per expert would make a full-size gradient for each of them.
+        return divergence.experts_first(tf.convert_to_tensor(self.mu))
+
+    def add_expert_losses(self, experts: Tensor, *, mean_rows: bool = False) -> None:
         """Add the determinant (two experts or more) and the experts' KL.
 
-        Args: mean_rows — how the original's convolutions measure distance.
+        Args: experts — from `experts()`; mean_rows — how the original's convolutions measure distance.
         """
         sigma, sigma_0 = tf.nn.softplus(self.rho), tf.nn.softplus(self.rho_0)
         if self.n_experts > 1:
+            spread = divergence.experts_first(sigma)
             if self.original:
-                distance = divergence.original_distance(tf.convert_to_tensor(self.mu), sigma, mean_rows=mean_rows)
+                distance = divergence.original_distance(experts, spread, mean_rows=mean_rows)
             else:
                 scale = divergence.auto_scale(int(self.mu.shape[-2]), self.n_experts)
-                distance = scale * divergence.wasserstein(tf.convert_to_tensor(self.mu), sigma)
+                distance = scale * divergence.wasserstein(experts, spread)
             k = divergence.kernel(distance, self.options["kernel_width"])
             self.add_loss(-self.options["diversity_bonus"] * divergence.diversity(k))
         self.add_loss(self.kl_weights * self._expert_kl(sigma, sigma_0))

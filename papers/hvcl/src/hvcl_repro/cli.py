@@ -5,9 +5,10 @@ from pathlib import Path
 
 from clrepro.errors import UsageError
 from clrepro.records import Outcome
+from hvcl_repro.rl import cli as rl
 from hvcl_repro.supervised import cli as supervised
 
-PROGRAMS = {supervised.PROGRAM: supervised.run_program}
+PROGRAMS = {supervised.PROGRAM: supervised.run_program, rl.PROGRAM: rl.run_program}
 
 
 def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:

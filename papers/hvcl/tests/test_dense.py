@@ -104,6 +104,17 @@ def test_evaluation_repeats_itself_and_training_does_not():
     assert np.any(stochastic(x) != stochastic(x))
 
 
+@pytest.mark.parametrize("noise", ["flipout", "local"])
+@pytest.mark.parametrize("sharing", ["unit", "full"])
+def test_rows_of_zeros_have_a_finite_gradient(noise, sharing):
+    layer = built(4, 2, noise=noise, rho_sharing=sharing)
+    x = tf.Variable(tf.zeros((5, 3)))
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(x, training=True) ** 2) + tf.add_n(layer.losses)
+    for gradient in tape.gradient(loss, [x, *layer.trainable_weights]):
+        assert np.all(np.isfinite(gradient))
+
+
 def test_finite_differences_in_double_precision():
     layer = DenseMoVE(3, 3, k="all", expert_activation="tanh", seed=1, dtype="float64", diversity_bonus=0.3)
     x = tf.constant(np.random.default_rng(0).normal(size=(6, 4)))

@@ -9,6 +9,7 @@ from hvcl_repro.layers.move import MoVE
 from hvcl_repro.layers.options import DEFAULTS
 
 Tensor = Any
+TINY = 1e-12  # keeps square roots differentiable at zero
 
 
 @tf_keras.saving.register_keras_serializable(package="hvcl")
@@ -98,7 +99,9 @@ class DenseMoVE(MoVE):
     def _local(self, x: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
         """Returns noise of Flipout's variance at the outputs, independent for every example."""
         if len(sigma.shape) == 1:
-            spread = tf.norm(x, axis=-1, keepdims=True) * sigma
+            # Not tf.norm: a row of zeros, as ReLU may make one, has no gradient there.
+            length = tf.sqrt(tf.reduce_sum(tf.square(x), axis=-1, keepdims=True) + TINY)
+            spread = length * sigma
         else:
-            spread = tf.sqrt(tf.matmul(tf.square(x), tf.square(sigma)) + 1e-12)
+            spread = tf.sqrt(tf.matmul(tf.square(x), tf.square(sigma)) + TINY)
         return spread * self.random.normal(tf.shape(spread), x.dtype)

@@ -74,7 +74,9 @@ def trajectory(envs, steps=40):
     out = [envs.reset()]
     for _ in range(steps):
         seen = envs.step(rng.uniform(-1, 1, (envs.n, 3)).astype(np.float32))
-        out += [seen[name].astype(np.float64) for name in ("obs", "last", "reward", "terminated", "truncated")]
+        out += [
+            seen[name].astype(np.float64) for name in ("obs", "last", "reward", "terminated", "truncated")
+        ]
     return out
 
 

@@ -26,11 +26,18 @@ def inputs(rows=32):
 
 def test_both_terms_vanish_right_after_consolidation():
     model = tf_keras.Sequential(
-        [tf_keras.Input((6, 6, 2)), Conv2DMoVE(4, 3, 3, seed=0), tf_keras.layers.Flatten(), DenseMoVE(2, 3, seed=1)]
+        [
+            tf_keras.Input((6, 6, 2)),
+            Conv2DMoVE(4, 3, 3, seed=0),
+            tf_keras.layers.Flatten(),
+            DenseMoVE(2, 3, seed=1),
+        ]
     )
     x = tf.random.Generator.from_seed(0).normal((4, 6, 6, 2))
     model(x)
-    assert all(float(loss) > 0 for loss in (model.losses[1], model.losses[3], model.losses[5], model.losses[7]))
+    assert all(
+        float(loss) > 0 for loss in (model.losses[1], model.losses[3], model.losses[5], model.losses[7])
+    )
     model_consolidate(model, expert_beta=1.0, gating_beta=1.0)
     model(x)
     assert [float(model.losses[i]) for i in (1, 3, 5, 7)] == [0.0] * 4

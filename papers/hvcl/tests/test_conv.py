@@ -105,7 +105,9 @@ def test_channels_first_is_the_transposed_layer():
 
 def test_round_trip_and_models_on_disk(tmp_path):
     layer = Conv2DMoVE(4, 2, (3, 3), padding="same", seed=3, k=2, expert_activation="relu")
-    model = tf_keras.Sequential([tf_keras.Input((6, 6, 2)), layer, tf_keras.layers.Flatten(), DenseMoVE(2, 2, seed=1)])
+    model = tf_keras.Sequential(
+        [tf_keras.Input((6, 6, 2)), layer, tf_keras.layers.Flatten(), DenseMoVE(2, 2, seed=1)]
+    )
     model.save(tmp_path / "model.keras")
     again = tf_keras.models.load_model(tmp_path / "model.keras")
     x = tf.ones((2, 6, 6, 2))

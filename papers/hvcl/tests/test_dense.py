@@ -65,7 +65,9 @@ def test_losses_come_by_name_in_order_and_alive():
 
 
 def test_row_mean_is_the_sum_over_rows_and_experts_divided():
-    layer, exact = (built(8, 3, d=5, kl_reduction=r, n_train=7.0, expert_beta=1.0) for r in ("row_mean", "sum_over_n"))
+    layer, exact = (
+        built(8, 3, d=5, kl_reduction=r, n_train=7.0, expert_beta=1.0) for r in ("row_mean", "sum_over_n")
+    )
     x = tf.ones((4, 5))
     layer(x), exact(x)
     assert float(layer.losses[3]) * 15 == pytest.approx(float(exact.losses[3]) * 7, rel=1e-5)

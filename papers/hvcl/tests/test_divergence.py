@@ -36,7 +36,9 @@ def test_kl_against_monte_carlo():
 
 def test_kl_with_a_shared_scale_equals_the_scale_written_out():
     mu, sigma, mu_0, sigma_0 = gaussians(np.random.default_rng(1))
-    full = divergence.gaussian_kl(mu, np.broadcast_to(sigma, mu.shape), mu_0, np.broadcast_to(sigma_0, mu.shape))
+    full = divergence.gaussian_kl(
+        mu, np.broadcast_to(sigma, mu.shape), mu_0, np.broadcast_to(sigma_0, mu.shape)
+    )
     assert float(divergence.gaussian_kl(mu, sigma, mu_0, sigma_0)) == pytest.approx(float(full), rel=1e-12)
 
 
@@ -52,7 +54,9 @@ def test_gate_kl_against_scipy():
     rng = np.random.default_rng(3)
     a, b = rng.normal(size=(7, 4)), rng.normal(size=(7, 4))
     p, q = (np.exp(x) / np.exp(x).sum(1, keepdims=True) for x in (a, b))
-    assert float(divergence.gate_kl(a, b)) == pytest.approx(scipy.stats.entropy(p, q, axis=1).mean(), abs=1e-9)
+    assert float(divergence.gate_kl(a, b)) == pytest.approx(
+        scipy.stats.entropy(p, q, axis=1).mean(), abs=1e-9
+    )
 
 
 def test_gate_kl_survives_extreme_logits():
@@ -87,7 +91,9 @@ def test_distance_against_the_formula_with_matrix_roots():
     expected = ((mu[0] - mu[1]) ** 2).sum() + np.trace(a + b - 2 * cross)
     assert w[0, 1] == pytest.approx(expected, rel=1e-9)
     shared = divergence.wasserstein(tf.constant(mu), tf.constant(sigma[:, 0])).numpy()
-    written = divergence.wasserstein(tf.constant(mu), tf.constant(np.broadcast_to(sigma[:, :1], mu.shape))).numpy()
+    written = divergence.wasserstein(
+        tf.constant(mu), tf.constant(np.broadcast_to(sigma[:, :1], mu.shape))
+    ).numpy()
     np.testing.assert_allclose(shared, written, rtol=1e-12)
 
 
@@ -102,7 +108,9 @@ def test_determinant_of_equal_far_and_two_experts():
 
 
 def determinant(mu):
-    return divergence.diversity(divergence.kernel(divergence.wasserstein(mu, tf.ones((mu.shape[0], mu.shape[2]), mu.dtype)), 10.0))
+    return divergence.diversity(
+        divergence.kernel(divergence.wasserstein(mu, tf.ones((mu.shape[0], mu.shape[2]), mu.dtype)), 10.0)
+    )
 
 
 def test_kernel_is_symmetric_and_positive_semidefinite():

@@ -22,7 +22,15 @@ from hvcl_repro.supervised.train import run
 
 FOLDER = Path(__file__).resolve().parents[1]
 SMALL = SupervisedSettings(
-    images="digits", hidden=8, n_exp=2, epochs=1, batch=64, generator_hidden=8, latent=2, fisher_samples=20, lr=3e-3
+    images="digits",
+    hidden=8,
+    n_exp=2,
+    epochs=1,
+    batch=64,
+    generator_hidden=8,
+    latent=2,
+    fisher_samples=20,
+    lr=3e-3,
 )
 
 
@@ -153,7 +161,9 @@ def test_textures_are_always_the_same_and_can_be_told_apart():
 
 
 def test_flags_win_over_the_profile():
-    flags = vars(parser().parse_args(["--profile", "quick", "--benchmark", "permuted-mnist", "--epochs", "2"]))
+    flags = vars(
+        parser().parse_args(["--profile", "quick", "--benchmark", "permuted-mnist", "--epochs", "2"])
+    )
     settings = settings_of(flags)
     assert (settings.epochs, settings.hidden, settings.images, settings.tasks) == (2, 64, "digits", 5)
 
@@ -175,7 +185,18 @@ def test_bad_flags_end_in_one_line(words, reason, tmp_path):
 
 
 def test_a_loss_that_is_no_number_ends_in_one_line(tmp_path):
-    words = ["--profile", "quick", "--method", "fine-tune", "--lr", "1e30", "--epochs", "2", "--out_dir", str(tmp_path)]
+    words = [
+        "--profile",
+        "quick",
+        "--method",
+        "fine-tune",
+        "--lr",
+        "1e30",
+        "--epochs",
+        "2",
+        "--out_dir",
+        str(tmp_path),
+    ]
     done = command(words)
     assert done.returncode == 1
     assert "lower --lr" in done.stderr

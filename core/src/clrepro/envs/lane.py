@@ -21,16 +21,19 @@ class Lane:
 
     def __init__(self, make: Callable[[], Any], obs_dim: int, act_dim: int, seed: int) -> None:
         self._make, self.obs_dim, self.act_dim = make, obs_dim, act_dim
+        self.env: Any = None
         self.renew(seed)
 
     def renew(self, seed: int) -> None:
         """Make the environment anew: nothing that happened before has an influence on what comes."""
-        if hasattr(self, "env"):
+        if self.env is not None:
             self.env.close()
         self.env = modern(self._make())
         self._seed: int | None = seed
         sizes = [int(np.prod(space.shape)) for space in (self.env.observation_space, self.env.action_space)]
-        for name, size, room in zip(("observation", "action"), sizes, (self.obs_dim, self.act_dim), strict=True):
+        for name, size, room in zip(
+            ("observation", "action"), sizes, (self.obs_dim, self.act_dim), strict=True
+        ):
             if size > room:
                 raise UsageError(f"{name} of {size} numbers: the padded space has room for {room}")
         self.n_actions = sizes[1]

@@ -125,7 +125,9 @@ class VectorEnv:
         context = multiprocessing.get_context("spawn")  # frameworks with threads do not survive a fork
         mine, its = context.Pipe()
         work = ([self._makers[i] for i in rows], [self._seeds[i] for i in rows], rows, self._board.name)
-        process = context.Process(target=_serve, args=(its, *work, self.n, self.obs_dim, self.act_dim), daemon=True)
+        process = context.Process(
+            target=_serve, args=(its, *work, self.n, self.obs_dim, self.act_dim), daemon=True
+        )
         process.start()
         its.close()
         return process, mine
@@ -196,7 +198,14 @@ class Crew:
 
 
 def _serve(
-    pipe: Any, makers: list[Make], seeds: list[int], rows: list[int], name: str, n: int, obs_dim: int, act_dim: int
+    pipe: Any,
+    makers: list[Make],
+    seeds: list[int],
+    rows: list[int],
+    name: str,
+    n: int,
+    obs_dim: int,
+    act_dim: int,
 ) -> None:
     """The worker: answers requests until the pipe closes, which it does when the parent dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides

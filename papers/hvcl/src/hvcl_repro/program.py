@@ -6,6 +6,15 @@ from clrepro import program
 from clrepro.program import Parser as Parser
 
 PACKAGES = frozenset(
-    {"torch", "tensorflow", "tf_keras", "tensorflow_probability", "gymnasium", "pybullet", "sklearn", "matplotlib"}
+    {
+        "torch",
+        "tensorflow",
+        "tf_keras",
+        "tensorflow_probability",
+        "gymnasium",
+        "pybullet",
+        "sklearn",
+        "matplotlib",
+    }
 )
 exit_code = partial(program.exit_code, paper="hvcl", packages=PACKAGES)

@@ -13,7 +13,9 @@ def move_layers(model: Any) -> Iterator[MoVE]:
             yield layer
 
 
-def model_consolidate(model: Any, *, expert_beta: float | None = None, gating_beta: float | None = None) -> None:
+def model_consolidate(
+    model: Any, *, expert_beta: float | None = None, gating_beta: float | None = None
+) -> None:
     """Make every MoVE layer's posterior its prior; then set the weights of the KL terms, where given."""
     for layer in move_layers(model):
         layer.consolidate()

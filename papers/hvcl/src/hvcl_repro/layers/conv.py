@@ -73,7 +73,7 @@ class ConvMoVE(MoVE):
         if n > 1:
             spatial = self._spatial(shape[1:-1])
             self.pooled = all(size is not None and size >= 2 for size in spatial)
-            features = f * math.prod(size // 2 for size in spatial) if self.pooled else f
+            features = f * math.prod((size or 0) // 2 for size in spatial) if self.pooled else f
             self._build_gate(kernel, features)
         super().build(input_shape)
 
@@ -144,7 +144,12 @@ class ConvMoVE(MoVE):
     def _convolve(self, x: Tensor, kernel: Tensor) -> Tensor:
         # The format is named because the eager gradient of a three-dimensional one asks for it.
         return tf.nn.convolution(
-            x, kernel, self.strides, self.padding.upper(), dilations=self.dilation_rate, data_format=LAYOUT[self.rank]
+            x,
+            kernel,
+            self.strides,
+            self.padding.upper(),
+            dilations=self.dilation_rate,
+            data_format=LAYOUT[self.rank],
         )
 
     def _logits(self, x: Tensor, side: int) -> Tensor:

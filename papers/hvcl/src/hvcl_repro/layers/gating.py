@@ -43,7 +43,9 @@ def top_k_gates(logits: Tensor, k: int, gumbel: Tensor | None) -> Tensor:
         log_p = tf.nn.log_softmax(logits)
         return mask * tf.exp(log_p - tf.stop_gradient(log_p))
     # Softmax over the chosen ones alone is the renormalised probability.
-    return mask * tf.nn.softmax(tf.where(mask > 0, logits, tf.fill(tf.shape(logits), tf.cast(NEVER, p.dtype))))
+    return mask * tf.nn.softmax(
+        tf.where(mask > 0, logits, tf.fill(tf.shape(logits), tf.cast(NEVER, p.dtype)))
+    )
 
 
 def original_gates(logits: Tensor, k: int, gumbel: Tensor) -> Tensor:

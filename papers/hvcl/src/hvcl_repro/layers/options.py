@@ -59,7 +59,9 @@ DEFAULTS: dict[str, Any] = {
 _warned: set[str] = set()
 
 
-def resolve(n_experts: int, given: dict[str, Any], defaults: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def resolve(
+    n_experts: int, given: dict[str, Any], defaults: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns (options, what is left for Keras).
 
     Raises: ValueError for a value out of range.
@@ -73,7 +75,11 @@ def resolve(n_experts: int, given: dict[str, Any], defaults: dict[str, Any]) -> 
         if name == "gating_activation" and options[name] is None:
             options[name] = "softmax"
         options[name] = tf_keras.activations.get(options[name])
-    for names, module in ((_INITIALIZERS, "initializers"), (_REGULARIZERS, "regularizers"), (_CONSTRAINTS, "constraints")):
+    for names, module in (
+        (_INITIALIZERS, "initializers"),
+        (_REGULARIZERS, "regularizers"),
+        (_CONSTRAINTS, "constraints"),
+    ):
         for name in names:
             options[name] = getattr(tf_keras, module).get(options[name])
     _check(n_experts, options)
@@ -111,9 +117,13 @@ def to_config(options: dict[str, Any]) -> dict[str, Any]:
     for name in _ACTIVATIONS:
         config[name] = tf_keras.activations.serialize(options[name])
     for name in (*_INITIALIZERS, *_REGULARIZERS, *_CONSTRAINTS):
-        config[name] = None if options[name] is None else tf_keras.saving.serialize_keras_object(options[name])
+        config[name] = (
+            None if options[name] is None else tf_keras.saving.serialize_keras_object(options[name])
+        )
     for name in _CALLABLES:
-        config[name] = None if options[name] is None else tf_keras.saving.serialize_keras_object(options[name])
+        config[name] = (
+            None if options[name] is None else tf_keras.saving.serialize_keras_object(options[name])
+        )
     return config
 
 

@@ -51,7 +51,9 @@ def write(result: RLResult, floors: dict[str, list[float]], folder: RunDir) -> P
         "steps": {"train": result.train_steps, "eval": result.eval_steps, "updates": result.updates},
         "worker_restarts": result.restarts, "seconds": result.seconds,
     }  # fmt: skip
-    folder.atomic_write_text(path.with_suffix(".json").name, json.dumps(json.loads(canonical_json(plain(body))), indent=1) + "\n")
+    folder.atomic_write_text(
+        path.with_suffix(".json").name, json.dumps(json.loads(canonical_json(plain(body))), indent=1) + "\n"
+    )
     return path
 
 

@@ -48,14 +48,27 @@ def parser() -> Parser:
     for name, text in HELP.items():
         default = getattr(defaults, name)
         kind: Any = positive_int if isinstance(default, int) else non_negative_float
-        kind = {"seed": non_negative_int, "lr": positive_float, "polyak_coef": share, "gamma": share}.get(name, kind)
+        kind = {"seed": non_negative_int, "lr": positive_float, "polyak_coef": share, "gamma": share}.get(
+            name, kind
+        )
         out.add_argument(f"--{name}", type=kind, help=f"{text} (default: {default})")
     out.add_argument("--save_pref", default="", help="prefix of the result file's name (default: none)")
-    out.add_argument("--method", choices=METHODS, help="hvcl, dense (fine-tuned), or reinit (new networks per task)")
+    out.add_argument(
+        "--method", choices=METHODS, help="hvcl, dense (fine-tuned), or reinit (new networks per task)"
+    )
     out.add_argument("--env_set", choices=tuple(SETS), help="sequence of environments (default: pybullet)")
-    out.add_argument("--compat", choices=("fixed", "original"), default="fixed", help="original: its formulas")
-    out.add_argument("--profile", choices=("full", "quick"), default="full", help="quick: minutes instead of hours")
-    out.add_argument("--workers", type=non_negative_int, default=0, help="processes for environments, 0: none (same results)")
+    out.add_argument(
+        "--compat", choices=("fixed", "original"), default="fixed", help="original: its formulas"
+    )
+    out.add_argument(
+        "--profile", choices=("full", "quick"), default="full", help="quick: minutes instead of hours"
+    )
+    out.add_argument(
+        "--workers",
+        type=non_negative_int,
+        default=0,
+        help="processes for environments, 0: none (same results)",
+    )
     out.add_argument("--resume", action="store_true", help="continue an interrupted run of the same settings")
     out.add_argument("--out_dir", type=Path, default=Path("."), help="folder of the results (default: here)")
     out.add_argument("-v", "--verbose", action="count", default=0, help="also print what each phase did")
@@ -139,4 +152,6 @@ def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
     """Run one command of a profile inside a worker, argv[0] being the program."""
     flags = vars(parser().parse_args(list(argv[1:])))
     with contextlib.redirect_stdout(sys.stderr):
-        return run_once(settings_of(flags), flags["workers"], flags["verbose"], RunDir(work_dir), RunDir(flags["out_dir"]))
+        return run_once(
+            settings_of(flags), flags["workers"], flags["verbose"], RunDir(work_dir), RunDir(flags["out_dir"])
+        )

@@ -36,7 +36,11 @@ KNOWN = {
 }
 SETS = {
     "pybullet": tuple(KNOWN)[:5],
-    "quick": ("InvertedPendulumPyBulletEnv-v0", "InvertedDoublePendulumPyBulletEnv-v0", "HopperPyBulletEnv-v0"),
+    "quick": (
+        "InvertedPendulumPyBulletEnv-v0",
+        "InvertedDoublePendulumPyBulletEnv-v0",
+        "HopperPyBulletEnv-v0",
+    ),
     "toy": tuple(POINTS),
 }
 
@@ -92,7 +96,10 @@ class Upright:
 
 def sizes(env_ids: tuple[str, ...]) -> list[tuple[int, int]]:
     """Returns (observations, actions) of each environment."""
-    toys = {name: (Point(**options).observation_space.shape[0], options["axes"]) for name, options in POINTS.items()}
+    toys = {
+        name: (Point(**options).observation_space.shape[0], options["axes"])
+        for name, options in POINTS.items()
+    }
     return [toys[name] if name in toys else (KNOWN[name].obs, KNOWN[name].act) for name in env_ids]
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro.buffers import Columns, Prioritized, SumTree as Sums
+from clrepro.buffers import Columns, Prioritized
+from clrepro.buffers import SumTree as Sums
 from clrepro.errors import DataError
 from clrepro.runs import decode_state, encode_state, write_atomically
 
@@ -67,7 +68,13 @@ class ExperienceBuffer:
         return self.policy.size
 
     def add(
-        self, state: Any, action: Any, reward: float, new_state: Any, done: bool, priority: float | None = None
+        self,
+        state: Any,
+        action: Any,
+        reward: float,
+        new_state: Any,
+        done: bool,
+        priority: float | None = None,
     ) -> None:
         """Store one transition with the largest priority so far, or with `priority`."""
         rows = [np.asarray(v, np.float32)[None] for v in (state, action, reward, new_state, done)]
@@ -75,7 +82,9 @@ class ExperienceBuffer:
         if priority is not None:
             self.policy.update(slots, [priority])
 
-    def extend(self, states: Any, actions: Any, rewards: Any, new_states: Any, done: Any) -> NDArray[np.int64]:
+    def extend(
+        self, states: Any, actions: Any, rewards: Any, new_states: Any, done: Any
+    ) -> NDArray[np.int64]:
         """Store n transitions, (n, ...) each, with the largest priority so far.  Returns: their slots."""
         slots = self.policy.offer(len(states))
         self.columns.write(

@@ -35,7 +35,9 @@ def munchausen(log_pi: Tensor) -> Tensor:
     return weight * tf.clip_by_value(temperature * log_pi, low, 0.0)
 
 
-def td_target(reward: Tensor, terminal: Tensor, gamma: float, q: Tensor, alpha: Tensor, log_pi: Tensor) -> Tensor:
+def td_target(
+    reward: Tensor, terminal: Tensor, gamma: float, q: Tensor, alpha: Tensor, log_pi: Tensor
+) -> Tensor:
     """Returns r + gamma (1 - d) (q - alpha log pi), (B,) each; d is 1 only where the task itself ended."""
     return reward + gamma * (1.0 - terminal) * (q - alpha * log_pi)
 

@@ -31,7 +31,8 @@ class RewardScale:
     def scaled(self, reward: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns rewards divided by the deviation, within ± 10,000."""
         deviation = np.sqrt(self.squares / self.count + 1e-8) if self.count > 1 else 1.0
-        return np.clip(reward / deviation, -CLIP, CLIP).astype(np.float32)
+        scaled: NDArray[np.float32] = np.clip(reward / deviation, -CLIP, CLIP).astype(np.float32)
+        return scaled
 
     def state(self) -> dict[str, Any]:
         """Returns all numbers."""

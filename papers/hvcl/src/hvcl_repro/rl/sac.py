@@ -34,9 +34,9 @@ class SAC:
             "vmoe": settings.hvcl, "n_experts": settings.n_exp, "k": settings.experts_per_example,
             "compat": settings.compat,
         }  # fmt: skip
-        self.actor = ActorNetwork(hidden, seeds, **options)
-        self.critics = [SoftQNetwork(hidden, seeds, qi, **options) for qi in ("1", "2")]
-        self.targets = [SoftQNetwork(hidden, seeds, qi, **options) for qi in ("1t", "2t")]
+        self.actor: Any = ActorNetwork(hidden, seeds, **options)
+        self.critics: list[Any] = [SoftQNetwork(hidden, seeds, qi, **options) for qi in ("1", "2")]
+        self.targets: list[Any] = [SoftQNetwork(hidden, seeds, qi, **options) for qi in ("1t", "2t")]
         self.log_alpha = tf.Variable(0.0)
         self.noise = Noise(seeds.integer("policy"))
         self._fresh = [model.get_weights() for model in (self.actor, *self.critics)]
@@ -45,7 +45,9 @@ class SAC:
             for weights in (*(m.trainable_variables for m in (self.actor, *self.critics)), [self.log_alpha])
         ]
         self._mask, self._entropy = tf.Variable(mask(ACT_DIM)), tf.Variable(0.0)
-        rows = [tf.TensorSpec([None, None, *size]) for size in ((OBS_DIM,), (ACT_DIM,), (), (OBS_DIM,), (), ())]
+        rows = [
+            tf.TensorSpec([None, None, *size]) for size in ((OBS_DIM,), (ACT_DIM,), (), (OBS_DIM,), (), ())
+        ]
         self._block = tf.function(self.run_block, input_signature=rows)
         self._act = tf.function(
             self._actions, input_signature=[tf.TensorSpec([None, OBS_DIM]), tf.TensorSpec([], tf.bool)]
@@ -94,7 +96,9 @@ class SAC:
 
     # --- learning --------------------------------------------------------------------------------------
 
-    def train(self, batch: dict[str, Any], weights: Any, n: int) -> tuple[dict[str, float], NDArray[np.float32]]:
+    def train(
+        self, batch: dict[str, Any], weights: Any, n: int
+    ) -> tuple[dict[str, float], NDArray[np.float32]]:
         """Do n updates on n · B transitions, drawn beforehand with the priorities of now.
 
         Returns: (means of what is reported, mean |TD error| of both critics (n · B,)).
@@ -115,7 +119,9 @@ class SAC:
             report += row
         return report / tf.cast(n, tf.float32), errors.stack()
 
-    def _update(self, s0: Tensor, a: Tensor, r: Tensor, s1: Tensor, d: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    def _update(
+        self, s0: Tensor, a: Tensor, r: Tensor, s1: Tensor, d: Tensor, w: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """One update: critics, actor, targets, temperature.  Returns (report, mean |TD error| (B,))."""
         alpha = tf.exp(self.log_alpha)
         target = self._target(s0, a, r, s1, d, alpha)
@@ -129,14 +135,18 @@ class SAC:
             loss = losses.alpha_loss(tf.exp(self.log_alpha), log_pi, self._entropy)
         self._optimizers[3].apply_gradients([(tape.gradient(loss, self.log_alpha), self.log_alpha)])
         mean = tf.reduce_mean
-        report = tf.stack([q_loss, actor_loss, mean(log_pi), mean(target), mean(q), actor_terms, q_terms, alpha])
+        report = tf.stack(
+            [q_loss, actor_loss, mean(log_pi), mean(target), mean(q), actor_terms, q_terms, alpha]
+        )
         return report, error
 
     def _target(self, s0: Tensor, a: Tensor, r: Tensor, s1: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
         mean, log_std = self.actor(s0, training=False)
         if self.settings.original:  # tanh(mean) for the mean, the deviation for its logarithm, no Jacobian
             mean, log_std = tf.tanh(mean), tf.exp(log_std)
-            taken = losses.log_prob(a, mean, log_std, self._mask) + tf.reduce_sum(losses.squash_log_det(a), -1)
+            taken = losses.log_prob(a, mean, log_std, self._mask) + tf.reduce_sum(
+                losses.squash_log_det(a), -1
+            )
         else:
             taken = losses.log_prob(losses.unsquash(a), mean, log_std, self._mask)
         reward = r + losses.munchausen(taken)

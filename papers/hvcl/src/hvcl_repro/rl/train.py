@@ -48,10 +48,20 @@ class Loop:
     Raises: UsageError for settings that leave nothing to do.
     """
 
-    def __init__(self, settings: RLSettings, seeds: Seeds, checkpoint: RunDir | None, n_workers: int, verbose: int) -> None:
+    def __init__(
+        self, settings: RLSettings, seeds: Seeds, checkpoint: RunDir | None, n_workers: int, verbose: int
+    ) -> None:
         if settings.n_envs < 1:
-            raise UsageError(f"--train_interval {settings.train_interval}: {EPISODE_SLICE} or more, one environment per {EPISODE_SLICE}")
-        self.settings, self.seeds, self.checkpoint, self.n_workers, self.verbose = settings, seeds, checkpoint, n_workers, verbose
+            raise UsageError(
+                f"--train_interval {settings.train_interval}: {EPISODE_SLICE} or more, one environment per {EPISODE_SLICE}"
+            )
+        self.settings, self.seeds, self.checkpoint, self.n_workers, self.verbose = (
+            settings,
+            seeds,
+            checkpoint,
+            n_workers,
+            verbose,
+        )
         self.env_ids = SETS[settings.env_set]
         self.sac = SAC(settings, seeds)
         self.result = RLResult(settings)
@@ -86,8 +96,12 @@ class Loop:
             self.result.curves.append([[] for _ in range(number + 1)])
         self.sac.set_actions(n_actions)
         if self.verbose:
-            print(f"Obs dim: {sizes(self.env_ids)[number][0]}\nActs dim: {n_actions}\nCollecting with {s.n_envs} envs")
-        with VectorEnv([maker(self.env_ids[number])] * s.n_envs, OBS_DIM, ACT_DIM, self._train_seeds(), self.n_workers) as envs:
+            print(
+                f"Obs dim: {sizes(self.env_ids)[number][0]}\nActs dim: {n_actions}\nCollecting with {s.n_envs} envs"
+            )
+        with VectorEnv(
+            [maker(self.env_ids[number])] * s.n_envs, OBS_DIM, ACT_DIM, self._train_seeds(), self.n_workers
+        ) as envs:
             seen = envs.reset()
             while self.steps < s.train_steps:
                 before = self.steps
@@ -96,7 +110,10 @@ class Loop:
                     self._learn()
                 for due in range(before // s.eval_interval + 1, self.steps // s.eval_interval + 1):
                     self._evaluate(due, began)
-                if self.steps // s.checkpoint_interval > before // s.checkpoint_interval and self.steps < s.train_steps:
+                if (
+                    self.steps // s.checkpoint_interval > before // s.checkpoint_interval
+                    and self.steps < s.train_steps
+                ):
                     seen = envs.renew(self._train_seeds())
                     self.scale.returns[:] = 0.0
                     self._save(time.perf_counter() - began)
@@ -104,7 +121,9 @@ class Loop:
 
     def _train_seeds(self) -> list[int]:
         """Returns the environments' seeds from here on: they depend on task and steps alone."""
-        start = self.settings.seed + RENEW_STEP * (self.task * 1000 + self.steps // self.settings.checkpoint_interval)
+        start = self.settings.seed + RENEW_STEP * (
+            self.task * 1000 + self.steps // self.settings.checkpoint_interval
+        )
         return [start + i for i in range(self.settings.n_envs)]
 
     def _collect(self, envs: VectorEnv, seen: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -118,7 +137,9 @@ class Loop:
             whole = np.isfinite(got["last"]).all(axis=1)  # not the rows of a worker that died
             # A time limit is no end of the task: its value is still estimated from what came next.
             terminal, after = (done, got["obs"]) if s.original else (got["terminated"], got["last"])
-            self.buffer.extend(seen[whole], actions[whole], got["reward"][whole], after[whole], terminal[whole])
+            self.buffer.extend(
+                seen[whole], actions[whole], got["reward"][whole], after[whole], terminal[whole]
+            )
             seen = got["obs"]
             self.steps += s.n_envs
             self.result.train_steps += s.n_envs
@@ -144,7 +165,10 @@ class Loop:
         self.buffer.update_priority(slots, errors)
         self.result.updates += s.updates
         if self.verbose:
-            print(f"{self.env_ids[self.task]} update {self.result.updates} " + " ".join(f"{k} {v:.4g}" for k, v in report.items()))
+            print(
+                f"{self.env_ids[self.task]} update {self.result.updates} "
+                + " ".join(f"{k} {v:.4g}" for k, v in report.items())
+            )
 
     def _draw(self, beta: float, n: int, size: int) -> tuple[Any, NDArray[np.float32], NDArray[np.int64]]:
         """Returns n batches in one draw, each one's weights divided by its own largest."""

@@ -8,12 +8,26 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from clrepro.cli import existing_dir, finite_float, non_negative_float, non_negative_int, positive_float, positive_int
+from clrepro.cli import (
+    existing_dir,
+    finite_float,
+    non_negative_float,
+    non_negative_int,
+    positive_float,
+    positive_int,
+)
 from clrepro.records import Outcome, canonical_json
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.program import Parser, exit_code
-from hvcl_repro.supervised.settings import BENCHMARKS, FULL_IMAGES, IMAGES, METHODS, QUICK_IMAGES, SupervisedSettings
+from hvcl_repro.supervised.settings import (
+    BENCHMARKS,
+    FULL_IMAGES,
+    IMAGES,
+    METHODS,
+    QUICK_IMAGES,
+    SupervisedSettings,
+)
 from hvcl_repro.tensorflow_threads import one_thread, quiet
 
 PROGRAM = "HVCL_supervised_main.py"
@@ -42,7 +56,12 @@ HELP = {
     "generator_exp": "its experts per layer", "latent": "its latent variables",
     "eval_on": "test, or validation: a tenth of the training images held back", "seed": "of every random choice",
 }  # fmt: skip
-CHOICES = {"images": IMAGES, "method": METHODS, "noise": ("local", "flipout"), "eval_on": ("test", "validation")}
+CHOICES = {
+    "images": IMAGES,
+    "method": METHODS,
+    "noise": ("local", "flipout"),
+    "eval_on": ("test", "validation"),
+}
 ANY_SIGN = ("rho_init",)
 POSITIVE = ("lr", "width")
 
@@ -55,23 +74,32 @@ def parser() -> Parser:
     for field in fields(SupervisedSettings):
         if field.name == "benchmark":
             continue
-        kind: Any = {int: positive_int, float: non_negative_float, str: str}[type(getattr(defaults, field.name))]
+        kind: Any = {int: positive_int, float: non_negative_float, str: str}[
+            type(getattr(defaults, field.name))
+        ]
         kind = non_negative_int if field.name == "seed" else kind
         kind = finite_float if field.name in ANY_SIGN else positive_float if field.name in POSITIVE else kind
         out.add_argument(
             f"--{field.name}", type=kind, choices=CHOICES.get(field.name), help=HELP[field.name], default=None
         )
-    out.add_argument("--profile", choices=("full", "quick"), default="full", help="quick: data that packages bring")
+    out.add_argument(
+        "--profile", choices=("full", "quick"), default="full", help="quick: data that packages bring"
+    )
     out.add_argument("--data_dir", type=existing_dir, help="folder of the data sets, and nowhere else")
     out.add_argument("--resume", action="store_true", help="continue an interrupted run of the same settings")
-    out.add_argument("--out_dir", type=Path, default=Path("outputs"), help="folder of the results (default: outputs)")
+    out.add_argument(
+        "--out_dir", type=Path, default=Path("outputs"), help="folder of the results (default: outputs)"
+    )
     return out
 
 
 def settings_of(flags: dict[str, Any]) -> SupervisedSettings:
     """Returns the settings of parsed flags: a flag wins over the profile, that over the defaults."""
     benchmark, quick_run = flags["benchmark"], flags["profile"] == "quick"
-    chosen = {**(QUICK if quick_run else FULL)[benchmark], "images": (QUICK_IMAGES if quick_run else FULL_IMAGES)[benchmark]}
+    chosen = {
+        **(QUICK if quick_run else FULL)[benchmark],
+        "images": (QUICK_IMAGES if quick_run else FULL_IMAGES)[benchmark],
+    }
     known = {field.name for field in fields(SupervisedSettings)}
     chosen |= {name: value for name, value in flags.items() if name in known and value is not None}
     return SupervisedSettings(**chosen)
@@ -92,8 +120,15 @@ def _main(argv: Sequence[str] | None) -> None:
         if not flags["resume"]:
             folder.remove_state("task")
         outcome = run_once(settings, flags["data_dir"], folder)
-        body = {"settings": dict(outcome.settings), "metrics": dict(outcome.metrics), "data": dict(outcome.data)}
-        series = {key: [[None if v != v else v for v in row] for row in outcome.series[key].tolist()] for key in ("R",)}
+        body = {
+            "settings": dict(outcome.settings),
+            "metrics": dict(outcome.metrics),
+            "data": dict(outcome.data),
+        }
+        series = {
+            key: [[None if v != v else v for v in row] for row in outcome.series[key].tolist()]
+            for key in ("R",)
+        }
         print(f"written to {folder.atomic_write_json('result.json', body | series)}")
 
 

@@ -39,14 +39,18 @@ class Learner:
         self.path = penalties.PathIntegral(self.weights) if settings.method == "si" else None
         replays = settings.method == "hvcl-gr"
         pixels = int(np.prod(shape))
-        self.old = classifier(settings, shape, n_classes, seeds) if replays or settings.method == "lwf" else None
-        self.generator = AutoEncoder(settings, pixels, seeds) if settings.generative else None
-        self.old_generator = AutoEncoder(settings, pixels, seeds) if replays else None
+        self.old: Any = (
+            classifier(settings, shape, n_classes, seeds) if replays or settings.method == "lwf" else None
+        )
+        self.generator: Any = AutoEncoder(settings, pixels, seeds) if settings.generative else None
+        self.old_generator: Any = AutoEncoder(settings, pixels, seeds) if replays else None
         if self.generator is not None:
             self.generator_weights = [w for m in self.generator.models for w in m.trainable_variables]
             self.generator_optimizer = self._adam(self.generator_weights)
         self._epoch = tf.function(self._one_epoch, input_signature=[FLAT, LABELS, ORDER, tf.TensorSpec([])])
-        self._right = tf.function(self._count_right, input_signature=[FLAT, LABELS, tf.TensorSpec([], tf.int32)])
+        self._right = tf.function(
+            self._count_right, input_signature=[FLAT, LABELS, tf.TensorSpec([], tf.int32)]
+        )
         self._bound = tf.function(self._sum_elbo, input_signature=[FLAT])
 
     def _adam(self, weights: list[Any]) -> Any:
@@ -135,7 +139,9 @@ class Learner:
             # New images weigh 1/t, so that all tasks count the same.
             share = tf.cond(
                 seen > 0,
-                lambda: tf.repeat(tf.stack([2.0 / (seen + 1.0), 2.0 * seen / (seen + 1.0)]), tf.stack([n, n])),
+                lambda: tf.repeat(
+                    tf.stack([2.0 / (seen + 1.0), 2.0 * seen / (seen + 1.0)]), tf.stack([n, n])
+                ),
                 lambda: tf.ones((n,)),
             )
         else:
@@ -225,7 +231,9 @@ class Learner:
 
     def _models(self) -> list[Any]:
         generators = [g for g in (self.generator, self.old_generator) if g is not None]
-        return [m for m in (self.model, self.old, *(m for g in generators for m in g.models)) if m is not None]
+        return [
+            m for m in (self.model, self.old, *(m for g in generators for m in g.models)) if m is not None
+        ]
 
     def _noise(self) -> list[Any]:
         layers = [layer.random.generator.state for model in self._models() for layer in move_layers(model)]

@@ -30,7 +30,9 @@ def classifier(settings: SupervisedSettings, shape: tuple[int, ...], n_classes: 
     return tf_keras.Sequential([*layers, _dense(settings, n_classes, None, numbers)])
 
 
-def _convolutions(settings: SupervisedSettings, shape: tuple[int, ...], numbers: Iterator[int]) -> Iterator[Any]:
+def _convolutions(
+    settings: SupervisedSettings, shape: tuple[int, ...], numbers: Iterator[int]
+) -> Iterator[Any]:
     small = shape[0] <= 16
     for number, filters in enumerate(SMALL_FILTERS if small else FILTERS):
         wide = max(1, round(filters * settings.width))
@@ -49,7 +51,11 @@ def _convolutions(settings: SupervisedSettings, shape: tuple[int, ...], numbers:
 def _dense(settings: SupervisedSettings, units: int, activation: str | None, numbers: Iterator[int]) -> Any:
     if settings.bayesian:
         return DenseMoVE(
-            units, settings.experts, expert_activation=activation, **move_options(settings), seed=next(numbers)
+            units,
+            settings.experts,
+            expert_activation=activation,
+            **move_options(settings),
+            seed=next(numbers),
         )
     he = tf_keras.initializers.HeUniform(seed=next(numbers))
     return tf_keras.layers.Dense(units, activation, kernel_initializer=he)
@@ -82,7 +88,10 @@ class AutoEncoder:
             for units, activation in ((settings.generator_hidden, "relu"),) * 2 + ((outputs, None),):
                 layers.append(
                     DenseMoVE(
-                        units, settings.generator_exp, expert_activation=activation, **move_options(settings),
+                        units,
+                        settings.generator_exp,
+                        expert_activation=activation,
+                        **move_options(settings),
                         seed=next(numbers),
                     )  # fmt: skip
                 )

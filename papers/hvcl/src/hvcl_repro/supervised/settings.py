@@ -6,7 +6,17 @@ from typing import Any
 BENCHMARKS = ("split-mnist", "permuted-mnist", "split-cifar10", "split-cifar100")
 METHODS = ("hvcl", "vcl", "hvcl-gr", "hvcl-vae", "fine-tune", "re-init", "joint", "ewc", "si", "lwf")
 BAYESIAN = ("hvcl", "vcl", "hvcl-gr", "hvcl-vae")
-IMAGES = ("mnist", "digits", "mnist_quick", "fashion_mnist", "cifar10", "cifar10_jpeg", "cifar100", "textures10", "textures30")
+IMAGES = (
+    "mnist",
+    "digits",
+    "mnist_quick",
+    "fashion_mnist",
+    "cifar10",
+    "cifar10_jpeg",
+    "cifar100",
+    "textures10",
+    "textures30",
+)
 FULL_IMAGES = {
     "split-mnist": "mnist", "permuted-mnist": "mnist", "split-cifar10": "cifar10", "split-cifar100": "cifar100",
 }  # fmt: skip

@@ -13,7 +13,9 @@ SIDE, TRAIN, TEST = 16, 300, 60  # pixels; images per class
 CLASSES = (10, 30)
 
 
-def textures(n_classes: int) -> tuple[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]], dict[str, str]]:
+def textures(
+    n_classes: int,
+) -> tuple[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]], dict[str, str]]:
     """Returns (x_train uint8 (n, 16, 16, 3), y_train, x_test, y_test) and the sha256 of all of it."""
     rng = np.random.default_rng(n_classes)
     sets = []
@@ -39,4 +41,5 @@ def _grating(label: int, n_classes: int, count: int, rng: np.random.Generator) -
     grey = 0.5 + rng.uniform(0.2, 0.45, (count, 1, 1)) * np.sin(2 * np.pi * wave)
     colour = hue + rng.normal(0, 0.12, (count, 3))
     images = grey[..., None] * colour[:, None, None, :] + rng.normal(0, 0.12, (count, SIDE, SIDE, 3))
-    return np.round(255 * np.clip(images, 0, 1)).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.round(255 * np.clip(images, 0, 1)).astype(np.uint8)
+    return pixels

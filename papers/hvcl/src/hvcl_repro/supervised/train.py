@@ -68,7 +68,11 @@ def run(
         began = time.perf_counter()
         if settings.method == "joint" and number < n - 1:
             continue  # one training on everything, in place of the last task
-        task = _joined(benchmark, settings) if settings.method == "joint" else parts(benchmark.stream[number], settings.eval_on)
+        task = (
+            _joined(benchmark, settings)
+            if settings.method == "joint"
+            else parts(benchmark.stream[number], settings.eval_on)
+        )
         _train(learner, task, settings, shuffle, number)
         _evaluate(result, learner, benchmark, number)
         result.seconds[number] = time.perf_counter() - began
@@ -87,7 +91,9 @@ def _train(
     for epoch in range(settings.epochs):
         loss = learner.epoch(x, y, shuffle.permutation(len(task.y)))
         if not np.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss} in task {number + 1}, epoch {epoch + 1}; lower --lr")
+            raise FloatingPointError(
+                f"the loss is {loss} in task {number + 1}, epoch {epoch + 1}; lower --lr"
+            )
     learner.end(task.x)
 
 

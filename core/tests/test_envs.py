@@ -58,7 +58,7 @@ class OldWalk:
         return self.inner.reset(seed=self.number)[0]
 
     def step(self, action):
-        x, r, ended, cut, info = self.inner.step(action)
+        x, r, ended, cut, _ = self.inner.step(action)
         return x, r, ended or cut, {"TimeLimit.truncated": cut}
 
     def close(self):

@@ -12,10 +12,12 @@ README = """
 import tensorflow as tf, tf_keras
 from DenseMoVE import DenseMoVE, DenseMoE
 from ConvMoVE import Conv2DMoVE, ConvMoE
-x = DenseMoE(units=64, expert_activation=tf.nn.relu, gating_activation=tf.nn.softmax, n_experts=2, gating_beta=0.5,
-    expert_beta=1.0, name="dense", diversity_bonus=0.05, entropy_fun=None, kl_div_fun=None)(tf.ones((2, 8)))
+x = DenseMoE(units=64, expert_activation=tf.nn.relu, gating_activation=tf.nn.softmax, n_experts=2,
+    gating_beta=0.5, expert_beta=1.0, name="dense", diversity_bonus=0.05,
+    entropy_fun=None, kl_div_fun=None)(tf.ones((2, 8)))
 y = Conv2DMoVE(n_filters=64, kernel_size=(3, 3), expert_activation=tf.nn.relu, strides=1, padding="same",
-    gating_activation=tf.nn.softmax, n_experts=2, gating_beta=0.5, expert_beta=1.0, diversity_bonus=0.01)(tf.ones((2, 8, 8, 3)))
+    gating_activation=tf.nn.softmax, n_experts=2, gating_beta=0.5, expert_beta=1.0,
+    diversity_bonus=0.01)(tf.ones((2, 8, 8, 3)))
 print(x.shape, y.shape)
 """
 

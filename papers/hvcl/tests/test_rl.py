@@ -24,7 +24,7 @@ from hvcl_repro.rl.train import Loop
 
 FOLDER = Path(__file__).resolve().parents[1]
 TINY = RLSettings(
-    hvcl=True, method="hvcl", env_set="toy", hidden_u=8, batch_s=16, train_steps=800, train_interval=200, updates=5,
+    env_set="toy", hidden_u=8, batch_s=16, train_steps=800, train_interval=200, updates=5,
     replay_start_size=100, eval_interval=400, eval_episodes=2, checkpoint_interval=400,
 )  # fmt: skip
 
@@ -49,8 +49,10 @@ def test_a_fallen_half_cheetah_ends_its_episode():
     env, rng, lengths = make("HalfCheetahPyBulletEnv-v0"), np.random.default_rng(0), []
     for seed in range(2):
         env.reset(seed=seed)
-        for length in range(1, 1001):
+        length = 0
+        for _ in range(1000):
             *_, terminated, truncated, _ = env.step(rng.uniform(-1, 1, 6).astype(np.float32))
+            length += 1
             if terminated or truncated:
                 break
         lengths.append(length)
@@ -148,8 +150,9 @@ def test_flags_of_the_original_and_their_defaults():
     settings = settings_of(vars(parser().parse_args([])))
     assert not settings.hvcl
     expected = dict(
-        batch_s=256, hidden_u=32, lr=3e-4, gamma=0.99, e_beta=1.0, g_beta=1.0, polyak_coef=0.995, train_steps=1_000_000,
-        replay_start_size=10_000, buffer_size=1_000_000, train_interval=5000, n_exp=2, k=1, save_pref="", seed=1234,
+        batch_s=256, hidden_u=32, lr=3e-4, gamma=0.99, e_beta=1.0, g_beta=1.0, polyak_coef=0.995,
+        train_steps=1_000_000, replay_start_size=10_000, buffer_size=1_000_000, train_interval=5000,
+        n_exp=2, k=1, save_pref="", seed=1234,
     )  # fmt: skip
     assert {name: getattr(settings, name) for name in expected} == expected
     assert settings.n_envs == 50
@@ -218,8 +221,8 @@ def test_bad_flags_end_in_one_line(words, reason):
 
 def test_command_writes_the_array_and_the_readable_file(tmp_path):
     words = (
-        "--hvcl --env_set toy --train_steps 400 --train_interval 200 --updates 2 --batch_s 8 --hidden_u 4 --eval_interval 200 "
-        "--replay_start_size 100 --eval_episodes 2 --save_pref mine"
+        "--hvcl --env_set toy --train_steps 400 --train_interval 200 --updates 2 --batch_s 8 --hidden_u 4 "
+        "--eval_interval 200 --replay_start_size 100 --eval_episodes 2 --save_pref mine"
     ).split()
     done = command([*words, "--out_dir", str(tmp_path)])
     assert done.returncode == 0, done.stderr[-2000:]
@@ -242,7 +245,8 @@ def test_command_writes_the_array_and_the_readable_file(tmp_path):
 def test_it_learns_a_point_mass(method):
     """Oracle 20: within a tenth of the best return on the first task."""
     settings = replace(
-        TINY, hvcl=method == "hvcl", method=method, train_steps=6000, train_interval=400, updates=200, batch_s=64,
+        TINY, hvcl=method == "hvcl", method=method, train_steps=6000, train_interval=400, updates=200,
+        batch_s=64,
         hidden_u=16, replay_start_size=400, eval_interval=1000, eval_episodes=5, lr=2e-3,
     )  # fmt: skip
     one = loop(settings)

@@ -57,7 +57,7 @@ def test_density_is_stable_far_out_and_blind_to_padding():
     assert float(losses.squash_log_det(tf.constant(20.0))) == pytest.approx(2 * (math.log(2) - 20), rel=1e-5)
     mask = tf.constant([1.0, 0.0, 0.0])
     a = losses.log_prob(u, zero, zero, mask)
-    b = losses.log_prob(u + [[0.0, 5.0, -2.0]], zero + [[0.0, 1.0, 1.0]], zero, mask)
+    b = losses.log_prob(u + tf.constant([0.0, 5.0, -2.0]), zero + tf.constant([0.0, 1.0, 1.0]), zero, mask)
     np.testing.assert_array_equal(a, b)
 
 

@@ -123,7 +123,7 @@ def test_the_path_integral_is_the_fall_of_a_quadratic_loss():
 def test_distillation_is_smallest_where_the_answers_agree():
     old = tf.constant([[2.0, 0.0, -1.0]])
     same = float(penalties.distillation(old, old))
-    assert same < float(penalties.distillation(old + [[0.5, 0.0, 0.0]], old))
+    assert same < float(penalties.distillation(old + tf.constant([0.5, 0.0, 0.0]), old))
     soft = tf.nn.softmax(old / 2.0).numpy()
     assert same == pytest.approx(-4.0 * float((soft * np.log(soft)).sum()), rel=1e-5)
 

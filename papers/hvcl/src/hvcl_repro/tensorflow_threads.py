@@ -1,4 +1,4 @@
-"""TensorFlow set up for one run: one thread and no chatter, so that a record does not depend on its neighbours."""
+"""TensorFlow set up for one run: one thread and no chatter, so a record does not hang on its neighbours."""
 
 import os
 

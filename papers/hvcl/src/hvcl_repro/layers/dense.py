@@ -90,7 +90,7 @@ class DenseMoVE(MoVE):
         return self.activate(y, m)
 
     def _flipout(self, x: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
-        """Returns ((x ∘ s) E) ∘ r, E ~ N(0, sigma²) one draw, s and r random signs per example (Wen et al. 2018)."""
+        """Returns ((x ∘ s) E) ∘ r: one draw E ~ N(0, sigma²), random signs s, r per example."""
         e = sigma * self.random.normal(mu.shape, x.dtype)
         s = self.random.signs(tf.shape(x), x.dtype)
         r = self.random.signs((tf.shape(x)[0], self.units), x.dtype)

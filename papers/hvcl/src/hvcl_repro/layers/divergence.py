@@ -1,8 +1,8 @@
 """The terms of the hierarchical objective: pure functions of tensors, in the dtype of their arguments.
 
 Notation of the paper's method section as the spec gives it: experts m = 1..n, posterior N(mu, sigma²) per
-weight, prior N(mu_0, sigma_0²), gate probabilities p(m|x).  The expert axis is the last one as in the weights,
-but for distances, where it comes first.
+weight, prior N(mu_0, sigma_0²), gate probabilities p(m|x).  The expert axis is the last one as in the
+weights, but for distances, where it comes first.
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ def gaussian_kl(mu: Tensor, sigma: Tensor, mu_0: Tensor, sigma_0: Tensor) -> Ten
 
 
 def gate_kl(logits: Tensor, logits_0: Tensor) -> Tensor:
-    """Returns mean_b KL(softmax(logits_b) || softmax(logits_0b)), (B, n) each; finite for any finite logits."""
+    """Returns mean_b KL(softmax(logits_b) || softmax(logits_0b)), (B, n) each; always finite."""
     log_p, log_p_0 = tf.nn.log_softmax(logits), tf.nn.log_softmax(logits_0)
     return tf.reduce_mean(tf.reduce_sum(tf.exp(log_p) * (log_p - log_p_0), axis=-1))
 
@@ -75,7 +75,7 @@ def pairwise(values: Tensor) -> Tensor:
 
 
 def original_distance(mu: Tensor, sigma: Tensor, *, mean_rows: bool) -> Tensor:
-    """Returns (n, n): the original's distance, which takes sigma for a variance and leaves its part unsquared.
+    """Returns (n, n): the original's distance: sigma taken for a variance, its part not squared.
 
     Args: mu, sigma — as in `wasserstein`; mean_rows — the convolutional version averages the difference of
     means over its first axis.

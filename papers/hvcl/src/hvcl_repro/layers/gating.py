@@ -49,7 +49,7 @@ def top_k_gates(logits: Tensor, k: int, gumbel: Tensor | None) -> Tensor:
 
 
 def original_gates(logits: Tensor, k: int, gumbel: Tensor) -> Tensor:
-    """Returns gates (B, n) as the original weighs them: a softmax over the draws' conditional log-probabilities.
+    """Returns gates (B, n) as the original weighs them: softmax over conditional log-probabilities.
 
     At k = 1 that is the constant 1; at k = n = 2 the second draw always weighs more than one half.
     Source: spec 3.4.

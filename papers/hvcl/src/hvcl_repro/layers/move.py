@@ -1,4 +1,4 @@
-"""What dense and convolutional MoVE layers share: expert weights, the four terms of the loss, consolidation."""
+"""What dense and convolutional MoVE layers share: weights, the four terms of the loss, consolidation."""
 
 import random
 from collections.abc import Callable

@@ -20,7 +20,8 @@ _REGULARIZERS = (
     "gating_noise_kernel_regularizer", "expert_bias_regularizer", "gating_bias_regularizer",
 )  # fmt: skip
 _CONSTRAINTS = (
-    "expert_kernel_constraint", "gating_kernel_constraint", "expert_bias_constraint", "gating_bias_constraint",
+    "expert_kernel_constraint", "gating_kernel_constraint", "expert_bias_constraint",
+    "gating_bias_constraint",
 )  # fmt: skip
 _CALLABLES = ("kl_div_fun", "entropy_fun")
 # Accepted because the original's constructor has them; the original does not use them either.

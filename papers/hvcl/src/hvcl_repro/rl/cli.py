@@ -25,7 +25,7 @@ HELP = {
     "polyak_coef": "share of a target network that stays at each update",
     "train_steps": "environment steps per task", "replay_start_size": "transitions before the first update",
     "buffer_size": "transitions remembered, per task",
-    "train_interval": "environment steps between update phases; a hundredth of it is the number of environments",
+    "train_interval": "environment steps between update phases; a hundredth of it environments",
     "n_exp": "experts per MoVE layer", "k": "experts per example, at most n_exp",
     "updates": "gradient steps per phase", "eval_interval": "environment steps between evaluations",
     "eval_episodes": "episodes per evaluation", "seed": "of every random choice",
@@ -33,7 +33,8 @@ HELP = {
 }  # fmt: skip
 # The first block is the quick profile of spec 8; a flag that is given wins.
 QUICK: dict[str, Any] = {
-    "env_set": "quick", "train_steps": 20_000, "train_interval": 800, "updates": 80, "batch_s": 128, "hidden_u": 16,
+    "env_set": "quick", "train_steps": 20_000, "train_interval": 800, "updates": 80, "batch_s": 128,
+    "hidden_u": 16,
     "replay_start_size": 1000, "eval_interval": 4000, "eval_episodes": 5, "checkpoint_interval": 8000,
 }  # fmt: skip
 
@@ -144,7 +145,10 @@ def run_once(settings: RLSettings, workers: int, verbose: int, checkpoint: RunDi
         metrics=artefacts.metrics(result, floor["random"]),
         series={"R": matrix(result.curves), "random": floor["random"], "idle": floor["idle"]},
         settings=settings.decisive(), data={"name": settings.env_set, "environments": list(env_ids)},
-        cost={"train_s": result.seconds, "env_steps": float(result.train_steps + result.eval_steps), "updates": float(result.updates)},
+        cost={
+            "train_s": result.seconds, "updates": float(result.updates),
+            "env_steps": float(result.train_steps + result.eval_steps),
+        },
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The sequences of environments under the original's names, and what a maintained port of them needs.  Spec 5."""
+"""The sequences of environments under the original's names, and what their port needs.  Spec 5."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -88,7 +88,8 @@ class ExperienceBuffer:
         """Store n transitions, (n, ...) each, with the largest priority so far.  Returns: their slots."""
         slots = self.policy.offer(len(states))
         self.columns.write(
-            slots, states0=states, actions=actions, rewards=np.asarray(rewards, np.float32), states1=new_states,
+            slots, states0=states, actions=actions, rewards=np.asarray(rewards, np.float32),
+            states1=new_states,
             terminals1=np.asarray(done, np.float32),
         )  # fmt: skip
         return slots

@@ -1,4 +1,4 @@
-"""Toy tasks: push a point mass to a goal; the tasks differ in axes, goal, sign of the push and observation size."""
+"""Toy tasks: push a point mass to a goal; they differ in axes, goal, sign of the push and sizes."""
 
 from typing import Any
 

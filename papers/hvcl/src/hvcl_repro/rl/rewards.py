@@ -1,4 +1,4 @@
-"""One running scale of rewards for all environments and all times: stored rewards stay raw.  Spec 7, item 20."""
+"""One running scale of rewards for all environments; stored rewards stay raw.  Spec 7, item 20."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class RewardScale:
         self.count, self.mean, self.squares = 0.0, 0.0, 0.0
 
     def see(self, reward: NDArray[np.float64], done: NDArray[np.bool_]) -> None:
-        """Note one step of all environments.  Args: reward (n,); done (n,), whose returns begin anew after it."""
+        """Note one step.  Args: reward (n,); done (n,), whose returns begin anew after it."""
         self.returns = self.returns * self.gamma + reward
         batch, mean = len(reward), float(self.returns.mean())
         delta, total = mean - self.mean, self.count + batch

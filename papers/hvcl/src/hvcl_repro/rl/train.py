@@ -52,9 +52,7 @@ class Loop:
         self, settings: RLSettings, seeds: Seeds, checkpoint: RunDir | None, n_workers: int, verbose: int
     ) -> None:
         if settings.n_envs < 1:
-            raise UsageError(
-                f"--train_interval {settings.train_interval}: {EPISODE_SLICE} or more, one environment per {EPISODE_SLICE}"
-            )
+            raise UsageError(f"--train_interval {settings.train_interval}: {EPISODE_SLICE} or more")
         self.settings, self.seeds, self.checkpoint, self.n_workers, self.verbose = (
             settings,
             seeds,
@@ -97,7 +95,8 @@ class Loop:
         self.sac.set_actions(n_actions)
         if self.verbose:
             print(
-                f"Obs dim: {sizes(self.env_ids)[number][0]}\nActs dim: {n_actions}\nCollecting with {s.n_envs} envs"
+                f"Obs dim: {sizes(self.env_ids)[number][0]}\nActs dim: {n_actions}\n"
+                f"Collecting with {s.n_envs} envs"
             )
         with VectorEnv(
             [maker(self.env_ids[number])] * s.n_envs, OBS_DIM, ACT_DIM, self._train_seeds(), self.n_workers
@@ -196,7 +195,8 @@ class Loop:
         took = time.perf_counter() - began
         print(
             f"{self.env_ids[self.task]} steps {due * s.eval_interval}/{s.train_steps} "
-            f"rewards [{', '.join(f'{m:.1f}' for m in means)}] eval steps {self.result.eval_steps} {took:.0f} s",
+            f"rewards [{', '.join(f'{m:.1f}' for m in means)}] "
+            f"eval steps {self.result.eval_steps} {took:.0f} s",
             flush=True,
         )
 

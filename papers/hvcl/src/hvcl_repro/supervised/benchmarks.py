@@ -1,4 +1,4 @@
-"""The streams of tasks: classes in pairs (or tens) under one shared head, or pixels permuted.  Spec 4.6 and 8."""
+"""The streams of tasks: classes in pairs (or tens) under one head, or pixels permuted.  Spec 4.6, 8."""
 
 from dataclasses import dataclass
 from pathlib import Path

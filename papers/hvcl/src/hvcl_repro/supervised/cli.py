@@ -1,4 +1,4 @@
-"""`HVCL_supervised_main.py`: the supervised experiments, which the original announces but does not contain."""
+"""`HVCL_supervised_main.py`: the supervised experiments, which the original does not contain."""
 
 import contextlib
 import hashlib
@@ -54,7 +54,8 @@ HELP = {
     "noise": "flipout or local", "ewc_lambda": "strength of EWC", "si_c": "strength of SI",
     "fisher_samples": "images for EWC's Fisher information", "generator_hidden": "units of the auto-encoder",
     "generator_exp": "its experts per layer", "latent": "its latent variables",
-    "eval_on": "test, or validation: a tenth of the training images held back", "seed": "of every random choice",
+    "eval_on": "test, or validation: a tenth of the training images held back",
+    "seed": "of every random choice",
 }  # fmt: skip
 CHOICES = {
     "images": IMAGES,
@@ -114,7 +115,8 @@ def _main(argv: Sequence[str] | None) -> None:
     flags = vars(parser().parse_args(argv))
     settings = settings_of(flags)
     text = canonical_json(settings.decisive())
-    name = f"{settings.benchmark}_{settings.method}_{settings.seed}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    name = f"{settings.benchmark}_{settings.method}_{settings.seed}_{digest}"
     folder = RunDir(flags["out_dir"] / name)
     with folder.lock():
         if not flags["resume"]:

@@ -115,7 +115,7 @@ class Learner:
         return tf.where(tf.math.is_finite(loss), entropy, loss - loss)  # nan for infinite too
 
     def _with_old(self, loss: Tensor, x: Tensor, logits: Tensor, seen: Tensor) -> Tensor:
-        """Returns the loss with what the old network says: 1/t for the new task, the rest for the old ones."""
+        """Returns the loss with what the old network says: 1/t for the new task, the rest for old ones."""
         if self.old is None:
             return loss
         new = 1.0 / (seen + 1.0)

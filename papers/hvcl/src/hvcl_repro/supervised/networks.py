@@ -93,7 +93,7 @@ class AutoEncoder:
                         expert_activation=activation,
                         **move_options(settings),
                         seed=next(numbers),
-                    )  # fmt: skip
+                    )
                 )
             return tf_keras.Sequential(layers)
 

@@ -18,7 +18,8 @@ IMAGES = (
     "textures30",
 )
 FULL_IMAGES = {
-    "split-mnist": "mnist", "permuted-mnist": "mnist", "split-cifar10": "cifar10", "split-cifar100": "cifar100",
+    "split-mnist": "mnist", "permuted-mnist": "mnist", "split-cifar10": "cifar10",
+    "split-cifar100": "cifar100",
 }  # fmt: skip
 QUICK_IMAGES = {
     "split-mnist": "digits", "permuted-mnist": "digits", "split-cifar10": "textures10",

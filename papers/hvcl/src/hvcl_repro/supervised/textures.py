@@ -1,6 +1,6 @@
 """Coloured gratings: the offline stand-in for CIFAR, made on the spot and always the same.
 
-A class is an orientation, a spatial frequency and a hue; phase, contrast and noise differ from image to image.
+A class is an orientation, a spatial frequency and a hue; phase, contrast and noise differ by image.
 """
 
 import colorsys

@@ -1,4 +1,4 @@
-"""The supervised loop: tasks one after the other, all seen tasks measured after each; resumable after every task."""
+"""The supervised loop: task after task, all seen ones measured after each; resumable after every task."""
 
 import time
 from dataclasses import dataclass

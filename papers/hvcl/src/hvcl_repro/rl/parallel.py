@@ -48,7 +48,7 @@ class SubprocVecEnv:
         return self.step_wait()
 
     def step_async(self, actions: Any) -> None:
-        """Note the actions, (N, actions) or (N, 1, actions).  Raises: RuntimeError before the last's answer."""
+        """Note the actions, (N, actions) or (N, 1, actions).  Raises: RuntimeError if a step is open."""
         if self._pending is not None:
             raise RuntimeError("step_async: the step before has not been waited for")
         given = np.asarray(actions, np.float32).reshape(self.no_of_envs, -1)
@@ -108,5 +108,7 @@ def make_mp_envs(
     Raises: UsageError for an unknown name or observations beyond `largest_obs_dim`.
     """
     seeds = [seed + start_idx + i for i in range(num_env)]
-    options = {"norm_reward": norm_reward, "largest_obs_dim": largest_obs_dim, "num_workers": num_workers}
-    return SubprocVecEnv([maker(env_id)] * num_env, seeds, **options)  # type: ignore[arg-type]
+    return SubprocVecEnv(
+        [maker(env_id)] * num_env, seeds, norm_reward=norm_reward, largest_obs_dim=largest_obs_dim,
+        num_workers=num_workers,
+    )  # fmt: skip

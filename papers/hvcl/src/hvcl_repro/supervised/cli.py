@@ -51,7 +51,7 @@ HELP = {
     "batch": "images per batch", "lr": "learning rate of Adam", "e_beta": "weight of the experts' KL",
     "g_beta": "weight of the gates' KL", "first_beta": "weight of both in the first task",
     "bonus": "weight of allocation and diversity", "rho_init": "spread at the start, before softplus",
-    "noise": "flipout or local", "ewc_lambda": "strength of EWC", "si_c": "strength of SI",
+    "rho_sharing": "one spread per unit or for every weight (full)", "noise": "flipout or local", "ewc_lambda": "strength of EWC", "si_c": "strength of SI",
     "fisher_samples": "images for EWC's Fisher information", "generator_hidden": "units of the auto-encoder",
     "generator_exp": "its experts per layer", "latent": "its latent variables",
     "eval_on": "test, or validation: a tenth of the training images held back",
@@ -60,6 +60,7 @@ HELP = {
 CHOICES = {
     "images": IMAGES,
     "method": METHODS,
+    "rho_sharing": ("unit", "full"),
     "noise": ("local", "flipout"),
     "eval_on": ("test", "validation"),
 }

@@ -34,8 +34,8 @@ class SupervisedSettings:
     hidden — units of each dense hidden layer; width — factor of the convolutions' filters 32-32-64-64;
     epochs — per task; e_beta, g_beta — weights of the experts' and the gates' KL from the second task on,
     first_beta — of both in the first; bonus — of allocation and diversity; rho_init — softplus of it is the
-    spread of every weight at the start; rho_sharing — one spread per output unit, as the original, or for every
-    weight ("full"); eval_on — "validation" holds a tenth of the training images back and
+    spread of every weight at the start; rho_sharing — one spread per output unit, as the original, or
+    "full": for every weight; eval_on — "validation" holds a tenth of the training images back and
     never looks at the test images; generator_hidden, generator_exp, latent — the variational auto-encoder of
     hvcl-gr and hvcl-vae.
     """

@@ -1,0 +1,159 @@
+"""Many environments at once: the same trajectories over any number of workers, padding, dead workers."""
+
+import os
+import signal
+from functools import partial
+
+import numpy as np
+import pytest
+
+from clrepro.envs import VectorEnv, modern
+from clrepro.errors import UsageError
+
+
+class Box:
+    """As much of a space as is needed."""
+
+    def __init__(self, size):
+        self.shape, self.low, self.high = (size,), -np.ones(size), np.ones(size)
+
+
+class Walk:
+    """A random walk pushed by the action; ends beyond 3, is cut off after `limit` steps."""
+
+    def __init__(self, size=2, limit=20, explode=False):
+        self.observation_space, self.action_space = Box(size), Box(1)
+        self.limit, self.explode = limit, explode
+        self.rng = np.random.default_rng()
+
+    def reset(self, *, seed=None, options=None):
+        if seed is not None:
+            self.rng = np.random.default_rng(seed)
+        self.x, self.t = np.zeros(self.observation_space.shape), 0
+        return self.x.copy(), {}
+
+    def step(self, action):
+        if self.explode:
+            raise ValueError("this environment explodes")
+        self.x = self.x + self.rng.normal(size=self.x.shape) + action[0]
+        self.t += 1
+        ended = bool(abs(self.x[0]) > 3)
+        return self.x.copy(), float(self.x[0]), ended, self.t >= self.limit and not ended, {}
+
+    def close(self):
+        pass
+
+
+class OldWalk:
+    """The interface of gym before 0.26."""
+
+    def __init__(self):
+        self.inner = Walk(limit=3)
+        self.observation_space, self.action_space = self.inner.observation_space, self.inner.action_space
+
+    def seed(self, seed):
+        self.number = seed
+
+    def reset(self):
+        return self.inner.reset(seed=self.number)[0]
+
+    def step(self, action):
+        x, r, ended, cut, _ = self.inner.step(action)
+        return x, r, ended or cut, {"TimeLimit.truncated": cut}
+
+    def close(self):
+        pass
+
+
+def vector(n_workers, n=5, **options):
+    return VectorEnv([partial(Walk, 2, 8, **options)] * n, 4, 3, list(range(10, 10 + n)), n_workers)
+
+
+def trajectory(envs, steps=40):
+    rng = np.random.default_rng(0)
+    out = [envs.reset()]
+    for _ in range(steps):
+        seen = envs.step(rng.uniform(-1, 1, (envs.n, 3)).astype(np.float32))
+        out += [
+            seen[name].astype(np.float64) for name in ("obs", "last", "reward", "terminated", "truncated")
+        ]
+    return out
+
+
+def test_any_number_of_workers_gives_the_same_trajectories():
+    runs = []
+    for n_workers in (0, 1, 2):
+        with vector(n_workers) as envs:
+            runs.append(trajectory(envs))
+    for other in runs[1:]:
+        for a, b in zip(runs[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert any(done.any() for done in runs[0][4::5]), "some episode has to end"
+
+
+def test_the_last_observation_is_kept_when_the_next_episode_begins():
+    with vector(0) as envs:
+        envs.reset()
+        for _ in range(30):
+            seen = envs.step(np.ones((5, 3), np.float32))
+            over = seen["terminated"] | seen["truncated"]
+            assert np.all(seen["obs"][over] == 0)
+            assert np.all(np.abs(seen["last"][seen["terminated"], 0]) > 3)
+            np.testing.assert_array_equal(seen["obs"][~over], seen["last"][~over])
+            assert np.all(seen["obs"][:, 2:] == 0), "padding"
+
+
+def test_made_anew_is_made_for_the_first_time():
+    with vector(0) as envs, vector(0) as fresh:
+        trajectory(envs, 7)
+        np.testing.assert_array_equal(envs.renew([10, 11, 12, 13, 14]), fresh.reset())
+        a = envs.step(np.ones((5, 3), np.float32))
+        np.testing.assert_array_equal(a["obs"], fresh.step(np.ones((5, 3), np.float32))["obs"])
+
+
+def test_a_dead_worker_is_started_again_and_reported(caplog):
+    with vector(2) as envs:
+        envs.reset()
+        envs.step(np.zeros((5, 3), np.float32))
+        os.kill(envs._crews[0].pid, signal.SIGKILL)
+        lost = envs.step(np.zeros((5, 3), np.float32))
+        assert envs.restarts == 1
+        assert np.all(lost["truncated"][:3])
+        assert np.all(np.isnan(lost["last"][:3]))
+        assert np.all(np.isfinite(lost["last"][3:]))
+        assert np.all(np.isfinite(envs.step(np.zeros((5, 3), np.float32))["last"]))
+    assert "start again" in caplog.text
+
+
+def test_an_environments_own_error_reaches_the_caller():
+    for n_workers in (0, 1):
+        with vector(n_workers, explode=True) as envs:
+            envs.reset()
+            with pytest.raises(ValueError, match="explodes"):
+                envs.step(np.zeros((5, 3), np.float32))
+
+
+@pytest.mark.parametrize("n_workers", [0, 1])
+@pytest.mark.parametrize(("obs_dim", "act_dim", "name"), [(1, 3, "observation"), (4, 0, "action")])
+def test_spaces_beyond_the_padding_are_refused(n_workers, obs_dim, act_dim, name):
+    with pytest.raises(UsageError, match=name):
+        VectorEnv([Walk], obs_dim, act_dim, [0], n_workers)
+
+
+def test_closing_twice_leaves_no_process():
+    envs = vector(2)
+    pids = [crew.pid for crew in envs._crews]
+    envs.close()
+    envs.close()
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_old_environments_speak_the_new_language():
+    env = modern(OldWalk())
+    first, _ = env.reset(seed=3)
+    np.testing.assert_array_equal(first, [0, 0])
+    ends = [env.step([0.0])[2:4] for _ in range(3)]
+    assert ends[-1] == (False, True)
+    assert modern(Walk()).__class__ is Walk

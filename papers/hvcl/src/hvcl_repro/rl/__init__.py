@@ -1,0 +1,1 @@
+"""Continual reinforcement learning: soft actor-critic with MoVE networks over a sequence of environments."""

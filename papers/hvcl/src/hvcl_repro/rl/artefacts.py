@@ -1,0 +1,61 @@
+"""The original's result file, an object array of ragged lists, and a JSON file that anything can read."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clrepro.records import canonical_json, plain
+from clrepro.runs import RunDir
+from clrepro.sweep.host import versions
+from hvcl_repro.rl import curves as c
+from hvcl_repro.rl.train import RLResult
+
+
+def ragged(curves: c.Curves) -> Any:
+    """Returns an object array (T,): entry t is a list of t + 1 lists of returns."""
+    out = np.empty(len(curves), dtype=object)
+    for t, segment in enumerate(curves):
+        out[t] = [list(map(float, values)) for values in segment]
+    return out
+
+
+def metrics(result: RLResult, floor: list[float]) -> dict[str, float]:
+    """Returns the shares of 1 that tables show: S and retention per task, and their parts.
+
+    S_self / T is the self-normalised sum over tasks divided by their number; retention is the mean over all
+    tasks but the last, of what is left above a random policy.
+    """
+    r = c.matrix(result.curves)
+    n = len(r)
+    kept = c.retention(r, floor)[:-1]
+    return {
+        "S_self": c.self_normalised(result.curves) / n,
+        "retention": float(np.mean(kept)) if n > 1 else float("nan"),
+    }
+
+
+def write(result: RLResult, floors: dict[str, list[float]], folder: RunDir) -> Path:
+    """Write both files into the folder.  Returns: the path of the array."""
+    buffer = io.BytesIO()
+    # The original's layout needs objects; we never read one back.
+    np.save(buffer, ragged(result.curves), allow_pickle=True)
+    path = folder.atomic_write_bytes(result.settings.file_name, buffer.getvalue())
+    r = c.matrix(result.curves)
+    body = {
+        "settings": result.settings.decisive(), "versions": versions(), "curves": result.curves,
+        "R": [[None if v != v else v for v in row] for row in r.tolist()], "floors": floors,
+        "S_self": _number(c.self_normalised(result.curves)),
+        "steps": {"train": result.train_steps, "eval": result.eval_steps, "updates": result.updates},
+        "worker_restarts": result.restarts, "seconds": result.seconds,
+    }  # fmt: skip
+    folder.atomic_write_text(
+        path.with_suffix(".json").name, json.dumps(json.loads(canonical_json(plain(body))), indent=1) + "\n"
+    )
+    return path
+
+
+def _number(value: float) -> float | None:
+    return value if value == value else None

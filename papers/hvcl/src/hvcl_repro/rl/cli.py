@@ -1,0 +1,161 @@
+"""`SAC_main.py`: the original's command line for continual reinforcement learning."""
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from clrepro.cli import finite_float, non_negative_float, non_negative_int, positive_float, positive_int
+from clrepro.errors import UsageError
+from clrepro.records import Outcome
+from clrepro.runs import RunDir
+from clrepro.seeding import Seeds
+from hvcl_repro.program import Parser, exit_code
+from hvcl_repro.rl.environments import SETS
+from hvcl_repro.rl.settings import METHODS, RLSettings
+from hvcl_repro.tensorflow_threads import one_thread, quiet
+
+PROGRAM = "SAC_main.py"
+HELP = {
+    "batch_s": "transitions per update", "hidden_u": "units per hidden layer", "lr": "learning rate of Adam",
+    "gamma": "discount", "e_beta": "weight of the experts' KL from the second task on",
+    "g_beta": "weight of the gates' KL from the second task on",
+    "polyak_coef": "share of a target network that stays at each update",
+    "train_steps": "environment steps per task", "replay_start_size": "transitions before the first update",
+    "buffer_size": "transitions remembered, per task",
+    "train_interval": "environment steps between update phases; a hundredth of it environments",
+    "n_exp": "experts per MoVE layer", "k": "experts per example, at most n_exp",
+    "updates": "gradient steps per phase", "eval_interval": "environment steps between evaluations",
+    "eval_episodes": "episodes per evaluation", "seed": "of every random choice",
+    "checkpoint_interval": "environment steps between checkpoints",
+}  # fmt: skip
+# The first block is the quick profile of spec 8; a flag that is given wins.
+QUICK: dict[str, Any] = {
+    "env_set": "quick", "train_steps": 20_000, "train_interval": 800, "updates": 80, "batch_s": 128,
+    "hidden_u": 16,
+    "replay_start_size": 1000, "eval_interval": 4000, "eval_episodes": 5, "checkpoint_interval": 8000,
+}  # fmt: skip
+
+
+def parser() -> Parser:
+    """Returns the parser: the 16 flags of the original, then ours."""
+    out = Parser(prog=PROGRAM, description="Continual reinforcement learning with HVCL or plain networks.")
+    out.set_defaults(hvcl=False)
+    out.add_argument("--hvcl", dest="hvcl", action="store_true", help="MoVE networks in actor and critics")
+    out.add_argument("--no-hvcl", dest="hvcl", action="store_false", help="plain networks (default)")
+    defaults = RLSettings()
+    for name, text in HELP.items():
+        default = getattr(defaults, name)
+        kind: Any = positive_int if isinstance(default, int) else non_negative_float
+        kind = {"seed": non_negative_int, "lr": positive_float, "polyak_coef": share, "gamma": share}.get(
+            name, kind
+        )
+        out.add_argument(f"--{name}", type=kind, help=f"{text} (default: {default})")
+    out.add_argument("--save_pref", default="", help="prefix of the result file's name (default: none)")
+    out.add_argument(
+        "--method", choices=METHODS, help="hvcl, dense (fine-tuned), or reinit (new networks per task)"
+    )
+    out.add_argument("--env_set", choices=tuple(SETS), help="sequence of environments (default: pybullet)")
+    out.add_argument(
+        "--compat", choices=("fixed", "original"), default="fixed", help="original: its formulas"
+    )
+    out.add_argument(
+        "--profile", choices=("full", "quick"), default="full", help="quick: minutes instead of hours"
+    )
+    out.add_argument(
+        "--workers",
+        type=non_negative_int,
+        default=0,
+        help="processes for environments, 0: none (same results)",
+    )
+    out.add_argument("--resume", action="store_true", help="continue an interrupted run of the same settings")
+    out.add_argument("--out_dir", type=Path, default=Path("."), help="folder of the results (default: here)")
+    out.add_argument("-v", "--verbose", action="count", default=0, help="also print what each phase did")
+    return out
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    import argparse
+
+    if not 0 <= (value := finite_float(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"{value:g}: a number from 0 to 1")
+    return value
+
+
+def settings_of(flags: dict[str, Any]) -> RLSettings:
+    """Returns the settings of parsed flags.  Raises: UsageError if --hvcl and --method disagree."""
+    chosen = dict(QUICK) if flags["profile"] == "quick" else {}
+    known = {field.name for field in fields(RLSettings)}
+    chosen |= {name: value for name, value in flags.items() if name in known and value is not None}
+    method = flags["method"] or ("hvcl" if flags["hvcl"] else "dense")
+    if flags["hvcl"] and method == "dense":
+        raise UsageError("--hvcl with --method dense: one of the two")
+    settings = replace(RLSettings(), **{**chosen, "method": method, "hvcl": method == "hvcl"})
+    if Path(settings.save_pref).name != settings.save_pref:
+        raise UsageError(f"--save_pref {settings.save_pref!r}: a name without folders; use --out_dir")
+    return settings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; returns the exit code: 2 for a wrong command line, 1 for what went wrong later."""
+    return exit_code(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> None:
+    flags = vars(parser().parse_args(argv))
+    settings = settings_of(flags)
+    folder = RunDir(flags["out_dir"])
+    checkpoint = RunDir(folder.path / f".{settings.file_name.removesuffix('.npy')}_{settings.seed}")
+    with checkpoint.lock():
+        if not flags["resume"]:
+            checkpoint.remove_state("run")
+        run_once(settings, flags["workers"], flags["verbose"], checkpoint, folder)
+
+
+def run_once(settings: RLSettings, workers: int, verbose: int, checkpoint: RunDir, folder: RunDir) -> Outcome:
+    """Do one run; writes the result files and returns what the run record keeps."""
+    quiet()
+    one_thread()
+    import tensorflow as tf
+    import tf_keras
+
+    from hvcl_repro.rl import artefacts
+    from hvcl_repro.rl.curves import matrix
+    from hvcl_repro.rl.environments import sizes
+    from hvcl_repro.rl.evaluate import floors
+    from hvcl_repro.rl.train import Loop
+
+    env_ids = SETS[settings.env_set]
+    print(f"TensorFlow {tf.__version__}\nKeras {tf_keras.__version__}")
+    for name, column in (("Obs", 0), ("Act", 1)):
+        largest = max(range(len(env_ids)), key=lambda i: sizes(env_ids)[i][column])
+        print(f"Largest {name} Dim: {sizes(env_ids)[largest][column]}, from Env {env_ids[largest]}")
+    loop = Loop(settings, Seeds(settings.seed), checkpoint, workers, verbose)
+    if verbose:
+        for model in (loop.sac.actor, *loop.sac.critics, *loop.sac.targets):
+            model.trunk.summary()
+    floor = floors(env_ids, settings.seed, settings.eval_episodes)
+    result = loop.run()
+    path = artefacts.write(result, floor, folder)
+    print(f"written to {path}")
+    return Outcome(
+        metrics=artefacts.metrics(result, floor["random"]),
+        series={"R": matrix(result.curves), "random": floor["random"], "idle": floor["idle"]},
+        settings=settings.decisive(), data={"name": settings.env_set, "environments": list(env_ids)},
+        cost={
+            "train_s": result.seconds, "updates": float(result.updates),
+            "env_steps": float(result.train_steps + result.eval_steps),
+        },
+    )  # fmt: skip
+
+
+def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
+    """Run one command of a profile inside a worker, argv[0] being the program."""
+    flags = vars(parser().parse_args(list(argv[1:])))
+    with contextlib.redirect_stdout(sys.stderr):
+        return run_once(
+            settings_of(flags), flags["workers"], flags["verbose"], RunDir(work_dir), RunDir(flags["out_dir"])
+        )

@@ -1,0 +1,96 @@
+"""What the baselines add: the importance of every weight (EWC, SI), or the old network's answers (LwF).
+
+EWC and SI hold the weights by a quadratic, whose gradient is written down: importance · (theta - anchor).
+"""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+Tensor = Any
+TEMPERATURE = 2.0  # of LwF, as in van de Ven et al. 2022
+SI_DAMPING = 0.1
+
+
+class Quadratic:
+    """Weights held at their values after the last task, each as strongly as it matters."""
+
+    def __init__(self, weights: list[Any]) -> None:
+        self.importance = [tf.Variable(tf.zeros_like(w), trainable=False) for w in weights]
+        self.anchor = [tf.Variable(w, trainable=False) for w in weights]
+
+    def gradients(self, weights: list[Any]) -> list[Tensor]:
+        """Returns importance · (theta - anchor) for every weight."""
+        return [i * (w - a) for i, w, a in zip(self.importance, weights, self.anchor, strict=True)]
+
+    def close(self, weights: list[Any], more: list[Tensor]) -> None:
+        """Add to the importance and move the anchor here; once per task."""
+        for i, a, w, m in zip(self.importance, self.anchor, weights, more, strict=True):
+            i.assign_add(m)
+            a.assign(w)
+
+    def state(self) -> list[Any]:
+        """Returns all arrays."""
+        return [v.numpy() for v in (*self.importance, *self.anchor)]
+
+    def load(self, state: list[Any]) -> None:
+        """Continue from what `state` returned."""
+        for v, saved in zip((*self.importance, *self.anchor), state, strict=True):
+            v.assign(saved)
+
+
+class PathIntegral:
+    """Synaptic Intelligence: how much each weight's own movement has lowered the loss.
+
+    Source: Zenke et al. 2017: omega = sum of -gradient · step, divided by (total movement)² + damping.
+    """
+
+    def __init__(self, weights: list[Any]) -> None:
+        self.omega = [tf.Variable(tf.zeros_like(w), trainable=False) for w in weights]
+
+    def add(self, gradients: list[Tensor], before: list[Tensor], weights: list[Any]) -> None:
+        """Note one step; gradients of the task's loss alone."""
+        for o, g, b, w in zip(self.omega, gradients, before, weights, strict=True):
+            o.assign_sub(g * (w - b))
+
+    def importance(self, start: list[Any], weights: list[Any], c: float) -> list[Tensor]:
+        """Returns 2c · max(omega, 0) / (movement² + damping) since `start`, and begins anew."""
+        out = []
+        for o, s, w in zip(self.omega, start, weights, strict=True):
+            out.append(2.0 * c * tf.maximum(o, 0.0) / (tf.square(w - s) + SI_DAMPING))
+            o.assign(tf.zeros_like(o))
+        return out
+
+
+def fisher(model: Any, x: Any, draws: np.random.Generator) -> list[Tensor]:
+    """Returns the mean over images of the squared gradient of log p(y|x), y drawn from the model.
+
+    One image at a time, as the square of a batch's mean gradient is not it.
+    Args: x — float images (n, inputs).
+    Source: Kirkpatrick et al. 2017; spec 7, item 27.
+    """
+    weights = model.trainable_variables
+    uniform = tf.constant(draws.random(len(x)), tf.float32)
+
+    @tf.function
+    def total(x: Tensor, u: Tensor) -> list[Tensor]:
+        sums = [tf.zeros_like(w) for w in weights]
+        for i in tf.range(tf.shape(x)[0]):
+            with tf.GradientTape() as tape:
+                log_p = tf.nn.log_softmax(model(x[i : i + 1], training=False))[0]
+                edges = tf.cumsum(tf.exp(log_p))
+                y = tf.minimum(tf.reduce_sum(tf.cast(edges < u[i], tf.int32)), tf.shape(log_p)[0] - 1)
+                chosen = log_p[y]
+            sums = [s + tf.square(g) for s, g in zip(sums, tape.gradient(chosen, weights), strict=True)]
+        return sums
+
+    return [s / len(x) for s in total(tf.constant(x, tf.float32), uniform)]
+
+
+def distillation(logits: Tensor, old_logits: Tensor) -> Tensor:
+    """Returns T² times the cross-entropy of the softened answers of the old network, mean over the batch."""
+    soft = tf.nn.softmax(tf.stop_gradient(old_logits) / TEMPERATURE)
+    return TEMPERATURE**2 * tf.reduce_mean(
+        tf.nn.softmax_cross_entropy_with_logits(labels=soft, logits=logits / TEMPERATURE)
+    )

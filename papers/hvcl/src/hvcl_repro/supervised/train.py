@@ -1,0 +1,141 @@
+"""The supervised loop: task after task, all seen ones measured after each; resumable after every task."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from clrepro.metrics import continual
+from clrepro.runs import RunDir
+from clrepro.seeding import Seeds
+from hvcl_repro.supervised.benchmarks import Benchmark, Parts, parts
+from hvcl_repro.supervised.learner import MC_SAMPLES, Learner
+from hvcl_repro.supervised.settings import SupervisedSettings
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass
+class SupervisedResult:
+    """What a run measured.
+
+    accuracy — (T, T) fractions, [after task, on task], nan where not measured; elbo — the same of the
+    generator's bound, nats per image; sampled — (T,) accuracy after the last task with ten drawn networks;
+    seconds — of each task (T,).
+    """
+
+    settings: SupervisedSettings
+    evidence: dict[str, str]
+    accuracy: Matrix
+    elbo: Matrix
+    sampled: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+    done: int = 0
+
+    def metrics(self) -> dict[str, float]:
+        """Returns ACC, BWT, F, LA, fractions (spec 6.1), ACC_mc, and ELBO in nats if there is a generator."""
+        r = self.accuracy
+        out = {"ACC": continual.gem_accuracy(r), "ACC_mc": float(np.mean(self.sampled))}
+        if self.settings.method != "joint":  # which measures after the last task alone
+            out |= {
+                "BWT": continual.gem_backward(r), "F": continual.chaudhry_forgetting(r),
+                "LA": continual.mer_learning_accuracy(r),
+            }  # fmt: skip
+        if self.settings.generative:
+            out["ELBO"] = float(np.mean(self.elbo[-1]))
+        return out
+
+
+def run(
+    settings: SupervisedSettings, benchmark: Benchmark, seeds: Seeds, *, checkpoint: RunDir | None = None
+) -> SupervisedResult:
+    """Train on all tasks, or on those that a checkpoint has left; prints a line per task.
+
+    Raises: FloatingPointError if the loss is no number any more.
+    """
+    n = len(benchmark.stream)
+    empty = np.full((n, n), np.nan)
+    result = SupervisedResult(
+        settings, benchmark.evidence, empty, empty.copy(), np.full(n, np.nan), np.zeros(n)
+    )
+    learner = Learner(settings, benchmark.shape, benchmark.n_classes, seeds)
+    _resume(result, learner, seeds, checkpoint)
+    shuffle = seeds.generator("shuffle")
+    for number in range(result.done, n):
+        began = time.perf_counter()
+        if settings.method == "joint" and number < n - 1:
+            continue  # one training on everything, in place of the last task
+        task = (
+            _joined(benchmark, settings)
+            if settings.method == "joint"
+            else parts(benchmark.stream[number], settings.eval_on)
+        )
+        _train(learner, task, settings, shuffle, number)
+        _evaluate(result, learner, benchmark, number)
+        result.seconds[number] = time.perf_counter() - began
+        result.done = number + 1
+        print(_line(result, number), flush=True)
+        if checkpoint is not None:
+            checkpoint.save_state("task", _state(result, learner, seeds))
+    return result
+
+
+def _train(
+    learner: Learner, task: Parts, settings: SupervisedSettings, shuffle: np.random.Generator, number: int
+) -> None:
+    learner.begin(len(task.y))
+    x, y = tf.constant(task.x), tf.constant(task.y)
+    for epoch in range(settings.epochs):
+        loss = learner.epoch(x, y, shuffle.permutation(len(task.y)))
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss} in task {number + 1}, epoch {epoch + 1}; lower --lr"
+            )
+    learner.end(task.x)
+
+
+def _evaluate(result: SupervisedResult, learner: Learner, benchmark: Benchmark, number: int) -> None:
+    """Fill row `number`: the tasks seen so far; after the last also with drawn networks."""
+    last = number == len(benchmark.stream) - 1
+    for seen in range(number + 1):
+        task = parts(benchmark.stream[seen], result.settings.eval_on)
+        result.accuracy[number, seen] = learner.accuracy(task.x_eval, task.y_eval)
+        result.elbo[number, seen] = learner.elbo(task.x_eval)
+        if last:
+            samples = MC_SAMPLES if result.settings.bayesian else 0
+            result.sampled[seen] = learner.accuracy(task.x_eval, task.y_eval, samples=samples)
+
+
+def _joined(benchmark: Benchmark, settings: SupervisedSettings) -> Parts:
+    """Returns all tasks in one."""
+    each = [parts(task, settings.eval_on) for task in benchmark.stream]
+    names = ("x", "y", "x_eval", "y_eval")
+    return Parts(*(np.concatenate([getattr(part, name) for part in each]) for name in names))
+
+
+def _line(result: SupervisedResult, number: int) -> str:
+    row = result.accuracy[number, : number + 1]
+    cells = " ".join(f"{100 * a:6.2f}" for a in row)
+    return f"task {number + 1}: mean {100 * row.mean():6.2f} % | {cells} | {result.seconds[number]:.1f} s"
+
+
+def _state(result: SupervisedResult, learner: Learner, seeds: Seeds) -> dict[str, Any]:
+    names = ("accuracy", "elbo", "sampled", "seconds")
+    return {
+        "learner": learner.state(), "seeds": seeds.state(), "done": result.done,
+        **{name: getattr(result, name) for name in names},
+    }  # fmt: skip
+
+
+def _resume(result: SupervisedResult, learner: Learner, seeds: Seeds, checkpoint: RunDir | None) -> None:
+    saved = checkpoint.load_state("task") if checkpoint is not None else None
+    if saved is None:
+        return
+    learner.load(saved["learner"])
+    seeds.load(saved["seeds"])
+    for name in ("accuracy", "elbo", "sampled", "seconds"):
+        getattr(result, name)[...] = saved[name]
+    result.done = int(saved["done"])

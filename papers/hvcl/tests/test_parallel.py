@@ -1,0 +1,53 @@
+"""The original's parallel environments: shapes, seeds, scaled rewards, and what step must not do."""
+
+import numpy as np
+import pytest
+
+from hvcl_repro.rl.parallel import make_mp_envs
+
+
+def rollout(num_workers, steps=60):
+    with make_mp_envs("PointLeft-v0", 3, num_workers=num_workers) as envs:
+        out = [envs.reset()]
+        rng = np.random.default_rng(0)
+        for _ in range(steps):
+            obs, reward, done, infos = envs.step(rng.uniform(-1, 1, (3, 1, 2)))
+            out += [obs, reward, done, np.array([info["raw_reward"] for info in infos])]
+    return out
+
+
+def test_workers_do_not_change_what_happens():
+    serial, parallel = rollout(0), rollout(2)
+    for a, b in zip(serial, parallel, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert serial[0].shape == (3, 28)
+    assert serial[0].dtype == np.float32
+
+
+def test_infos_tell_a_time_limit_from_an_end():
+    with make_mp_envs("PointRight-v0", 2, num_workers=0, norm_reward=False) as envs:
+        envs.reset()
+        for _ in range(50):
+            obs, reward, done, infos = envs.step(np.ones((2, 1)))
+        assert done.all()
+        assert all(info["truncated"] and not info["terminated"] for info in infos)
+        assert np.all(np.abs([info["final_observation"][0] for info in infos]) > 1.4)
+        assert np.all(np.abs(obs[:, 0]) <= 0.2)  # the next episode has begun
+        np.testing.assert_array_equal(reward, envs.get_original_reward())
+
+
+def test_copies_are_seeded_one_by_one():
+    with make_mp_envs("PointLeft-v0", 2, num_workers=0, start_idx=1) as later:
+        with make_mp_envs("PointLeft-v0", 3, num_workers=0) as envs:
+            np.testing.assert_array_equal(later.reset(), envs.reset()[1:])
+
+
+def test_two_steps_at_once_are_refused():
+    with make_mp_envs("PointRight-v0", 1, num_workers=0) as envs:
+        envs.reset()
+        envs.step_async(np.zeros((1, 1)))
+        with pytest.raises(RuntimeError, match="not been waited for"):
+            envs.step_async(np.zeros((1, 1)))
+        envs.step_wait()
+        with pytest.raises(RuntimeError, match="no step was begun"):
+            envs.step_wait()

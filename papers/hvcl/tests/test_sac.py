@@ -1,0 +1,199 @@
+"""Oracles 17 to 21: densities, targets, temperature, padding, and that the agent learns."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.integrate
+import tensorflow as tf
+
+from clrepro.seeding import Seeds
+from hvcl_repro.rl import losses
+from hvcl_repro.rl.networks import matched_width
+from hvcl_repro.rl.rewards import RewardScale
+from hvcl_repro.rl.sac import SAC
+from hvcl_repro.rl.settings import RLSettings
+
+SMALL = RLSettings(hidden_u=8, batch_s=16, n_exp=2, hvcl=True, method="hvcl")
+ONE = tf.ones(1)
+
+
+def density(a, mean, log_std):
+    u = np.arctanh(a)
+    return math.exp(
+        float(
+            losses.log_prob(
+                tf.constant([[u]]), tf.constant([[mean]]), tf.constant([[log_std]]), tf.ones(1, tf.float64)
+            )[0]
+        )
+    )
+
+
+def test_density_integrates_to_one():
+    for mean, log_std in ((0.0, 0.0), (0.7, -1.0), (-1.5, 0.3)):
+        total, _ = scipy.integrate.quad(
+            lambda a, m=mean, s=log_std: density(a, m, s), -1 + 1e-9, 1 - 1e-9, limit=200
+        )
+        assert total == pytest.approx(1, abs=1e-3)
+
+
+def test_density_against_tfp():
+    from tensorflow_probability import bijectors, distributions
+
+    rng = np.random.default_rng(0)
+    u, mean, log_std = (tf.constant(rng.normal(size=(6, 3))) for _ in range(3))
+    theirs = distributions.TransformedDistribution(
+        distributions.Normal(mean, tf.exp(log_std)), bijectors.Tanh()
+    )
+    expected = tf.reduce_sum(theirs.log_prob(tf.tanh(u)), axis=-1)
+    np.testing.assert_allclose(losses.log_prob(u, mean, log_std, tf.ones(3, tf.float64)), expected, rtol=1e-6)
+
+
+def test_density_is_stable_far_out_and_blind_to_padding():
+    u = tf.constant([[20.0, -20.0, 0.3]])
+    zero = tf.zeros_like(u)
+    assert np.all(np.isfinite(losses.log_prob(u, zero, zero, tf.ones(3))))
+    assert float(losses.squash_log_det(tf.constant(20.0))) == pytest.approx(2 * (math.log(2) - 20), rel=1e-5)
+    mask = tf.constant([1.0, 0.0, 0.0])
+    a = losses.log_prob(u, zero, zero, mask)
+    b = losses.log_prob(u + tf.constant([0.0, 5.0, -2.0]), zero + tf.constant([0.0, 1.0, 1.0]), zero, mask)
+    np.testing.assert_array_equal(a, b)
+
+
+def test_target_by_hand():
+    r, d = tf.constant([1.0, 2.0, 3.0]), tf.constant([0.0, 1.0, 0.0])  # ordinary, ended, cut off (not ended)
+    y = losses.td_target(
+        r, d, 0.9, tf.constant([10.0, 10.0, 20.0]), tf.constant(0.5), tf.constant([2.0, 2.0, -2.0])
+    )
+    np.testing.assert_allclose(y, [1 + 0.9 * 9, 2.0, 3 + 0.9 * 21], rtol=1e-6)
+
+
+def test_munchausen_bonus_lies_in_its_range():
+    bonus = losses.munchausen(tf.constant([-1e6, -10.0, 0.0, 5.0]))
+    np.testing.assert_allclose(bonus, [-0.9, 0.9 * -0.3, 0.0, 0.0], rtol=1e-6)
+
+
+def test_huber_against_numpy():
+    e = np.linspace(-3, 3, 41).astype(np.float32)
+    expected = np.where(abs(e) <= 1, e**2 / 2, abs(e) - 0.5)
+    np.testing.assert_allclose(losses.huber(tf.constant(e)), expected, rtol=1e-6)
+
+
+def test_temperature_rises_while_entropy_is_too_low():
+    alpha = tf.Variable(1.0)
+    for log_pi, sign in ((5.0, -1), (-5.0, 1)):  # entropy is -log pi; the target is -1
+        with tf.GradientTape() as tape:
+            loss = losses.alpha_loss(alpha, tf.constant([log_pi]), tf.constant(-1.0))
+        assert np.sign(tape.gradient(loss, alpha)) == sign
+
+
+@pytest.fixture(scope="module")
+def agent():
+    sac = SAC(SMALL, Seeds(0))
+    sac.begin_task(0, 2)
+    return sac
+
+
+def batch(rows=32, seed=0):
+    rng = np.random.default_rng(seed)
+    state = {f"states{i}": rng.normal(size=(rows, 28)).astype(np.float32) for i in (0, 1)}
+    return {
+        **state,
+        "actions": rng.uniform(-1, 1, (rows, 8)),
+        "rewards": rng.normal(size=rows),
+        "terminals1": np.zeros(rows),
+    }
+
+
+def test_targets_start_at_the_critics_and_follow(agent):
+    for target, critic in zip(agent.targets, agent.critics, strict=True):
+        for t, c in zip(target.weights, critic.weights, strict=True):
+            np.testing.assert_array_equal(t, c)
+    before = [w.numpy() for w in agent.targets[0].trainable_weights]
+    report, errors = agent.train(batch(), np.ones(32), 2)
+    assert errors.shape == (32,)
+    assert all(math.isfinite(value) for value in report.values())
+    # One step moved the target by 0.5 % of the way; two steps of Adam at 3e-4 move a critic by 6e-4 at most.
+    moved = max(
+        float(np.abs(a - b).max()) for a, b in zip(before, agent.targets[0].trainable_weights, strict=True)
+    )
+    assert 0 < moved < 6e-4 * 0.01
+
+
+def test_padded_actions_change_nothing(agent):
+    a, b = batch(), batch()
+    b["actions"] = b["actions"].copy()
+    b["actions"][:, 2:] = 9.0
+    a["actions"] = a["actions"].copy()
+    start = agent.state()
+    first = agent.train(a, np.ones(32), 1)[1]
+    agent.load(start)
+    # atanh of the padding differs but the mask takes it out of every density.
+    np.testing.assert_array_equal(first, agent.train(b, np.ones(32), 1)[1])
+
+
+def test_padded_observations_change_nothing(agent):
+    states = np.zeros((4, 28), np.float32)
+    states[:, :3] = np.random.default_rng(0).normal(size=(4, 3))
+    before = agent.act(states, explore=False)
+    for layer in agent.actor.trunk.hidden[:1]:
+        changed = layer.mu.numpy()
+        changed[3:] += 1.0
+        layer.mu.assign(changed)
+    np.testing.assert_array_equal(agent.act(states, explore=False), before)
+
+
+def test_state_round_trip(agent):
+    other = SAC(SMALL, Seeds(5))
+    other.begin_task(0, 2)
+    agent.set_actions(2)
+    other.load(agent.state())
+    a, b = (sac.train(batch(seed=3), np.ones(32), 2) for sac in (agent, other))
+    assert a[0] == b[0]
+    np.testing.assert_array_equal(a[1], b[1])
+
+
+def test_what_a_new_task_keeps_and_what_not():
+    sac = SAC(SMALL, Seeds(0))
+    sac.begin_task(0, 1)
+    layer = sac.actor.trunk.head
+    assert float(layer.kl_weights) == pytest.approx(1e-5)
+    sac.train(batch(), np.ones(32), 3)
+    learned = layer.mu.numpy()
+    sac.begin_task(1, 3)
+    np.testing.assert_array_equal(layer.mu, learned)
+    np.testing.assert_array_equal(layer.mu_0, learned)
+    assert float(layer.kl_weights) == 1.0
+    assert float(sac.log_alpha) == 0.0
+    assert float(sac._entropy) == -3.0
+    assert [float(c.trunk.head.kl_weights) for c in sac.critics] == [1.0, 1.0]
+    original = SAC(replace(SMALL, compat="original"), Seeds(0))
+    original.begin_task(1, 3)
+    assert float(original._entropy) == -8.0
+    assert [float(c.trunk.head.kl_weights) for c in original.critics] == [1.0, 0.0]
+
+
+def test_the_plain_actor_has_as_many_weights():
+    dense = SAC(replace(SMALL, hvcl=False, method="dense"), Seeds(0))
+    move = SAC(SMALL, Seeds(0))
+    plain = sum(int(tf.size(w)) for w in dense.actor.trainable_weights)
+    means = sum(
+        int(tf.size(x))
+        for layer in [*move.actor.trunk.hidden, move.actor.trunk.head]
+        for x in (layer.mu, layer.bias)
+    )
+    assert plain == pytest.approx(means, rel=0.05)
+    assert matched_width(16, 1) == 16
+
+
+def test_reward_scale_is_the_deviation_of_discounted_returns():
+    rng = np.random.default_rng(0)
+    scale, returns, every = RewardScale(3, 0.9), np.zeros(3), []
+    for _ in range(50):
+        reward, done = rng.normal(2, 3, 3), rng.random(3) < 0.1
+        scale.see(reward, done)
+        returns = returns * 0.9 + reward
+        every.append(returns.copy())
+        returns[done] = 0
+    np.testing.assert_allclose(scale.scaled(np.array([5.0])), 5.0 / np.std(every), rtol=1e-5)

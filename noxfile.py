@@ -22,7 +22,10 @@ from environments import EnvironmentProblem, ensure  # noqa: E402
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "none"  # every session says python=False; environment() makes its own
 PAPERS = sorted(p.name for p in (ROOT / "papers").iterdir() if (p / "src").is_dir())
-REPRODUCIBLE = [paper for paper in PAPERS if (ROOT / "papers" / paper / "profiles.toml").is_file()]
+# Papers that are being built: linted and typed like the rest, but no session for all papers runs them.
+UNFINISHED = {"hvcl", "rewire"}
+FINISHED = [paper for paper in PAPERS if paper not in UNFINISHED]
+REPRODUCIBLE = [paper for paper in FINISHED if (ROOT / "papers" / paper / "profiles.toml").is_file()]
 CORE = "mer"  # its extra has all that the core's adapters and engines need
 EXTRAS = {"tag": ["tag", "tag-tf"]}  # of papers with more than one framework
 IN_DOCKER = "--in-docker"
@@ -113,7 +116,7 @@ def typecheck(session: nox.Session) -> None:
 @nox.session(python=False, default=True)
 def tests(session: nox.Session) -> None:
     """Run every test: the core's, the tools' and those of each paper present."""
-    for name in ["core", *PAPERS]:
+    for name in ["core", *FINISHED]:
         session.notify(f"tests-{name}")
 
 
@@ -158,7 +161,8 @@ def data(session: nox.Session) -> None:
 @nox.session(python=False, default=False)
 def check(session: nox.Session) -> None:
     """Compare the quick records at hand with ci/baselines; every paper unless one is named after `--`."""
-    run(session, CORE, "-m", "clrepro.cli", "check", *(session.posargs or ["all"]))
+    for words in [session.posargs] if session.posargs else [[paper] for paper in REPRODUCIBLE]:
+        run(session, CORE, "-m", "clrepro.cli", "check", *words)
 
 
 @nox.session(python=False, default=False)

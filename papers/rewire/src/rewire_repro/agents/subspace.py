@@ -16,7 +16,7 @@ from rewire_repro.networks import SLOPE, Actor, Net, to_arrays, to_tensors
 
 @dataclass(frozen=True)
 class SubspaceValues(PolicyValues):
-    """Configuration keys; dist_type: flat | peaked, repeat_alpha: steps between two draws of a combination."""
+    """Configuration keys; dist_type: flat | peaked, repeat_alpha: steps between draws of a combination."""
 
     dist_type: str = "flat"
     repeat_alpha: int = 100

@@ -7,6 +7,8 @@ import torch
 jax = pytest.importorskip("jax")
 pytest.importorskip("brax")
 
+from clrepro.runs import RunDir  # noqa: E402
+from rewire_repro import config, experiment  # noqa: E402
 from rewire_repro.scenarios import WIDTHS  # noqa: E402
 from rewire_repro.scenarios.brax import (  # noqa: E402
     BraxEnv,
@@ -147,3 +149,24 @@ def test_humanoid_compiles_once():
     for task in CHANGES["humanoid"]:
         play(env(humanoid, task), actions(humanoid, 2))
     assert humanoid.compilations() == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", config.METHODS)
+def test_every_method_trains_on_halfcheetah(method, tmp_path):
+    words = [
+        "scenario=halfcheetah/transfer", "profile=quick", "logger=jsonl", "device=cpu",
+        f"scenario.horizon={HORIZON}",
+        f"scenario.n_train_envs={N}", "scenario.n_steps=30", "scenario.tasks=[moon,defective_module]",
+        "framework.params.algorithm.params.initial_buffer_size=8",
+    ]  # fmt: skip
+    more = {
+        "packnet": ["framework.params.algorithm2.params.iterations=5"],
+        "csp": [
+            f"framework.params.alpha_search.params.{one}" for one in ("n_rollouts=2", "n_validation_steps=5")
+        ],
+    }
+    node = config.compose(method, words + more.get(method, []))
+    outcome = experiment.run(config.settings(node), node, RunDir(tmp_path), RunDir(tmp_path))
+    assert len(outcome.series["R"]) == 2
+    assert outcome.settings["backend"] == "brax/spring"

@@ -6,6 +6,8 @@ import torch
 metaworld = pytest.importorskip("metaworld")
 
 from clrepro.errors import UsageError  # noqa: E402
+from clrepro.runs import RunDir  # noqa: E402
+from rewire_repro import config, experiment  # noqa: E402
 from rewire_repro.scenarios import WIDTHS, make_scenario  # noqa: E402
 from rewire_repro.scenarios.continual_world import NAMES, MetaWorld  # noqa: E402
 
@@ -41,6 +43,28 @@ def test_old_names_stand_for_todays_and_unknown_ones_are_listed(composed):
     assert "rewards v2" in scenario.backend
     with pytest.raises(UsageError, match="there are hammer-v1"):
         make_scenario(composed("ft_1", "scenario=continual_world/t8", "scenario.tasks=[juggle-v1]"), CPU)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", config.METHODS)
+def test_every_method_trains_on_a_triplet(method, tmp_path):
+    words = [
+        "scenario=continual_world/t6", "profile=quick", "logger=jsonl", "device=cpu", "scenario.horizon=6",
+        "scenario.n_train_envs=2", "scenario.n_steps=40",
+        "framework.params.algorithm.params.initial_buffer_size=8",
+        "framework.params.algorithm.params.batch_size=8", "framework.params.policy_agent.hidden_size=8",
+    ]  # fmt: skip
+    more = {
+        "packnet": ["framework.params.algorithm2.params.iterations=5"],
+        "csp": [
+            f"framework.params.alpha_search.params.{one}" for one in ("n_rollouts=2", "n_validation_steps=6")
+        ],
+    }
+    node = config.compose(method, words + more.get(method, []))
+    outcome = experiment.run(config.settings(node), node, RunDir(tmp_path), RunDir(tmp_path))
+    assert len(outcome.series["R"]) == 3
+    assert 0 <= outcome.metrics["success"] <= 1
+    assert outcome.settings["backend"].startswith("metaworld/3.")
 
 
 @pytest.mark.slow

@@ -188,8 +188,7 @@ def ta_agem_backward(a: Matrix, last_epochs: ArrayLike) -> float:
 
 
 def rewire_performance(r: Matrix) -> float:
-    """Returns P = mean_j R[T-1, j].  Source: the usual definition; the paper's own words could not be read.
-    """
+    """Returns P = mean_j R[T-1, j].  Source: the usual definition; the paper's words could not be read."""
     return float(np.mean(r[-1]))
 
 

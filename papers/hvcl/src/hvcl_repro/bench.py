@@ -56,10 +56,10 @@ def replay() -> Contest:
     rng, n = np.random.default_rng(0), 5000
     rows = [rng.normal(size=(n, *shape)).astype(np.float32) for shape in ((28,), (8,), (), (28,))]
     while buffer.n_entries < CAPACITY:
-        buffer.extend(*rows, np.zeros(n))
+        buffer.extend(rows[0], rows[1], rows[2], rows[3], np.zeros(n))
 
     def add() -> int:
-        buffer.extend(*rows, np.zeros(n))
+        buffer.extend(rows[0], rows[1], rows[2], rows[3], np.zeros(n))
         return n
 
     def sample() -> int:

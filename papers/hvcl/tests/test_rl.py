@@ -221,7 +221,7 @@ def test_bad_flags_end_in_one_line(words, reason):
 
 def test_command_writes_the_array_and_the_readable_file(tmp_path):
     words = (
-        "--hvcl --env_set toy --train_steps 400 --train_interval 200 --updates 2 --batch_s 8 --hidden_u 4 "
+        "--env_set toy --train_steps 400 --train_interval 200 --updates 2 --batch_s 8 --hidden_u 4 "
         "--eval_interval 200 --replay_start_size 100 --eval_episodes 2 --save_pref mine"
     ).split()
     done = command([*words, "--out_dir", str(tmp_path)])

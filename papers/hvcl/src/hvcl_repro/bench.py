@@ -54,12 +54,12 @@ def replay() -> Contest:
 
     buffer = ExperienceBuffer({"size": CAPACITY, "largest_obs_dim": 28, "largest_act_dim": 8, "seed": 0})
     rng, n = np.random.default_rng(0), 5000
-    rows = [rng.random((n, *shape), np.float32) for shape in ((28,), (8,), (), (28,), ())]
+    rows = [rng.normal(size=(n, *shape)).astype(np.float32) for shape in ((28,), (8,), (), (28,))]
     while buffer.n_entries < CAPACITY:
-        buffer.extend(*rows)
+        buffer.extend(rows[0], rows[1], rows[2], rows[3], np.zeros(n))
 
     def add() -> int:
-        buffer.extend(*rows)
+        buffer.extend(rows[0], rows[1], rows[2], rows[3], np.zeros(n))
         return n
 
     def sample() -> int:

@@ -1,0 +1,1 @@
+"""The baselines of continual RL: PPO with fine-tuning, EWC or UCL, in torch."""

@@ -1,0 +1,193 @@
+"""`UCL_EWC_RL/main_rl.py`: the baselines' original command line.  Spec 2.2."""
+
+import argparse
+import contextlib
+import io
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clrepro.cli import (
+    finite_float,
+    non_negative_float,
+    non_negative_int,
+    positive_float,
+    positive_int,
+    true_false,
+)
+from clrepro.errors import UsageError
+from clrepro.records import Outcome
+from clrepro.runs import RunDir
+from clrepro.seeding import Seeds
+from hvcl_repro.baselines.settings import APPROACHES, PPOSettings
+from hvcl_repro.program import Parser, exit_code
+from hvcl_repro.rl.environments import SETS
+
+PROGRAM = "UCL_EWC_RL/main_rl.py"
+# Accepted because the original's parser has them; there too they do nothing here.
+UNUSED: dict[str, Any] = {
+    "algo": "ppo", "optimizer": "Adam", "gail-experts-dir": "./gail_experts", "gail-batch-size": 128,
+    "gail-epoch": 5, "alpha": 0.99, "log-interval": 100, "save-interval": 100,
+    "env-name": "PongNoFrameskip-v4",
+    "ewc-epochs": 100, "num-ewc-steps": 20, "save-name": None, "task_id": None, "samples": 1,
+}  # fmt: skip
+UNUSED_SWITCHES = ("gail", "no-cuda", "cuda-deterministic", "recurrent-policy", "input-padding", "sample")
+SIGNED = ("ucl_rho",)
+
+
+def parser() -> Parser:
+    """Returns the parser: the original's flags, then ours."""
+    out = Parser(prog=PROGRAM, description="PPO on environments in sequence: fine-tuning, EWC or UCL.")
+    out.add_argument("--approach", choices=APPROACHES, required=True, help="what holds the policy")
+    out.add_argument(
+        "--experiment", choices=("roboschool",), required=True, help="the sequence of environments"
+    )
+    defaults = PPOSettings()
+    choices = {"env_set": tuple(SETS), "heads": ("multi", "single")}
+    for field in fields(PPOSettings):
+        name, default = field.name, getattr(defaults, field.name)
+        if name in ("approach", "experiment"):
+            continue
+        flag = (
+            f"--{name if name in ('env_set', 'eval_episodes', 'fisher_samples') else name.replace('_', '-')}"
+        )
+        if isinstance(default, bool):
+            # The original's parser took any text for true.
+            out.add_argument(
+                flag,
+                dest=name,
+                type=true_false,
+                nargs="?",
+                const=True,
+                default=default,
+                help=f"(default: {default})",
+            )
+            continue
+        kind: Any = {int: positive_int, float: non_negative_float, str: str}[type(default)]
+        kind = {"seed": non_negative_int, "lr": positive_float}.get(
+            name, finite_float if name in SIGNED else kind
+        )
+        out.add_argument(
+            flag,
+            dest=name,
+            type=kind,
+            default=default,
+            choices=choices.get(name),
+            help=f"(default: {default})",
+        )
+    out.add_argument("--use-gae", type=true_false, nargs="?", const=True, default=True, help="(always)")
+    for flag, default in UNUSED.items():
+        out.add_argument(f"--{flag}", default=default, help=argparse.SUPPRESS)
+    for flag in UNUSED_SWITCHES:
+        out.add_argument(f"--{flag}", action="store_true", help=argparse.SUPPRESS)
+    out.add_argument("--log-dir", type=Path, default=Path("logs"), help="folder of the episodes' returns")
+    out.add_argument("--save-dir", type=Path, default=Path("trained_models"), help="folder of the policies")
+    out.add_argument("--out_dir", type=Path, default=Path("."), help="folder that the others are in")
+    out.add_argument(
+        "--workers", type=non_negative_int, default=0, help="processes for environments, 0: none"
+    )
+    out.add_argument("--resume", action="store_true", help="continue an interrupted run of the same settings")
+    return out
+
+
+def settings_of(flags: dict[str, Any]) -> PPOSettings:
+    """Returns the settings of parsed flags.  Raises: UsageError if nothing would be trained."""
+    settings = PPOSettings(**{field.name: flags[field.name] for field in fields(PPOSettings)})
+    if settings.updates < 1:
+        raise UsageError(
+            f"--num-env-steps {settings.num_env_steps}: less than one update of "
+            f"{settings.num_steps} × {settings.num_processes}"
+        )
+    if Path(settings.date).name != settings.date:
+        raise UsageError(f"--date {settings.date!r}: a name without folders")
+    return settings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; returns the exit code."""
+    return exit_code(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> None:
+    flags = vars(parser().parse_args(argv))
+    settings = settings_of(flags)
+    checkpoint = RunDir(flags["out_dir"] / f".{settings.log_name}")
+    with checkpoint.lock():
+        if not flags["resume"]:
+            checkpoint.remove_state("ppo")
+        run_once(settings, flags, checkpoint)
+
+
+def run_once(settings: PPOSettings, flags: dict[str, Any], checkpoint: RunDir) -> Outcome:
+    """Do one run; writes its files and returns what the run record keeps."""
+    from clrepro.adapters import torch as adapter
+
+    adapter.use_one_thread()
+    from hvcl_repro.baselines.train import Baseline
+    from hvcl_repro.rl.curves import matrix, retention, self_normalised
+    from hvcl_repro.rl.evaluate import floors
+
+    run = Baseline(settings, Seeds(settings.seed), checkpoint, flags["workers"])
+    floor = floors(run.env_ids, settings.seed, settings.eval_episodes)
+    result = run.run()
+    out = flags["out_dir"]
+    print(f"written to {_write(run, out, flags)}")
+    r = matrix(result.curves)
+    kept = retention(r, floor["random"])[:-1]
+    return Outcome(
+        metrics={
+            "S_self": self_normalised(result.curves) / len(r),
+            "retention": float(np.mean(kept)) if len(kept) else float("nan"),
+        },
+        series={"R": r, "random": floor["random"], "idle": floor["idle"]},
+        settings=settings.decisive(), data={"name": settings.env_set, "environments": list(run.env_ids)},
+        cost={"train_s": result.seconds, "env_steps": float(result.steps)},
+    )  # fmt: skip
+
+
+def _write(run: Any, out: Path, flags: dict[str, Any]) -> Path:
+    """Write the .mat file, the policy and the returns of training.  Returns: the path of the .mat file."""
+    import torch
+    from scipy.io import savemat
+
+    settings, result, n = run.settings, run.result, len(run.env_ids)
+    tests = {
+        kind: {f"task{i}": _whole(curves, i) for i in range(n)}
+        for kind, curves in (("mean", result.curves), ("max", result.largest), ("min", result.smallest))
+    }
+    buffer = io.BytesIO()
+    rewards = {f"task{i}": values for i, values in enumerate(result.train)}
+    savemat(buffer, {"tr_reward_arr": rewards, "te_reward_arr": tests})
+    path = RunDir(out / "result_data").atomic_write_bytes(
+        f"{settings.log_name}_result.mat", buffer.getvalue()
+    )
+    weights = io.BytesIO()
+    torch.save(run.policy.state_dict(), weights)
+    name = f"{settings.log_name}_task_{n - 1}.pt"
+    RunDir(out / flags["save_dir"] / "ppo").atomic_write_bytes(name, weights.getvalue())
+    lines = [
+        "task,update,mean_return",
+        *(f"{t},{u},{v}" for t, row in enumerate(result.train) for u, v in enumerate(row)),
+    ]
+    RunDir(out / flags["log_dir"]).atomic_write_text(f"{settings.log_name}.csv", "\n".join(lines) + "\n")
+    return path
+
+
+def _whole(curves: Any, task: int) -> list[float]:
+    """Returns a task's values at every evaluation of the run, 0 before it was seen, as the original."""
+    return [
+        value
+        for segment in curves
+        for value in (segment[task] if task < len(segment) else [0.0] * len(segment[0]))
+    ]
+
+
+def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
+    """Run one command of a profile inside a worker, argv[0] being the program."""
+    flags = vars(parser().parse_args(list(argv[1:])))
+    with contextlib.redirect_stdout(sys.stderr):
+        return run_once(settings_of(flags), flags, RunDir(work_dir))

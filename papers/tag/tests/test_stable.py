@@ -145,7 +145,7 @@ def test_digits_fill_the_frame():
         ({"lr": 0.0}, "--lr"), ({"gamma": -1.0}, "--gamma"), ({"dropout": 1.0}, "--dropout"),
         ({"tasks": 0}, "--tasks"), ({"dataset": "svhn"}, "--dataset"),
         ({"dataset": "cifar100", "tasks": 7}, "--tasks 7"),
-        ({"dataset": "cifar100", "tasks": 20, "engine": "fused"}, "--engine"),
+        ({"dataset": "cifar100", "tasks": 20, "engine": "fused", "images": "cifar100"}, "--engine"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be(changes, reason):

@@ -19,6 +19,12 @@ exit "${FAKE_CODE:-0}"
 """
 
 
+def _hear_signals() -> None:
+    """A signal that is ignored when a shell starts (nohup does that) stays ignored in it."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Container:
     """The folders of an image with the papers `one` and `two`, and a volume."""
 
@@ -46,6 +52,7 @@ class Container:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_hear_signals,
         )
 
     def call(self, *words: str, stdin: str = "", **variables: str) -> tuple[int, str, str]:

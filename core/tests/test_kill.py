@@ -74,6 +74,13 @@ def slow(fake_paper: Any) -> Any:
     return fake_paper
 
 
+@pytest.fixture
+def slower(fake_paper: Any) -> Any:
+    """The same with runs of a second each: on a busy machine a signal may be long on its way."""
+    fake_paper.add_profile("slow", [("a", "--pause 0.12"), ("b", "--pause 0.12 --steps 9")], seeds="[0, 1]")
+    return fake_paper
+
+
 def kill(paper: Any, process: "subprocess.Popen[str]") -> bool:
     """Kill `process` with SIGKILL.  Returns: whether it was still alive.  No child of it may survive."""
     alive = process.poll() is None
@@ -115,8 +122,8 @@ def test_killed_anywhere_and_run_again_ends_in_equal_records(slow: Any, tmp_path
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_promptly_and_the_rest_is_done_later(number: int, slow: Any, tmp_path: Path) -> None:
-    process = start(slow, tmp_path, "--jobs", "1")
+def test_a_signal_stops_promptly_and_the_rest_is_done_later(number: int, slower: Any, tmp_path: Path) -> None:
+    process = start(slower, tmp_path, "--jobs", "1")
     wait_for(tmp_path, "fake/slow/records/s/*/seed*.json", process)
     children = psutil.Process(process.pid).children(recursive=True)
     began = time.monotonic()
@@ -126,18 +133,18 @@ def test_a_signal_stops_promptly_and_the_rest_is_done_later(number: int, slow: A
     assert time.monotonic() - began < 5
     assert stderr.rstrip().endswith("the same command goes on from here")
     assert "Traceback" not in stderr
-    assert slow.all_dead(children)
+    assert slower.all_dead(children)
     n_done = len(load_many(tmp_path)[0])
     assert 1 <= n_done < 4
-    code, _, stderr = finish(start(slow, tmp_path))
+    code, _, stderr = finish(start(slower, tmp_path))
     assert code == 0
     assert f"{n_done} of them done before" in stderr
     assert len(comparable(tmp_path)) == 4
 
 
-def test_ctrl_c_reaches_the_whole_group_and_still_ends_quietly(slow: Any, tmp_path: Path) -> None:
+def test_ctrl_c_reaches_the_whole_group_and_still_ends_quietly(slower: Any, tmp_path: Path) -> None:
     """A terminal sends SIGINT to the workers too; they leave the stopping to their parent."""
-    process = start(slow, tmp_path, "--jobs", "2")
+    process = start(slower, tmp_path, "--jobs", "2")
     wait_for_workers(tmp_path, 2, process)
     children = psutil.Process(process.pid).children(recursive=True)
     for member in [psutil.Process(process.pid), *children]:
@@ -146,7 +153,7 @@ def test_ctrl_c_reaches_the_whole_group_and_still_ends_quietly(slow: Any, tmp_pa
     code, _, stderr = finish(process)
     assert code == 130
     assert "Traceback" not in stderr
-    assert slow.all_dead(children)
+    assert slower.all_dead(children)
 
 
 def test_two_runs_on_one_folder(slow: Any, tmp_path: Path) -> None:

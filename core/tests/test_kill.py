@@ -41,7 +41,7 @@ def start(paper: Any, out: Path, *words: str) -> "subprocess.Popen[str]":
 
 
 def hear_signals() -> None:
-    """What is ignored where the tests run (nohup and a shell's background do that) stays ignored otherwise."""
+    """What is ignored where the tests run (under nohup, in a shell's background) would stay ignored."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 

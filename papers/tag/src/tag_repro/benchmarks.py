@@ -1,6 +1,6 @@
 """The streams of tasks of both programs.  Spec section 7; the image sets are in image_benchmarks.py."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,16 @@ class Benchmark:
     shape: tuple[int, int, int] | None = None
     scale: str = "unit"
     replay_classes: int = 10
+    _tests: dict[int, tuple[NDArray[np.uint8], NDArray[np.int64]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def test(self, task: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Returns a task's test images and labels; kept: making a task moves its training images too."""
+        if task not in self._tests:
+            made = self.stream[task]
+            self._tests[task] = made.x_test, made.y_test
+        return self._tests[task]
 
     @property
     def n_outputs(self) -> int:

@@ -22,10 +22,10 @@ def top_eigenpairs(
 
     Args: network — a torch module; number — the task; seed — of the start vectors.
     """
-    task, outputs = benchmark.stream[number], benchmark.outputs(number)
+    (x, y), outputs = benchmark.test(number), benchmark.outputs(number)
     device = next(network.parameters()).device
-    images = scaled(torch.from_numpy(task.x_test).to(device), benchmark)
-    labels = torch.from_numpy(benchmark.numbered(number, task.y_test) - outputs[0]).to(device)
+    images = scaled(torch.from_numpy(x).to(device), benchmark)
+    labels = torch.from_numpy(benchmark.numbered(number, y) - outputs[0]).to(device)
     values, vectors = compute_hessian_eigenthings(
         network, [(images, labels)], functional.cross_entropy, k,
         use_gpu=device.type == "cuda", max_samples=CHUNK, seed=seed,

@@ -100,8 +100,7 @@ class Run:
     def _finish(self, number: int, began: float, listener: Listener | None) -> None:
         """Evaluate after a task, save, tell."""
         for seen in range(number + 1):
-            task = self.benchmark.stream[seen]
-            self.result.accuracy[number, seen] = self.accuracy(task.x_test, task.y_test, seen)
+            self.result.accuracy[number, seen] = self.accuracy(*self.benchmark.test(seen), seen)
         self.result.seconds[number] = time.perf_counter() - began
         self.result.done = number + 1
         if self.checkpoint is not None:

@@ -121,9 +121,9 @@ def run(
 def _evaluate(result: StableResult, learner: Learner, benchmark: Benchmark, number: int) -> None:
     """Fill row `number` of both matrices: the tasks seen so far."""
     for seen in range(number + 1):
-        task = benchmark.stream[seen]
+        x, y = benchmark.test(seen)
         result.accuracy[number, seen], result.loss[number, seen] = learner.evaluate(
-            task.x_test, task.y_test, benchmark.outputs(seen)
+            x, y, benchmark.outputs(seen)
         )
 
 

@@ -40,7 +40,8 @@ def metrics(result: RLResult, floor: list[float]) -> dict[str, float]:
 def write(result: RLResult, floors: dict[str, list[float]], folder: RunDir) -> Path:
     """Write both files into the folder.  Returns: the path of the array."""
     buffer = io.BytesIO()
-    # The original's layout needs objects; we never read one back.
+    # The original's file is an array of lists of unequal length, which numpy stores only so: ours to write
+    # and never to read: what we read is the JSON beside it.
     np.save(buffer, ragged(result.curves), allow_pickle=True)
     path = folder.atomic_write_bytes(result.settings.file_name, buffer.getvalue())
     r = c.matrix(result.curves)

@@ -76,7 +76,6 @@ class Run:
         self.method = make_method(settings, self.network, benchmark, seeds.generator("memory"))
         self.hits = self.method.compile("hits", self._hits, batches=1)
         self.steps = 0
-        self._tests: dict[int, tuple[NDArray[np.uint8], NDArray[np.int64]]] = {}
         tasks = settings.trained_tasks
         self.result = TfResult(np.full((tasks, tasks), np.nan), np.zeros(tasks), np.zeros(tasks))
 
@@ -102,7 +101,6 @@ class Run:
     def _learn(self, number: int) -> None:
         """Train a task."""
         settings, task, step = self.settings, self.benchmark.stream[number], 0
-        self._tests[number] = task.x_test, self.benchmark.numbered(number, task.y_test)
         x, y = task.x_train, self.benchmark.numbered(number, task.y_train)
         for picks in self._batches(len(y)):  # (steps, batch): as many steps as one call may take
             self.method.optimizer.set_rate(settings.rate(number, self.steps))
@@ -142,18 +140,12 @@ class Run:
         began = time.perf_counter()
         row = np.full(self.settings.trained_tasks, np.nan)
         for seen in range(number + 1):
-            x, y = self._test(seen)
+            x, y = self.benchmark.test(seen)
+            y = self.benchmark.numbered(seen, y)
             batches = (slice(start, start + TEST_BATCH) for start in range(0, len(y), TEST_BATCH))
             row[seen] = sum(float(self.hits(x[None, part], y[None, part])[0]) for part in batches) / len(y)
         self.result.test_seconds[number] += time.perf_counter() - began
         return row
-
-    def _test(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """A task's test images and labels; kept, since making a task moves its training images too."""
-        if number not in self._tests:  # after an interruption
-            task = self.benchmark.stream[number]
-            self._tests[number] = task.x_test, self.benchmark.numbered(number, task.y_test)
-        return self._tests[number]
 
     def _hits(self, x: Any, y: Any) -> Any:
         logits = self.network(x, training=False, dropping=self.settings.test_dropout)

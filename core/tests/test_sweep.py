@@ -19,6 +19,7 @@ from clrepro.errors import BusyError, DataError, UsageError
 from clrepro.records import RunRecord, load_many, read_record
 from clrepro.sweep import (
     Executor,
+    Folder,
     Job,
     Processes,
     Serial,
@@ -46,20 +47,20 @@ def plan(paper: Any, out: Path, profile: str = "quick") -> list[Job]:
 
 @contextmanager
 def workers(out: Path, n: int) -> Iterator[Processes]:
-    executor = Processes(out, n)
+    executor = Processes(Folder(out), n)
     try:
         yield executor
     finally:
         executor.stop()
 
 
-def run(jobs: list[Job], out: Path, executor: Executor) -> tuple[Any, list[str]]:
+def run(jobs: list[Job], executor: Executor) -> tuple[Any, list[str]]:
     told: list[str] = []
 
     def tell(job: Job, record: RunRecord | None, reason: str) -> None:
         told.append(job.key)
 
-    return run_sweep(jobs, out, executor, tell), told
+    return run_sweep(jobs, executor, tell), told
 
 
 # jobs and profiles
@@ -206,15 +207,13 @@ def test_every_executor_makes_the_same_records_and_skips_them_afterwards(
         out = tmp_path / name
         jobs = plan(fake_paper, out)
         with workers(out, 2) as executor:  # also sets the one-thread environment for the serial run
-            summary, told = run(jobs, out, executor if name == "processes" else Serial(out))
+            summary, told = run(jobs, executor if name == "processes" else Serial(Folder(out)))
         assert sorted(told) == sorted(job.key for job in jobs)
         assert len(summary.done) == 4
         records, problems = load_many(out)
         assert not problems
         comparable[name] = [record.comparable() for record in records]
-        assert split(jobs, out) == (jobs, [])
-        again, told = run(jobs, out, Serial(out))
-        assert (len(again.skipped), told) == (4, [])
+        assert split(jobs, Folder(out)) == (jobs, [])
     assert comparable["serial"] == comparable["processes"]
     assert len(comparable["serial"]) == 4
 
@@ -250,7 +249,7 @@ def test_a_record_that_is_not_good_is_made_again(damage: str, fake_paper: Any, t
     }[damage]
     assert changed != good
     path.write_text(changed)
-    summary, _ = run(jobs, tmp_path, Serial(tmp_path))
+    summary, _ = run(jobs, Serial(Folder(tmp_path)))
     assert len(summary.done) == 1
     assert read_record(path).comparable() == RunRecord.from_json(good).comparable()
 
@@ -267,14 +266,14 @@ def test_a_record_that_is_not_good_is_made_again(damage: str, fake_paper: Any, t
 def test_a_failing_job_fails_alone(fault: str, reason: str, fake_paper: Any, tmp_path: Path) -> None:
     fake_paper.add_profile("bad", [("broken", f"--fault {fault}"), ("fine", "")])
     jobs = plan(fake_paper, tmp_path, "bad")
-    summary, told = run(jobs, tmp_path, Serial(tmp_path))
+    summary, told = run(jobs, Serial(Folder(tmp_path)))
     assert [(job.method, why) for job, why in summary.failed] == [("broken", reason)]
     assert [job.method for job in summary.done] == ["fine"]
     assert len(told) == 2
     record = read_record(jobs[0].record_path(tmp_path))
     assert (record.status, record.error) == ("failed", reason)
     assert (tmp_path / "fake/bad/work/s/broken/seed0/log.txt").exists()
-    assert [job.method for job in split(jobs, tmp_path)[1]] == ["broken"]
+    assert [job.method for job in split(jobs, Folder(tmp_path))[1]] == ["broken"]
 
 
 def test_a_paper_without_a_program_fails_with_its_reason(tmp_path: Path) -> None:
@@ -287,7 +286,7 @@ def test_a_dead_worker_costs_its_job_a_retry_and_no_other_job(fake_paper: Any, t
     fake_paper.add_profile("deaths", rows)
     jobs = plan(fake_paper, tmp_path, "deaths")
     with workers(tmp_path, 2) as executor:
-        summary, told = run(jobs, tmp_path, executor)
+        summary, told = run(jobs, executor)
     assert sorted(told) == sorted(job.key for job in jobs)
     assert sorted(job.method for job in summary.done) == ["fine", "unlucky"]
     assert [job.method for job, _ in summary.failed] == ["hopeless"]
@@ -312,7 +311,7 @@ def test_an_unwritable_record_is_lost_but_not_the_sweep(fake_paper: Any, tmp_pat
     blocked = tmp_path / "fake/quick/records/walk__6/short"
     blocked.parent.mkdir(parents=True)
     blocked.write_text("a file where a folder is expected")
-    summary, _ = run(jobs, tmp_path, Serial(tmp_path))
+    summary, _ = run(jobs, Serial(Folder(tmp_path)))
     assert [job.method for job, _ in summary.lost] == ["short", "short"]
     assert all("walk__6/short" in why and "\n" not in why for _, why in summary.lost)
     assert len(summary.done) == 2
@@ -334,7 +333,7 @@ def test_workers_have_one_thread_and_the_environment_comes_back(
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     jobs = plan(fake_paper, tmp_path)[:1]
     with workers(tmp_path, 1) as executor:
-        run(jobs, tmp_path, executor)
+        run(jobs, executor)
     assert read_record(jobs[0].record_path(tmp_path)).settings["threads"] == 1
     assert os.environ["OMP_NUM_THREADS"] == "7"
     assert "MKL_NUM_THREADS" not in os.environ
@@ -348,7 +347,7 @@ out = Path(sys.argv[1])
 profile = load_profile(find_home(), "fake", "slow")
 with sweep_lock(out, "fake", "slow"):
     jobs = expand(profile, data_sha256=prepare(profile, out, print))
-    run_sweep(jobs, out, Processes(out, 2), lambda *_: None)
+    run_sweep(jobs, Processes(Folder(out), 2), lambda *_: None)
 """
 
 

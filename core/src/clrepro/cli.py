@@ -147,6 +147,7 @@ def _parser() -> Parser:
     _add(commands, "list", "the papers, their profiles, how many runs and how long they take")
     _add_data(commands)
     _add_reproduce(commands)
+    _add_sweep(commands)
     _add_report(commands)
     _add_check(commands)
     doctor = _add(
@@ -213,6 +214,30 @@ def _add_reproduce(commands: "argparse._SubParsersAction[Parser]") -> None:
         default="processes",
         help="processes (default), or serial: in this process, for debugging",
     )
+
+
+def _add_sweep(commands: "argparse._SubParsersAction[Parser]") -> None:
+    sweep = _add(commands, "sweep", "run a sweep file: rows of several papers, grids, here or on a cluster")
+    sweep.add_argument("spec", type=existing_file, metavar="SPEC.toml", help="see docs/scale.md")
+    sweep.add_argument(
+        "--executor",
+        type=choice("serial", "processes", "ray"),
+        default="processes",
+        help="processes (default) of this machine, serial: in this process, or ray: a cluster",
+    )
+    sweep.add_argument("--address", metavar="HOST:PORT", help="the Ray cluster (default: a new one, here)")
+    sweep.add_argument(
+        "--jobs", type=positive_int, metavar="N", help="runs at a time (default: one per core)"
+    )
+    sweep.add_argument(
+        "--out", default="results", metavar="DIR|URL", help="folder, or fsspec URL such as s3://bucket/runs"
+    )
+    sweep.add_argument("--data_dir", type=existing_dir, metavar="DIR", help="where your data sets are")
+    sweep.add_argument("--shard", metavar="K/N", help="run only part K (from 0) of N, beside the others")
+    sweep.add_argument(
+        "--show-jobs", action="store_true", dest="show_jobs", help="print the jobs, a JSON line each, and end"
+    )
+    sweep.add_argument("--slurm", type=Path, metavar="FILE", help="write an array script for sbatch and end")
 
 
 def _add_report(commands: "argparse._SubParsersAction[Parser]") -> None:

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import secrets
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -163,12 +164,14 @@ def remove_temporaries(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def hold_lock(path: Path) -> Iterator[None]:
+def hold_lock(path: Path, *, shared: bool = False, patience_s: float = 0.0) -> Iterator[None]:
     """Hold the lock file `path` for the length of a `with` block; the kernel frees it when the process dies.
 
+    Args: shared — hold it beside other sharers, against those who want it alone; patience_s — how long to
+        wait for the present holder.
     Raises: BusyError naming the process that holds it; DataError if the file cannot be made.
     """
-    handle = _locked(path)
+    handle = _patiently_locked(path, shared, patience_s)
     try:
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
@@ -277,7 +280,19 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _locked(path: Path) -> int:
+def _patiently_locked(path: Path, shared: bool, patience_s: float) -> int:
+    """As `_locked`, asking again until `patience_s` seconds are over."""
+    give_up = time.monotonic() + patience_s
+    while True:
+        try:
+            return _locked(path, shared)
+        except BusyError:
+            if time.monotonic() >= give_up:
+                raise
+            time.sleep(0.1)
+
+
+def _locked(path: Path, shared: bool) -> int:
     """An open, locked handle of the file `path`."""
     while True:
         try:
@@ -285,7 +300,7 @@ def _locked(path: Path) -> int:
         except OSError as problem:
             raise DataError(f"{path}: cannot be opened as a lock file ({problem.strerror})") from None
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError:
             holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(handle)

@@ -1,6 +1,6 @@
 """Who runs the jobs: this process, or a few worker processes.  An executor offers `submit(job)` and `stop()`.
 
-`submit` returns a future of the record's path; nothing else of the suite knows which executor it is, so
+`submit` returns a future of the record; nothing else of the suite knows which executor it is, so
 another one (a cluster) is one more class with these two methods.
 """
 
@@ -12,11 +12,12 @@ import time
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Protocol
 
+from clrepro.records import RunRecord
 from clrepro.sweep.host import die_with_parent
-from clrepro.sweep.jobs import Job, failed_record, run_job, save_record
+from clrepro.sweep.jobs import Job, failed_record
+from clrepro.sweep.store import Store
 from clrepro.threads import ONE_THREAD
 
 MAX_RETRIES = 2
@@ -25,10 +26,12 @@ MAX_RETRIES = 2
 class Executor(Protocol):
     """What the sweep needs of an executor; `slots` is how many jobs it takes at a time."""
 
-    slots: int
+    @property
+    def slots(self) -> int:
+        """Asked before each job is given out: a cluster may grow."""
 
-    def submit(self, job: Job) -> "Future[Path]":
-        """Start `job` as soon as there is room.  The future ends with the path of its record."""
+    def submit(self, job: Job) -> "Future[RunRecord]":
+        """Start `job` as soon as there is room.  The future ends with what `Store.carry_out` returns."""
 
     def stop(self) -> None:
         """End what runs, now: futures not done are cancelled or fail.  Harmless when all is done."""
@@ -39,14 +42,14 @@ class Serial:
 
     slots = 1
 
-    def __init__(self, out: Path) -> None:
-        self._out = out
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
-    def submit(self, job: Job) -> "Future[Path]":
+    def submit(self, job: Job) -> "Future[RunRecord]":
         """Run `job` now.  Returns a finished future."""
-        future: Future[Path] = Future()
+        future: Future[RunRecord] = Future()
         try:
-            future.set_result(run_job(job, self._out))
+            future.set_result(self._store.carry_out(job))
         except Exception as problem:
             future.set_exception(problem)
         return future
@@ -63,9 +66,9 @@ class Processes:
     failed record is written.  Workers die with this process, whatever ends it.
     """
 
-    def __init__(self, out: Path, n: int) -> None:
+    def __init__(self, store: Store, n: int) -> None:
         self.slots = n
-        self._out = out
+        self._store = store
         self._local = threading.local()
         self._starting = threading.Lock()  # held while a worker is made, so that `stop` misses none
         self._workers: list[BaseProcess] = []
@@ -74,7 +77,7 @@ class Processes:
         os.environ.update(ONE_THREAD)  # numpy reads it when a worker imports it; too late for this process
         self._threads = ThreadPoolExecutor(n, thread_name_prefix="sweep")
 
-    def submit(self, job: Job) -> "Future[Path]":
+    def submit(self, job: Job) -> "Future[RunRecord]":
         """Queue `job` for the next free worker."""
         return self._threads.submit(self._run, job)
 
@@ -92,7 +95,7 @@ class Processes:
             if value is not None:
                 os.environ[name] = value
 
-    def _run(self, job: Job) -> Path:
+    def _run(self, job: Job) -> RunRecord:
         """Run `job` in this thread's worker, in new ones if that dies."""
         for _ in range(1 + MAX_RETRIES):
             with self._starting:
@@ -107,9 +110,11 @@ class Processes:
                 if self._stopped:
                     raise
         reason = f"the worker process died {1 + MAX_RETRIES} times (out of memory? see dmesg)"
-        return save_record(failed_record(job, reason), self._out)
+        record = failed_record(job, reason)
+        self._store.save(record)
+        return record
 
-    def _submit_to_worker(self, job: Job) -> "Future[Path]":
+    def _submit_to_worker(self, job: Job) -> "Future[RunRecord]":
         if getattr(self._local, "pool", None) is None:
             # A blocked signal stays blocked in the child: Ctrl-C is for us, we then end the workers.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -119,7 +124,7 @@ class Processes:
             )
         before = set(multiprocessing.active_children())
         try:
-            future: Future[Path] = self._local.pool.submit(run_job, job, self._out)
+            future: Future[RunRecord] = self._local.pool.submit(self._store.carry_out, job)
         except BrokenProcessPool as problem:  # it died while idle
             future = Future()
             future.set_exception(problem)

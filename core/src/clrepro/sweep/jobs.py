@@ -23,9 +23,10 @@ from clrepro.records import (
     read_record,
     record_path,
 )
-from clrepro.runs import RunDir, make_folder, write_atomically
+from clrepro.runs import RunDir, hold_lock, make_folder, write_atomically
 from clrepro.sweep.host import Meter, versions
 
+PATIENCE_S = 60.0  # how long a job waits for another process that is at it
 PLACEHOLDERS = ("data", "artefacts")  # filled in when the job runs; {seed} is filled in by `expand`
 
 
@@ -50,6 +51,11 @@ class Job:
     def key(self) -> str:
         """Row and seed, e.g. "rotations/5120/meralg1/seed0"."""
         return f"{self.setting}/{self.method}/seed{self.seed}"
+
+    @property
+    def name(self) -> str:
+        """Its name among the jobs of several papers, e.g. "mer/quick/rotations/meralg1/seed0"."""
+        return f"{self.paper}/{self.profile}/{self.key}"
 
     @property
     def settings_hash(self) -> str:
@@ -88,8 +94,12 @@ def finished_record(job: Job, out: Path) -> RunRecord | None:
         record = read_record(job.record_path(out))
     except DataError:
         return None
-    good = record.status == "done" and record.key == job.key and record.settings_hash == job.settings_hash
-    return record if good else None
+    return record if is_good(record, job) else None
+
+
+def is_good(record: RunRecord, job: Job) -> bool:
+    """Whether `record` is a result of `job` with the same settings."""
+    return record.status == "done" and record.key == job.key and record.settings_hash == job.settings_hash
 
 
 def run_job(job: Job, out: Path) -> Path:
@@ -98,10 +108,28 @@ def run_job(job: Job, out: Path) -> Path:
     The program is `<paper>_repro.cli.run_program(argv, work_dir=...)`.  Its exception makes a record of
     status "failed" with the reason in `error`; the work folder with its log then stays.  Checkpoints found in
     the work folder are used only if the same settings made them.
-    Raises: DataError if the record cannot be written.
+    Raises: DataError if the record cannot be written; BusyError if another process runs the same job.
     """
-    if finished_record(job, out) is not None:
-        return job.record_path(out)
+    if finished_record(job, out) is None:
+        with _claimed(job, out):
+            if finished_record(job, out) is None:  # now that we are alone
+                return _run(job, out)
+    return job.record_path(out)
+
+
+@contextlib.contextmanager
+def _claimed(job: Job, out: Path) -> Iterator[None]:
+    """Hold `job` for this process: a worker taken for dead may still be at it when another is sent."""
+    lock = _work_path(job, out).with_suffix(".lock")
+    make_folder(lock.parent)
+    with hold_lock(lock, patience_s=PATIENCE_S):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _run(job: Job, out: Path) -> Path:
     work = _work_folder(job, out)
     places = {name: str(folder) for name, folder in job_folders(job, out).items()}
     make_folder(Path(places["artefacts"]))
@@ -162,9 +190,13 @@ def _folder_name(job: Job) -> Path:
     return Path(job.setting.replace("/", "__")) / job.method / f"seed{job.seed}"
 
 
+def _work_path(job: Job, out: Path) -> Path:
+    return (out / job.paper / job.profile / "work").resolve() / _folder_name(job)
+
+
 def _work_folder(job: Job, out: Path) -> RunDir:
     """The job's work folder; it and the artefacts are emptied if other settings began what lies there."""
-    path = (out / job.paper / job.profile / "work").resolve() / _folder_name(job)
+    path = _work_path(job, out)
     stamp = path / "job.json"
     try:
         begun = stamp.read_text(encoding="utf-8")

@@ -91,7 +91,7 @@ def load_profiles(home: Path, paper: str) -> dict[str, Profile]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
         raise DataError(f"{path}: not a readable TOML file ({problem})") from None
-    return {name: _profile(table, paper, name, path) for name, table in tables.items()}
+    return {name: parse_profile(table, paper, name, path) for name, table in tables.items()}
 
 
 def load_profile(home: Path, paper: str, name: str) -> Profile:
@@ -127,9 +127,13 @@ def _first_seeds(seeds: Sequence[int], n_seeds: int | None) -> list[int]:
     return [*seeds, *more][:n_seeds]
 
 
-def _profile(table: Any, paper: str, name: str, path: Path) -> Profile:
+def parse_profile(table: Any, paper: str, name: str, path: Path, folder: Path | None = None) -> Profile:
+    """The profile in `table`, read from the file `path`; the paper's folder is `folder`, or the file's.
+
+    Raises: DataError naming file and key.
+    """
     where = f"{path}: [{name}]"
-    _keys(table, _PROFILE_KEYS, {"seeds", "row"}, where)
+    check_keys(table, _PROFILE_KEYS, {"seeds", "row"}, where)
     check_name(name, f"{where}: the profile's name")
     prepare = table.get("prepare", [])
     if not isinstance(prepare, list) or not all(_is_texts(step) and step for step in prepare):
@@ -146,12 +150,12 @@ def _profile(table: Any, paper: str, name: str, path: Path) -> Profile:
         if (row.setting, row.method) in seen:
             raise DataError(f"{where}: setting {row.setting!r} with method {row.method!r} occurs twice")
         seen.add((row.setting, row.method))
-    seeds = _seeds(table["seeds"], f"{where}: seeds")
-    return Profile(paper, name, path.parent, seeds, rows, prepare, table.get("data_note", ""))
+    seeds = check_seeds(table["seeds"], f"{where}: seeds")
+    return Profile(paper, name, folder or path.parent, seeds, rows, prepare, table.get("data_note", ""))
 
 
 def _row(table: Any, where: str) -> Row:
-    _keys(table, _ROW_KEYS, {"setting", "method", "command"}, where)
+    check_keys(table, _ROW_KEYS, {"setting", "method", "command"}, where)
     for key in ("setting", "method", "command"):
         if not isinstance(table[key], str) or not table[key]:
             raise DataError(f"{where}: {key} is {table[key]!r}, expected text")
@@ -169,11 +173,12 @@ def _row(table: Any, where: str) -> Row:
     seconds = table.get("seconds", 0)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e7:
         raise DataError(f"{where}: seconds is {seconds!r}, expected a number >= 0")
-    seeds = _seeds(table["seeds"], f"{where}: seeds") if "seeds" in table else None
+    seeds = check_seeds(table["seeds"], f"{where}: seeds") if "seeds" in table else None
     return Row(table["setting"], table["method"], command, float(seconds), seeds)
 
 
-def _keys(table: Any, allowed: set[str], needed: set[str], where: str) -> None:
+def check_keys(table: Any, allowed: set[str], needed: set[str], where: str) -> None:
+    """Raises: DataError if `table` is no table, has keys that are not allowed or lacks needed ones."""
     if not isinstance(table, dict):
         raise DataError(f"{where}: is {table!r}, expected a table")
     if unknown := sorted(set(table) - allowed):
@@ -182,7 +187,8 @@ def _keys(table: Any, allowed: set[str], needed: set[str], where: str) -> None:
         raise DataError(f"{where}: key {missing[0]!r} is missing")
 
 
-def _seeds(value: Any, where: str) -> list[int]:
+def check_seeds(value: Any, where: str) -> list[int]:
+    """`value`, a list of different seeds.  Raises: DataError naming `where`."""
     good = isinstance(value, list) and all(type(seed) is int and 0 <= seed < 2**31 for seed in value)
     if not good or not value or len(set(value)) != len(value):
         raise DataError(f"{where} is {value!r}, expected different integers >= 0, at least one")

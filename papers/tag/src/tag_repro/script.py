@@ -19,7 +19,7 @@ from clrepro.cli import positive_int
 from clrepro.errors import UsageError
 from clrepro.records import RunRecord
 from clrepro.runs import RunDir
-from clrepro.sweep import Job, Processes, Summary, finished_record, run_sweep, split, sweep_lock
+from clrepro.sweep import Folder, Job, Processes, Summary, finished_record, run_sweep, split, sweep_lock
 from clrepro.sweep.host import show
 from tag_repro import lines
 from tag_repro.lines import TASKS, Line
@@ -111,13 +111,14 @@ def _jobs(line: Line, given: argparse.Namespace, rest: list[str]) -> list[Job]:
 
 def _run(jobs: list[Job], given: argparse.Namespace) -> Summary:
     """Run what is left of the jobs."""
-    done, todo = split(jobs, given.out)
+    store = Folder(given.out)
+    done, todo = split(jobs, store)
     print(f"{given.name}: {len(jobs)} runs, {len(done)} of them done before", file=sys.stderr, flush=True)
     if not todo:
-        return Summary(skipped=done)
-    executor = Processes(given.out, min(given.jobs, len(todo)))
+        return Summary()
+    executor = Processes(store, min(given.jobs, len(todo)))
     try:
-        return run_sweep(jobs, given.out, executor, _say)
+        return run_sweep(todo, executor, _say)
     finally:
         executor.stop()
 

@@ -1,0 +1,155 @@
+"""`cl-repro sweep`: run a sweep file, here or on a cluster; or write a Slurm array that does."""
+
+import contextlib
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from clrepro.commands.reproduce import no_row
+from clrepro.commands.running import n_cores, run_jobs, say, show_table, stop_on_signals
+from clrepro.errors import UsageError
+from clrepro.runs import hold_lock, make_folder, write_atomically
+from clrepro.sweep import (
+    Address,
+    Executor,
+    Folder,
+    Job,
+    Part,
+    Processes,
+    Serial,
+    Spec,
+    expand,
+    find_home,
+    load_spec,
+    open_store,
+    prepare,
+    select,
+    sweep_lock,
+)
+from clrepro.sweep.host import show
+from clrepro.sweep.slurm import array_script, shard
+from clrepro.sweep.store import PATIENCE_S
+
+_SHARD = re.compile(r"(\d{1,6})/(\d{1,6})")
+
+
+def run(
+    spec: Path,
+    executor: str,
+    address: str | None,
+    jobs: int | None,
+    out: str,
+    data_dir: Path | None,
+    shard: str | None,
+    show_jobs: bool,
+    slurm: Path | None,
+) -> int:
+    """Run the sweep file `spec`; records go to `out`, a folder or an fsspec URL.
+
+    Args: shard — "k/n": only part k (from 0) of n; show_jobs — print the jobs as JSON lines, run nothing;
+        slurm — write an array script to this file, run nothing.
+    Returns: 0; 1 if a run failed; 130 or 143 if stopped by Ctrl-C or SIGTERM (what is done by then stays).
+    Raises: UsageError, DataError and BusyError before anything runs.
+    """
+    home = find_home()
+    plan = load_spec(spec, home)
+    part = _shard(shard)
+    _check(plan, executor, address, jobs)
+    if data_dir is not None:
+        os.environ["CL_REPRO_DATA"] = str(data_dir.resolve())  # the prepare steps and workers inherit it
+    if show_jobs:
+        for job in _jobs(plan, lambda part: ""):
+            show(job.to_json())
+        return 0
+    steps = {f"{p.profile.paper}/{p.profile.name}": p.profile.prepare for p in plan.parts}
+    store = open_store(out, steps)
+    if slurm is not None:
+        return _write_slurm(plan, store, home, slurm)
+    with stop_on_signals() as exit_code:
+        try:
+            return _run(plan, store, executor, address, jobs or n_cores(), part)
+        except KeyboardInterrupt:
+            say("stopped; finished runs are kept, the same command goes on from here")
+            return exit_code()
+
+
+def _run(
+    spec: Spec,
+    store: Folder | Address,
+    executor: str,
+    address: str | None,
+    n_jobs: int,
+    part: tuple[int, int] | None,
+) -> int:
+    """Run all parts of `spec` as one sweep, then print their tables.  Returns: the exit code."""
+
+    def make_executor(n_left: int) -> Executor:
+        if executor == "serial":
+            return Serial(store)
+        if executor == "processes":
+            return Processes(store, min(n_jobs, n_left))
+        from clrepro.sweep.cluster import Ray
+
+        return Ray(store, spec.share_of, address)
+
+    place = store.out if isinstance(store, Folder) else make_folder(store.scratch())
+    name = "" if part is None else f"{part[0]}-of-{part[1]}"
+    with contextlib.ExitStack() as held:
+        if isinstance(store, Folder):
+            for each in spec.parts:
+                held.enter_context(sweep_lock(place, each.profile.paper, each.profile.name, name))
+        every = _jobs(spec, lambda each: _prepare(each, place, bool(name)))
+        mine = every if part is None else shard(every, *part)
+        good = run_jobs(spec.path.stem, mine, store, make_executor)
+        if part is None:  # a part of an array would print a table of what the others have done so far
+            for each in spec.parts:
+                own = [j for j in every if (j.paper, j.profile) == (each.profile.paper, each.profile.name)]
+                show_table(each.profile, store.records(own), store)
+    return 0 if good else 1
+
+
+def _prepare(part: Part, place: Path, together: bool) -> str:
+    """Prepare the data of `part` under `place`; one after the other if parts of an array do it together."""
+    profile = part.profile
+    if not together:
+        return prepare(profile, place, say)
+    with hold_lock(place / profile.paper / profile.name / ".prepare.lock", patience_s=PATIENCE_S):
+        return prepare(profile, place, say)
+
+
+def _jobs(spec: Spec, data_sha256: Callable[[Part], str]) -> list[Job]:
+    """All jobs of `spec`, in the order of its parts."""
+    jobs = []
+    for part in spec.parts:
+        jobs += select(expand(part.profile, part.n_seeds, data_sha256(part)), part.only)
+    return jobs
+
+
+def _write_slurm(spec: Spec, store: Folder | Address, home: Path, script: Path) -> int:
+    if not isinstance(store, Folder):
+        raise UsageError("--slurm: --out must be a folder that all nodes see, not an address")
+    make_folder(script.resolve().parent)
+    text = array_script(spec, _jobs(spec, lambda part: ""), home, store.out, script.resolve())
+    write_atomically(script, text.encode())
+    say(f"written: {script}; submit it with: sbatch {script}")
+    return 0
+
+
+def _check(spec: Spec, executor: str, address: str | None, jobs: int | None) -> None:
+    if address is not None and executor != "ray":
+        raise UsageError(f"--address is for --executor ray, not {executor}")
+    if jobs is not None and executor == "ray":
+        raise UsageError("--jobs is not for --executor ray: the cluster's size and [share] decide")
+    for part in spec.parts:
+        if not select(expand(part.profile, part.n_seeds), part.only):
+            raise UsageError(no_row(part.profile, part.only, f"{spec.path}: only ="))
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    found = _SHARD.fullmatch(text)
+    if not found or not int(found[1]) < int(found[2]):
+        raise UsageError(f"--shard {text!r}: expected k/n with k from 0 to n - 1, e.g. 0/10")
+    return int(found[1]), int(found[2])

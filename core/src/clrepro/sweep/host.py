@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import functools
 import importlib.metadata
 import os
 import platform
@@ -18,6 +19,11 @@ _REPORTED_VERSIONS = ("cl-repro", "numpy", "scipy", "numba", "torch", "tensorflo
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that can change a number, and the kind of machine."""
+    return dict(_versions())
+
+
+@functools.cache  # 20 ms to read, and they do not change while we run
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
     for name in _REPORTED_VERSIONS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -94,9 +94,10 @@ class Address:
         paths = [path for path in wanted if path in there]
         found = []
         for start in range(0, len(paths), _CHUNK):
-            texts = files.cat(paths[start : start + _CHUNK], recursive=False, on_error="return")
-            for path, text in texts.items():
-                record = _parsed(text, path)
+            chunk = paths[start : start + _CHUNK]
+            texts = files.cat(chunk, recursive=False, on_error="return")  # many at a time where it can
+            for path in chunk:
+                record = _parsed(texts.get(path), path)
                 if record is not None and is_good(record, wanted[path]):
                     found.append(record)
         return found

@@ -27,7 +27,7 @@ UNFINISHED = {"hvcl", "rewire"}
 FINISHED = [paper for paper in PAPERS if paper not in UNFINISHED]
 REPRODUCIBLE = [paper for paper in FINISHED if (ROOT / "papers" / paper / "profiles.toml").is_file()]
 CORE = "mer"  # its extra has all that the core's adapters and engines need
-EXTRAS = {"tag": ["tag", "tag-tf"]}  # of papers with more than one framework
+EXTRAS = {"tag": ["tag", "tag-tf"], "mer": ["mer", "ray"]}  # two frameworks; and the cluster's tests
 IN_DOCKER = "--in-docker"
 # One thread per process: the parallelism of this suite is over runs, and small matrices lose by more.
 QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
@@ -167,8 +167,11 @@ def check(session: nox.Session) -> None:
 
 @nox.session(python=False, default=False)
 def bench(session: nox.Session) -> None:
-    """Measure the promised speed ratios; paper names and flags of clrepro.bench may follow `--`."""
-    run(session, CORE, "-m", "clrepro.bench", *session.posargs)
+    """Measure the promised speed ratios, all of them unless papers (or core) are named after `--`."""
+    named = [word for word in session.posargs if word == "core" or word in PAPERS]
+    flags = [word for word in session.posargs if word not in named]
+    for name in named or ["core", *FINISHED]:
+        run(session, CORE if name == "core" else name, "-m", "clrepro.bench", name, *flags)
 
 
 def _out(posargs: list[str]) -> list[str]:

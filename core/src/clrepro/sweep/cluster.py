@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,7 +15,7 @@ from clrepro.sweep.spec import Share
 from clrepro.sweep.store import Store
 from clrepro.threads import ONE_THREAD
 
-CONNECT_S = 60
+CONNECT_S = 10
 QUEUED = 2  # jobs given to Ray per job that runs, so that a node that is free need not wait for us
 _PASSED_ON = ("CL_REPRO_HOME", "CL_REPRO_DATA")
 
@@ -32,6 +33,7 @@ class Ray:
         self._store, self._share_of = store, share_of
         self._lock = threading.Lock()
         self._running: dict[Any, Future[RunRecord]] = {}  # by object reference
+        _check_reachable(address)
         handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             self._ray.init(
@@ -129,6 +131,17 @@ def _runtime_env(share: Share) -> dict[str, Any] | None:
     if share.image:
         wanted["image_uri"] = share.image
     return wanted or None
+
+
+def _check_reachable(address: str | None) -> None:
+    """Ray itself tries a cluster that does not answer for minutes, then prints pages.  Raises: UsageError."""
+    host, separator, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not separator or not port.isdigit():
+        return  # a new cluster, or a name such as "auto" that Ray looks up
+    try:
+        socket.create_connection((host, int(port)), CONNECT_S).close()
+    except OSError as problem:
+        raise UsageError(f"no Ray cluster at {address} ({problem.strerror or problem})") from None
 
 
 def _import_ray() -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro.bench import Contest
+from clrepro.bench import Contest, Scaling
 from clrepro.datasets import load
 from clrepro.streams import apply_map, rotation_map
 from mer_repro.methods import METHODS
@@ -28,20 +28,47 @@ def contests() -> Iterator[Contest]:
     """Yields the speed rows promised for MER."""
     images, labels = task_data()
     yield one_step(images, labels)
-    yield replay_contest(
-        "meralg1", "rotations, 5120 memories, replay 100, 10 batches", "≥ 60×", MER_FLAGS, images, labels
-    )
-    yield replay_contest(
-        "eralg4",
-        "rotations, 5120 memories, replay 25",
-        "≥ 5×",
-        {"lr": 0.1, "replay_batch_size": 25},
-        images,
-        labels,
-    )
+    setting = "rotations, 5120 memories, replay 100, 10 batches"
+    yield replay_contest("meralg1", setting, 60, MER_FLAGS, images, labels)
+    setting = "rotations, 5120 memories, replay 25"
+    yield replay_contest("eralg4", setting, 5, {"lr": 0.1, "replay_batch_size": 25}, images, labels)
     for finished in (1, 10, 19):
         yield gem_contest(finished, images, labels)
     yield evaluation(images)
+
+
+def scalings() -> Iterator[Scaling]:
+    """Yields how the cost of an example grows with memory and tasks."""
+    images, labels = task_data()
+
+    def gem(engine: str) -> Callable[[int], Callable[[], int]]:
+        return lambda finished: observing(gem_learner(engine, finished, images, labels), images, labels, 3)
+
+    def meralg1(engine: str) -> Callable[[int], Callable[[], int] | None]:
+        def make(memories: int) -> Callable[[], int] | None:
+            if engine == "reference" and memories > 10_000:
+                return None  # the original shuffles all slots for each of 1000 draws per example
+            learner = method("meralg1", engine, **{**MER_FLAGS, "memories": memories})
+            fill(learner, images, labels, memories)
+            return observing(learner, images, labels, 5 if engine == "fused" else 1)
+
+        return make
+
+    engines = ("fused", "reference")
+    yield Scaling(
+        "GEM, 256 memories per task",
+        "finished tasks",
+        "example",
+        (1, 5, 10, 15, 19),
+        {engine: gem(engine) for engine in engines},
+    )
+    yield Scaling(
+        "MER (algorithm 1), replay 100, 10 batches",
+        "memories",
+        "example",
+        (200, 1_000, 5_120, 20_480),
+        {engine: meralg1(engine) for engine in engines},
+    )
 
 
 def task_data() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -113,7 +140,7 @@ def one_step(images: NDArray[np.float32], labels: NDArray[np.int64]) -> Contest:
 
 
 def replay_contest(
-    model: str, setting: str, target: str, flags: dict[str, Any],
+    model: str, setting: str, promised: int, flags: dict[str, Any],
     images: NDArray[np.float32], labels: NDArray[np.int64],
 ) -> Contest:  # fmt: skip
     """A replay learner with a full memory."""
@@ -126,23 +153,29 @@ def replay_contest(
             sampler.load({"age": 6000})
             learner.memory.sampler = sampler
         sides[side] = observing(learner, images, labels, 20 if side == "fused" else 1)
-    return Contest(f"{model}: {setting}", "example", sides, target)
+    promises = {"reference": float(promised)}
+    return Contest(f"{model}: {setting}", "example", sides, f"≥ {promised}×", promised=promises)
 
 
 def gem_contest(finished: int, images: NDArray[np.float32], labels: NDArray[np.int64]) -> Contest:
     """GEM with 256 memories per task after some finished tasks."""
-    sides: dict[str, Callable[[], int]] = {}
-    for engine in ("fused", "reference"):
-        learner = method("gem", engine, n_memories=256, memory_strength=1.0, lr=0.01)
-        for t in range(N_TASKS - 1 - finished, N_TASKS - 1):
-            learner._start_task(t)
-            for i in range(256):
-                learner.rows.put(t * 256 + i, images[t, i], int(labels[t, i]))
-            learner.filled[t] = True
-        sides[engine] = observing(learner, images, labels, 10 if engine == "fused" else 3)
-    return Contest(
-        f"gem: rotations, 256 memories per task, {finished} finished tasks", "example", sides, "≥ 5×"
-    )
+    sides = {
+        engine: observing(gem_learner(engine, finished, images, labels), images, labels, n)
+        for engine, n in (("fused", 10), ("reference", 3))
+    }
+    name = f"gem: rotations, 256 memories per task, {finished} finished tasks"
+    return Contest(name, "example", sides, "≥ 5×", promised={"reference": 5.0})
+
+
+def gem_learner(engine: str, finished: int, images: NDArray[np.float32], labels: NDArray[np.int64]) -> Any:
+    """Returns a GEM learner in its last task, with so many finished tasks in its memory."""
+    learner = method("gem", engine, n_memories=256, memory_strength=1.0, lr=0.01)
+    for t in range(N_TASKS - 1 - finished, N_TASKS - 1):
+        learner._start_task(t)
+        for i in range(256):
+            learner.rows.put(t * 256 + i, images[t, i], int(labels[t, i]))
+        learner.filled[t] = True
+    return learner
 
 
 def evaluation(images: NDArray[np.float32]) -> Contest:

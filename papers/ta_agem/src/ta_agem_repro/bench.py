@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from clrepro.bench import Contest
+from clrepro.bench import Contest, Scaling
 from ta_agem_repro import tasks, train
 from ta_agem_repro.images import load_images
 from ta_agem_repro.learner import FusedLearner, initial_layers
@@ -51,7 +51,8 @@ def one_step(images: Images) -> Contest:
     if rival.available():
         sides["avalanche"] = rival.steps(layers, images)
     promise = "≥ 8× Avalanche's"
-    return Contest("one A-GEM step, 784-200-200-10, batch 10 + 10", "step", sides, promise, rounds=15)
+    name = "one A-GEM step, 784-200-200-10, batch 10 + 10"
+    return Contest(name, "step", sides, promise, rounds=15, promised={"avalanche": 8.0})
 
 
 def whole_run(images: Images) -> Contest:
@@ -69,7 +70,9 @@ def whole_run(images: Images) -> Contest:
         "plain loop": lambda: plain_run(images),
         "reference": engine("reference"),
     }
-    return Contest("run of 5 tasks × 4 epochs × 200 batches", "run", sides, "≥ 10× the plain loop", rounds=3)
+    name = "run of 5 tasks × 4 epochs × 200 batches"
+    promised = {"plain loop": 10.0}
+    return Contest(name, "run", sides, "≥ 10× the plain loop", rounds=3, promised=promised)
 
 
 def plain_run(images: Images) -> int:
@@ -102,10 +105,28 @@ def plain_run(images: Images) -> int:
 
 def feeding(images: Images) -> Contest:
     """Offering samples to a full memory."""
+    return Contest("offer to a full memory of 10 pools", "offer", {"clusters": offering(images, 3)}, rounds=9)
+
+
+def scalings() -> Iterator[Scaling]:
+    """Yields how the cost of the memory grows."""
+    images = load_images("mnist_quick")
+    yield Scaling(
+        "offer to a full memory of 10 pools",
+        "samples kept per cluster",
+        "offer",
+        (3, 10, 30, 100),
+        {"clusters": lambda size: offering(images, size)},
+    )
+
+
+def offering(images: Images, size: int) -> Callable[[], int]:
+    """Returns a function that offers 100 samples to a full memory of 10 pools with `size` per cluster."""
     x = images.x_train.astype(np.float32) / np.float32(255)
-    memory = ClusteringMemory(10, 3, rng=np.random.default_rng(0))
-    for i in range(3000):
-        memory.offer(x[i], int(images.y_train[i]), 0)
+    memory = ClusteringMemory(10, size, rng=np.random.default_rng(0))
+    n_full = 3000 * max(1, size // 3)
+    for i in range(n_full):
+        memory.offer(x[i % len(x)], int(images.y_train[i % len(x)]), 0)
     place = iter(range(10**9))
 
     def work() -> int:
@@ -114,4 +135,4 @@ def feeding(images: Images) -> Contest:
             memory.offer(x[i], int(images.y_train[i]), 1)
         return 100
 
-    return Contest("offer to a full memory of 10 pools", "offer", {"clusters": work}, rounds=9)
+    return work

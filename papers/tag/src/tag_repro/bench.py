@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clrepro.bench import Contest
+from clrepro.bench import Contest, Scaling
 from clrepro.seeding import Seeds
 from tag_repro.benchmarks import build
 from tag_repro.models import ResNetS
@@ -62,35 +62,57 @@ def contests() -> Iterator[Contest]:
     yield stable_loop(256, 10)
 
 
+def scalings() -> Iterator[Scaling]:
+    """Yields how the cost of TAG's step grows with the tasks behind it."""
+    torch.set_num_threads(1)
+    yield Scaling(
+        "TAG step, ResNet-S",
+        "task",
+        "step",
+        (1, 2, 5, 10, 20),
+        {
+            name: lambda tasks, name=name: stepping(*prepared(name, tasks))  # type: ignore[misc]
+            for name in ("ours", "plain", "RMSprop")
+        },
+    )
+
+
 def one_step(tasks: int) -> Contest:
     """A step in task number `tasks` on the reduced ResNet-18 with 100 outputs, P = 496,680."""
     torch.set_num_threads(1)
-    sides: dict[str, Callable[[], int]] = {}
-    weights = []
-    for name in ("ours", "plain", "RMSprop"):
-        torch.manual_seed(0)
-        network = ResNetS(100)
-        params = list(network.parameters())
-        if name == "RMSprop":
-            optimizer: Any = torch.optim.RMSprop(params, RATE)
-        else:
-            optimizer = TAG(params, RATE, "rms", SHARPNESS) if name == "ours" else PlainTAG(params)
-            learn_tasks(optimizer, params, tasks)
-        weights.append(torch.cat([p.detach().reshape(-1) for p in params]))
-
-        def work(optimizer: Any = optimizer) -> int:
-            for _ in range(STEPS):
-                optimizer.step()
-            return STEPS
-
-        for p in params:
-            p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(1))
-        sides[name] = work
-    apart = float((weights[0] - weights[1]).abs().max())
+    made = {name: prepared(name, tasks) for name in ("ours", "plain", "RMSprop")}
+    ours, plain = (torch.cat([p.detach().reshape(-1) for p in made[name][1]]) for name in ("ours", "plain"))
+    apart = float((ours - plain).abs().max())
     if apart > 1e-6:
         raise AssertionError(f"the two TAGs are {apart:.2g} apart: nothing to compare")
-    promise = "≥ 5× the plain one" if tasks == 20 else ""
-    return Contest(f"TAG step in task {tasks}, ResNet-S", "step", sides, promise, rounds=9)
+    promised = {"plain": 5.0} if tasks == 20 else {}
+    words = "≥ 5× the plain one" if promised else ""
+    sides = {name: stepping(*each) for name, each in made.items()}
+    return Contest(f"TAG step in task {tasks}, ResNet-S", "step", sides, words, rounds=9, promised=promised)
+
+
+def prepared(name: str, tasks: int) -> tuple[Any, list[torch.nn.Parameter]]:
+    """Returns an optimizer in task number `tasks`, and its parameters."""
+    torch.manual_seed(0)
+    params = list(ResNetS(100).parameters())
+    if name == "RMSprop":
+        return torch.optim.RMSprop(params, RATE), params
+    optimizer: Any = TAG(params, RATE, "rms", SHARPNESS) if name == "ours" else PlainTAG(params)
+    learn_tasks(optimizer, params, tasks)
+    return optimizer, params
+
+
+def stepping(optimizer: Any, params: Sequence[torch.nn.Parameter]) -> Callable[[], int]:
+    """Returns a function that takes a few steps on one gradient."""
+    for p in params:
+        p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(1))
+
+    def work() -> int:
+        for _ in range(STEPS):
+            optimizer.step()
+        return STEPS
+
+    return work
 
 
 def learn_tasks(optimizer: Any, params: Sequence[Tensor], tasks: int) -> None:
@@ -124,4 +146,4 @@ def stable_loop(hiddens: int, batch: int) -> Contest:
 
         sides[name] = work
     title = f"Stable SGD's loop, 784-{hiddens}-{hiddens}-10, batch {batch}, dropout"
-    return Contest(title, "step", sides, "≥ 5× torch", rounds=7)
+    return Contest(title, "step", sides, "≥ 5× torch", rounds=7, promised={"torch": 5.0})

@@ -2,6 +2,11 @@
 the fused loop against torch's.
 """
 
+import contextlib
+import io
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -75,6 +80,55 @@ def scalings() -> Iterator[Scaling]:
             for name in ("ours", "plain", "RMSprop")
         },
     )
+
+    yield Scaling(
+        "Stable SGD, 5 tasks of digits: many seeds of one row",
+        "seeds",
+        "seed",
+        (1, 2, 4, 8, 16),
+        {
+            "a process each": lambda n: _processes(n) if n <= 2 else None,
+            "one process, compiled": lambda n: _one_process(n, "fused"),
+            "one process, torch": lambda n: _one_process(n, "reference") if n <= 4 else None,
+            "together, batched": lambda n: _one_process(n, "batched"),
+        },
+        rounds=2,
+    )
+
+
+SEEDS_LINE = (
+    "--dataset rot-mnist --profile quick --tasks 5 --epochs-per-task 2 --no-plots --dropout 0.25".split()
+)
+
+
+def _one_process(n: int, engine: str) -> Callable[[], int]:
+    """Returns a function that runs `n` seeds in this process."""
+    from tag_repro import stable_cli
+
+    def work() -> int:
+        with tempfile.TemporaryDirectory() as out, contextlib.redirect_stdout(io.StringIO()):
+            seeds = ",".join(map(str, range(n)))
+            code = stable_cli.main([*SEEDS_LINE, "--seeds", seeds, "--engine", engine, "--out", out])
+        if code:
+            raise RuntimeError(f"the run ended with {code}")
+        return n
+
+    return work
+
+
+def _processes(n: int) -> Callable[[], int]:
+    """Returns a function that runs `n` seeds as the original's command line does: one program each."""
+    start = "from tag_repro.stable_cli import main; raise SystemExit(main())"
+    program = [sys.executable, "-c", start, *SEEDS_LINE]
+
+    def work() -> int:
+        with tempfile.TemporaryDirectory() as out:
+            for seed in range(n):
+                command = [*program, "--seed", str(seed), "--out", out]
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return n
+
+    return work
 
 
 def one_step(tasks: int) -> Contest:

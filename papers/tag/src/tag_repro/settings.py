@@ -19,6 +19,7 @@ IMAGES = ("mnist", "fashion_mnist", "mnist_quick", "digits", "prototypes")  # wh
 FISHERS = ("empirical", "original", "original-wrong-mask")
 GRIDS = ("", "lr", "tag", "ewc", "stable")
 ENGINES = ("auto", "fused", "reference")
+STABLE_ENGINES = (*ENGINES, "batched")
 LOWEST_RATE = 5e-5
 INDIFFERENT = ("device", "runs", "hyp_gs")  # they decide nothing about one run's numbers
 
@@ -69,8 +70,8 @@ class Common:
             raise UsageError(f"--tasks {self.tasks}: {self.dataset} comes in {known} tasks")
         if self.images not in (self.dataset, "prototypes"):
             raise UsageError(f"--images {self.images}: {self.dataset} is made of itself or of prototypes")
-        if self.engine == "fused":
-            raise UsageError("--engine fused: for the MLP of rot-mnist and perm-mnist alone")
+        if self.engine in ("fused", "batched"):
+            raise UsageError(f"--engine {self.engine}: for the MLP of rot-mnist and perm-mnist alone")
 
     def rate(self, task: int) -> float:
         """Returns the learning rate of task 0, 1, ...: lr · gamma^(task + decay_start), at least 5e-5.

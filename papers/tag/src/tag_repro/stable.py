@@ -78,10 +78,12 @@ def run(
     *,
     checkpoint: RunDir | None = None,
     listener: Listener | None = None,
+    learner: Learner | None = None,
 ) -> StableResult:
     """Train on all tasks, or on those that a checkpoint has left.
 
-    Args: seeds — streams "init", "shuffle", "dropout"; checkpoint — folder of this run alone.
+    Args: seeds — streams "init", "shuffle", "dropout"; checkpoint — folder of this run alone; learner — who
+        learns, made with the same seeds (default: as the settings' engine says).
     """
     tasks = len(benchmark.stream)
     empty = np.full((tasks, tasks), np.nan)
@@ -89,7 +91,7 @@ def run(
         settings, benchmark.evidence, empty, empty.copy(), np.zeros(tasks), np.full((tasks, TOP), np.nan),
         np.zeros(tasks),
     )  # fmt: skip
-    learner = make_learner(settings, benchmark, seeds)
+    learner = learner or make_learner(settings, benchmark, seeds)
     start = _resume(result, learner, seeds, checkpoint)
     if listener is not None:
         listener.started(settings)

@@ -1,18 +1,28 @@
 """`stable_sgd/main.py`: the original's command line, and the door through which a sweep runs one job."""
 
+import argparse
 import contextlib
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from clrepro.cli import existing_dir, finite_float, non_negative_int, positive_int, true_false
+from clrepro.errors import UsageError
 from clrepro.records import Outcome
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from tag_repro.program import Parser, exit_code
-from tag_repro.settings import ALIASES, ENGINES, IMAGE_SETS, IMAGES, STABLE_DATASETS, StableSettings
+from tag_repro.settings import (
+    ALIASES,
+    ENGINES,
+    IMAGE_SETS,
+    IMAGES,
+    STABLE_DATASETS,
+    STABLE_ENGINES,
+    StableSettings,
+)
 
 PROGRAM = "stable_sgd/main.py"
 
@@ -43,7 +53,9 @@ def common_flags(out: Parser, defaults: Any, datasets: Sequence[str]) -> None:
     add("--images", choices=IMAGES, help="what the tasks are made of (default: by profile)")
     add("--device", default="cpu", help="torch device of the reference engine")
     add("--threads", type=positive_int, default=1, help="of torch")
-    add("--engine", choices=ENGINES, default="auto", help="fused: compiled MLP; reference: torch")
+    engines = STABLE_ENGINES if isinstance(defaults, StableSettings) else ENGINES
+    words = "; batched: the MLPs of all --seeds together" if "batched" in engines else ""
+    add("--engine", choices=engines, default="auto", help=f"fused: compiled MLP; reference: torch{words}")
     add("--decay-start", type=int, choices=(0, 1), default=1,
         help="1: the first task's rate is already decayed once, as in the paper's code")  # fmt: skip
     add("--no-plots", action="store_true", help="no figures")
@@ -64,7 +76,21 @@ def parser() -> Parser:
     """Returns the parser of `stable_sgd/main.py`."""
     out = Parser(prog="-m stable_sgd.main", description="Stable SGD: a training regimen against forgetting.")
     common_flags(out, StableSettings(), STABLE_DATASETS)
+    out.add_argument(
+        "--seeds",
+        type=seed_list,
+        metavar="0,1,...",
+        help="these seeds instead of --seed, each as a run of its own",
+    )
     return out
+
+
+def seed_list(text: str) -> list[int]:
+    """Different seeds with commas between them."""
+    seeds = [non_negative_int(word) for word in text.split(",")]
+    if len(set(seeds)) < len(seeds):
+        raise argparse.ArgumentTypeError(f"{text!r} has a seed twice")
+    return seeds
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,10 +101,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> None:
     flags = vars(parser().parse_args(argv))
     settings = settings_of(StableSettings, flags)
+    seeds = flags["seeds"] or [settings.seed]
+    if settings.engine == "batched":
+        from tag_repro.stable_together import run_all
+
+        run_all([replace(settings, seed=seed) for seed in seeds], flags)
+        return
     from tag_repro.stable_files import trial_id
 
-    folder = flags["out"] / trial_id(settings)
-    run_once(settings, flags, folder, RunDir(folder), fresh=not flags["resume"])
+    for each in [replace(settings, seed=seed) for seed in seeds]:
+        folder = flags["out"] / trial_id(each)
+        run_once(each, flags, folder, RunDir(folder), fresh=not flags["resume"])
 
 
 def run_once(
@@ -118,5 +151,7 @@ def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
     """
     flags = vars(parser().parse_args(list(argv[1:])))
     settings = settings_of(StableSettings, flags)
+    if flags["seeds"] or settings.engine == "batched":
+        raise UsageError("--seeds and --engine batched: a job of a sweep is one seed")
     with contextlib.redirect_stdout(sys.stderr):
         return run_once(settings, {**flags, "no_plots": True}, flags["out"], RunDir(work_dir), fresh=False)

@@ -25,32 +25,35 @@ def trial_id(settings: StableSettings) -> str:
 class Writer:
     """Prints the progress of a run and writes its files into `folder` as they come up."""
 
-    def __init__(self, folder: Path, trial: str, *, plots: bool = True) -> None:
-        self.folder, self.trial, self.plots = RunDir(folder), trial, plots
+    def __init__(self, folder: Path, trial: str, *, plots: bool = True, prefix: str = "") -> None:
+        self.folder, self.trial, self.plots, self._prefix = RunDir(folder), trial, plots, prefix
+
+    def _say(self, line: str) -> None:
+        print(self._prefix + line, flush=True)
 
     def started(self, settings: StableSettings) -> None:
         """The header, and args.json."""
-        print("=== Stable SGD ===")
+        self._say("=== Stable SGD ===")
         for name in (
             "seed", "dataset", "tasks", "epochs_per_task", "batch_size", "lr", "gamma", "dropout", "hiddens",
         ):  # fmt: skip
-            print(f"  {name}: {getattr(settings, name)}")
+            self._say(f"  {name}: {getattr(settings, name)}")
         if settings.tasks == 20 and settings.hiddens < 256 and settings.dataset not in IMAGE_SETS:
-            print(f"warning: {settings.hiddens} hidden units for 20 tasks; the paper takes 256")
-        print(f"results: {self.folder.path}")
-        print(f"Loading {settings.tasks} tasks for {settings.dataset}")
+            self._say(f"warning: {settings.hiddens} hidden units for 20 tasks; the paper takes 256")
+        self._say(f"results: {self.folder.path}")
+        self._say(f"Loading {settings.tasks} tasks for {settings.dataset}")
         self.folder.atomic_write_json("args.json", asdict(settings))
 
     def task(self, number: int, rate: float) -> None:
         """A banner."""
-        print(f"--- task {number + 1}, learning rate {rate:.6g} ---", flush=True)
+        self._say(f"--- task {number + 1}, learning rate {rate:.6g} ---")
 
     def evaluated(self, result: StableResult, task: int, learner: Learner) -> None:
         """One line per task seen, the tables so far, the parameters."""
         time = (task + 1) * result.settings.epochs_per_task - 1
         for seen in range(task + 1):
             accuracy, loss = 100 * result.accuracy[task, seen], result.loss[task, seen]
-            print(
+            self._say(
                 f"epoch {time}, task:{seen + 1}, metrics: {{'accuracy': {accuracy:.2f}, 'loss': {loss:.4f}}}"
             )
         self.tables(result)
@@ -70,8 +73,8 @@ class Writer:
                 ("accs.png", 100 * result.accuracy, "accuracy (%)"), ("loss.png", result.loss, "loss"),
             ):  # fmt: skip
                 self.folder.atomic_write_bytes(name, accuracy_figure(table, label))
-        print(f"average accuracy = {100 * metrics['A']}, forget = {metrics['F']}")
-        print("=== end ===", flush=True)
+        self._say(f"average accuracy = {100 * metrics['A']}, forget = {metrics['F']}")
+        self._say("=== end ===")
 
     def tables(self, result: StableResult) -> None:
         """accs.csv and loss.csv (rows: epochs, columns: tasks, 0 where not evaluated), hessian_eigs.csv."""

@@ -18,6 +18,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 (nox may run under another Python)
 
 from constraints import constraints  # noqa: E402
 from environments import EnvironmentProblem, ensure  # noqa: E402
+from lanes import run_lanes  # noqa: E402
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "none"  # every session says python=False; environment() makes its own
@@ -27,7 +28,11 @@ UNFINISHED = {"hvcl", "rewire"}
 FINISHED = [paper for paper in PAPERS if paper not in UNFINISHED]
 REPRODUCIBLE = [paper for paper in FINISHED if (ROOT / "papers" / paper / "profiles.toml").is_file()]
 CORE = "mer"  # its extra has all that the core's adapters and engines need
-EXTRAS = {"tag": ["tag", "tag-tf"], "mer": ["mer", "ray"]}  # two frameworks; and the cluster's tests
+EXTRAS = {  # beyond the paper's own: a second framework, and what the core's tests, bench and faults need
+    "tag": ["tag", "tag-tf"],
+    "hvcl": ["hvcl", "peers"],
+    CORE: [CORE, "ray", "peers", "faults"],
+}
 IN_DOCKER = "--in-docker"
 # One thread per process: the parallelism of this suite is over runs, and small matrices lose by more.
 QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
@@ -36,17 +41,22 @@ QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS":
 def run(session: nox.Session, env: str, *command: str, success_codes: tuple[int, ...] = (0,)) -> None:
     """Run `python COMMAND...` of environment `env`, made first if need be; the user's own variables win."""
     python = environment(session, env)
-    variables = {name: os.environ.get(name, value) for name, value in QUIET.items()}
-    # Programs that ours start by name, such as python in a paper's script, are the environment's own.
-    variables["PATH"] = os.pathsep.join([str(python.parent), os.environ.get("PATH", "")])
     session.run(
         str(python),
         *command,
-        env=variables,
+        env=variables(python),
         external=True,
         success_codes=success_codes,
         interrupt_timeout=30,  # on Ctrl-C a sweep writes its checkpoints and tells where it stopped
     )
+
+
+def variables(python: Path) -> dict[str, str]:
+    """What a program of the environment with the interpreter `python` finds in its surroundings."""
+    found = {name: os.environ.get(name, value) for name, value in QUIET.items()}
+    # Programs that ours start by name, such as python in a paper's script, are the environment's own.
+    found["PATH"] = os.pathsep.join([str(python.parent), os.environ.get("PATH", "")])
+    return found
 
 
 def environment(session: nox.Session, env: str) -> Path:
@@ -115,9 +125,16 @@ def typecheck(session: nox.Session) -> None:
 
 @nox.session(python=False, default=True)
 def tests(session: nox.Session) -> None:
-    """Run every test: the core's, the tools' and those of each paper present."""
-    for name in ["core", *FINISHED]:
-        session.notify(f"tests-{name}")
+    """Run every test: the core's, the tools' and those of each paper present, as many at a time as cores."""
+    folders = {"core": ["core/tests", "ci/tests"]} | {p: [f"papers/{p}/tests"] for p in FINISHED}
+    pythons = {name: environment(session, CORE if name == "core" else name) for name in folders}
+    failed = run_lanes(
+        {n: [str(pythons[n]), "-m", "pytest", *places, *session.posargs] for n, places in folders.items()},
+        {name: variables(python) for name, python in pythons.items()},
+        good=(0, 5) if session.posargs else (0,),
+    )
+    if failed:
+        session.error(f"tests failed: {', '.join(failed)}")
 
 
 @nox.session(name="tests-core", python=False, default=False)

@@ -42,7 +42,7 @@ def test_every_paper_is_packaged_and_has_an_extra() -> None:
         (f"{paper}_repro", f"papers/{paper}/src") for paper in PAPERS
     }
     assert set(PAPERS) <= set(EXTRAS)
-    assert {"mer", "tag", "tag-tf", "ta_agem", "rewire", "hvcl", "ray", "dev"} == set(EXTRAS)
+    assert set(EXTRAS) == {*PAPERS, "tag-tf", "ray", "peers", "faults", "dev"}
 
 
 def test_no_folder_that_would_shadow_a_package() -> None:
@@ -212,7 +212,7 @@ def sessions(root: Path) -> dict[str, bool]:
 def test_sessions_of_a_checkout_with_two_papers(tmp_path: Path) -> None:
     shutil.copy(ROOT / "noxfile.py", tmp_path)
     (tmp_path / "ci").mkdir()
-    for name in ["constraints.py", "environments.py", "run_nox.py"]:
+    for name in ["constraints.py", "environments.py", "lanes.py", "run_nox.py"]:
         shutil.copy(ROOT / "ci" / name, tmp_path / "ci")
     for paper in ["mer", "ta_agem"]:
         (tmp_path / "papers" / paper / "src").mkdir(parents=True)

@@ -100,6 +100,13 @@ def difference_interval(
     return Interval(difference, difference - half, difference + half)
 
 
+def least_half_width(sd: float, n: int, confidence: float = 0.95) -> float:
+    """Returns the half-width of `difference_interval` with infinitely many values: what the reference's own
+    spread leaves, t_{n-1} sd / √n; with n = 1 the normal quantile times sd.
+    """
+    return float(_half_width(0.0, np.array([10**9]), sd, n, confidence)[0])
+
+
 def seeds_to_decide(
     values: Values,
     low: float,

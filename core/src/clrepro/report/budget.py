@@ -51,7 +51,8 @@ class OrderingNeed:
 class Never:
     """An inconclusive cell that no number of our seeds decides, or none below the most that was looked at.
 
-    floor: half-width in points of the interval with infinitely many of our seeds; tolerance: in points.
+    reference: in percent, `target` the same with its spread in words; floor: half-width in points of the
+    interval with infinitely many of our seeds; tolerance: in points.
     """
 
     setting: str
@@ -59,6 +60,7 @@ class Never:
     metric: str
     n: int
     target: str
+    reference: float
     difference: float
     floor: float
     tolerance: float
@@ -135,7 +137,7 @@ def _never(row: Row, cell: Cell) -> Never:
     decided = abs(difference) + floor <= tolerance or abs(difference) - floor > tolerance
     return Never(
         *(row.setting, row.method, cell.metric, len(cell.values), cell.target),
-        *(difference, floor, tolerance, decided),
+        *(reference.value, difference, floor, tolerance, decided),
     )
 
 

@@ -129,13 +129,20 @@ def _environment() -> Environment:
     filters: dict[str, Callable[..., str]] = {
         "slug": lambda word: str(word).replace(" ", "-"),
         "minus": minus,
-        "duration": lambda hours: "?" if math.isnan(hours) else duration(hours),
+        "duration": _hours,
         "figures": lambda number: f"{number:.3g}" if number < 1000 else f"{number:,.0f}",
         "seconds": _seconds,
     }
     environment.filters.update(filters)
     environment.globals["reproduce_command"] = reproduce_command
     return environment
+
+
+def _hours(hours: float) -> str:
+    """Hours in words, also of those that are not known or too few to count."""
+    if math.isnan(hours):
+        return "?"
+    return "< 1 min" if 0 < hours < 0.5 / 60 else duration(hours)
 
 
 def _seconds(seconds: float) -> str:

@@ -60,7 +60,8 @@ class Browser:
         self.count += 1
         message = {"id": self.count, "method": method, "params": params}
         os.write(
-            self.commands, json.dumps(message | ({"sessionId": self.session} if self.session else {})).encode() + b"\0"
+            self.commands,
+            json.dumps(message | ({"sessionId": self.session} if self.session else {})).encode() + b"\0",
         )
         give_up = time.monotonic() + TIMEOUT_S
         while time.monotonic() < give_up:

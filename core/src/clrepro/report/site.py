@@ -7,13 +7,16 @@ scripts all of it can still be read.
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from clrepro import __version__
 from clrepro.claims import STATUSES
@@ -26,6 +29,7 @@ from clrepro.runs import make_folder, write_atomically
 
 DOOR, FOLDER = "report.html", "report"
 ASSETS = ("report.css", "report.js")
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 NAMES_OF_PAGES = ("index", "bench", "faults")  # a paper of one of these names would be overwritten
 
 
@@ -130,12 +134,39 @@ def _environment() -> Environment:
         "slug": lambda word: str(word).replace(" ", "-"),
         "minus": minus,
         "duration": _hours,
-        "figures": lambda number: f"{number:.3g}" if number < 1000 else f"{number:,.0f}",
+        "figures": _figures,
         "seconds": _seconds,
+        "day_and_hour": _day_and_hour,
+        "unbroken": _unbroken,
     }
     environment.filters.update(filters)
     environment.globals["reproduce_command"] = reproduce_command
     return environment
+
+
+def _unbroken(command: str) -> Markup:
+    """A command whose words with hyphens are not broken at them, unless one is wider than the line."""
+    words = re.split(r"(\s+)", command)
+    return Markup("").join(
+        Markup("<span>{}</span>").format(word) if "-" in word else escape(word) for word in words
+    )
+
+
+def _day_and_hour(moment: str) -> str:
+    """ "21 November 2026, 17:00 UTC" of a time as ISO 8601; the day alone where it says no more."""
+    when = datetime.fromisoformat(moment)
+    day = f"{when.day} {when:%B %Y}"
+    return day if len(moment) <= len("2026-11-21") else f"{day}, {when:%H:%M} {when.tzname() or ''}".rstrip()
+
+
+def _figures(number: float) -> str:
+    """Three significant figures, powers of ten written as such."""
+    if number >= 1000:
+        return f"{number:,.0f}"
+    if number == 0 or number >= 0.001:
+        return f"{number:.3g}"
+    digits, _, power = f"{number:.2e}".partition("e")
+    return f"{float(digits):g}·10{str(int(power)).translate(SUPERSCRIPTS)}"
 
 
 def _hours(hours: float) -> str:

@@ -1,6 +1,6 @@
 """Figures of what a run did while it trained, of records that hold such a series.
 
-Two are known: `overall`, the accuracy over all tasks after each epoch, and the pair `curve_steps` and
+Two are known: `overall`, the accuracy on the tasks seen after each epoch, and the pair `curve_steps` and
 `curve_returns`, for each task the environment steps and the returns of control rollouts.
 """
 
@@ -45,7 +45,7 @@ def training_curves(table: Table, setting: str) -> str | None:
         _line(axes, table, method, curves)
     epochs = any("overall" in record.series for record in table.records)
     axes.set_xlabel("epochs" if epochs else "environment steps")
-    axes.set_ylabel("accuracy on all tasks, %" if epochs else "return of control rollouts")
+    axes.set_ylabel("accuracy on tasks seen, %" if epochs else "return of control rollouts")
     axes.grid(axis="y", color=GRID)
     legend(axes)
     return svg_text(figure, f"{table.paper}/{table.profile}/{setting}/training")

@@ -1,6 +1,4 @@
-"""Every page of the report in headless Chromium: no request but for its own files, no error, links that
-lead somewhere, sorting, filter and copying that work, and no page wider than its window.
-"""
+"""Headless Chromium over its debugging pipe, and a small site for it to look at."""
 
 import base64
 import fcntl
@@ -9,20 +7,25 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote, urldefrag, urlsplit
+from typing import Any
 
 import pytest
 
 from clrepro.claims import Claims, Ordering, Reference, Value
 from clrepro.records import RunRecord
 from clrepro.report import results_table, write_site
-from clrepro.report.measured import read_bench, read_faults
+from clrepro.report.measured import Bench, Contest, Fault, Faults, Line, Ratio, Scaling, Way
 from clrepro.report.page import Offer, PaperFacts
 from clrepro.report.site import Measured
 
+PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ("background-networking", "component-update", "sync", "gpu", "quic", "dev-shm-usage")
 TIMEOUT_S = 60.0
+LISTENER = """window.broken = [];
+addEventListener("securitypolicyviolation", event => broken.push(event.violatedDirective));
+addEventListener("error", event => broken.push(String(event.message)), true);"""
 
 
 class Browser:
@@ -49,13 +52,14 @@ class Browser:
             os.close(fd)
         os.set_blocking(self.answers, False)
         self.count, self.rest, self.session = 0, b"", None
-        self.events: list[dict] = []
+        self.events: list[Any] = []
         target = self("Target.createTarget", url="about:blank")["targetId"]
         self.session = self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self(f"{domain}.enable")
+        self("Page.addScriptToEvaluateOnNewDocument", source=LISTENER)
 
-    def __call__(self, method: str, **params: object) -> dict:
+    def __call__(self, method: str, **params: object) -> Any:
         """The result of a command; events that come meanwhile are kept."""
         self.count += 1
         message = {"id": self.count, "method": method, "params": params}
@@ -72,7 +76,7 @@ class Browser:
                 self.events.append(answer)
         raise TimeoutError(f"{method}: no answer in {TIMEOUT_S:g} s")
 
-    def _messages(self) -> list[dict]:
+    def _messages(self) -> list[Any]:
         try:
             self.rest += os.read(self.answers, 1 << 20)
         except BlockingIOError:
@@ -80,8 +84,8 @@ class Browser:
         *whole, self.rest = self.rest.split(b"\0")
         return [json.loads(text) for text in whole]
 
-    def open(self, url: str, width: int = 1400, scheme: str = "light") -> list[dict]:
-        """Load a page.  Returns: the events until it had loaded."""
+    def open(self, url: str, width: int = 1400, scheme: str = "light") -> list[Any]:
+        """Load a page.  Returns: the events until it had loaded, and for a moment more: some come late."""
         self("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self("Emulation.setEmulatedMedia", features=features)
@@ -91,9 +95,10 @@ class Browser:
         give_up = time.monotonic() + TIMEOUT_S
         while self.value("location.href + document.readyState") != url + "complete":
             assert time.monotonic() < give_up, f"{url} did not load"
+        self.value("new Promise(done => setTimeout(done, 150))")
         return list(self.events)
 
-    def value(self, script: str) -> object:
+    def value(self, script: str) -> Any:
         """What a script comes to; a promise is awaited."""
         done = self("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in done, done
@@ -104,9 +109,81 @@ class Browser:
         shot = self("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(shot["data"]))
 
+    def press(self, key: str) -> None:
+        """Press and release a key."""
+        code = {"Tab": 9, "Enter": 13}[key]
+        text = {"text": "\r"} if key == "Enter" else {}
+        names = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        self("Input.dispatchKeyEvent", type="keyDown", **names, **text)
+        self("Input.dispatchKeyEvent", type="keyUp", **names)
+
     def close(self) -> None:
         """End the browser."""
         self.process.terminate()
         self.process.wait(timeout=20)
         os.close(self.commands)
         os.close(self.answers)
+
+
+VALUES = {"mer": [0.72, 0.722, 0.718], "gem": [0.59, 0.61, 0.60], "er": [0.69, 0.71, 0.68]}
+MINUTES = {"mer": 10.0, "gem": 1.0, "er": 5.0}
+CLAIMS = Claims(
+    "A title",
+    {"RA": "retained accuracy, %", "BTI": "transfer, points"},
+    ("a note",),
+    (
+        Value("full", "rot/200", "mer", "RA", "recalled", "table 1", Reference(72.0, 0.1, 5)),
+        Value("full", "rot/200", "gem", "RA", "found", "table 1", Reference(50.0, 0.1, 5)),
+        Value("full", "rot/200", "er", "RA", "found", "table 1", Reference(69.0)),
+    ),
+    (Ordering("full", "C1 first", "rot/200", "RA", "er", "mer", 3.0),),
+)
+README = "## Differences from the original\n\n| there | here |\n|---|---|\n| `a` | b |\n"
+FACTS = PaperFacts(
+    "mer", CLAIMS.title, CLAIMS.metrics, CLAIMS.notes, (Offer("quick", 2, 6, "5 min"),), README
+)
+NAME = "a name of a contest that is long enough to need more than a single line of the table"
+WAYS = (Way("ours", 1e-6, 9e-7, 2e-6, 5), Way("theirs", 1e-5, 9e-6, 2e-5, 5))
+MEASURED = Measured(
+    Bench(
+        {"cpu": "some"},
+        "2026-01-02T03:04:05",
+        tuple(
+            Contest("mer", f"{name} {NAME}", "s", WAYS, Ratio("theirs", "ours", by, by, by), 5.0, word)
+            for name, by, word in (("one", 12.0, "kept"), ("two", 2.0, "missed"))
+        ),
+        (Scaling("mer", "memory", "slots", "s", True, (Line("ours", (1, 10, 100), (1, 2, 3)),)),),
+    ),
+    Faults(
+        {},
+        "2026-01-02",
+        (Fault("kill", "kill -9", 9, 9, 0, 0, 1.5, ""), Fault("disk", "full", 2, 1, 1, 0, 1, "x")),
+    ),
+)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out")
+    records = [
+        RunRecord(
+            paper="mer", profile="full", setting="rot/200", method=method, seed=seed,
+            command=["main.py", "--model"],
+            settings={}, settings_hash="0" * 64, metrics={"RA": value, "BTI": -value},
+            series={"R": [[value, 0.1], [value, value]]}, cost={"wall_s": 60 * MINUTES[method]},
+        )
+        for method, values in VALUES.items()
+        for seed, value in enumerate(values)
+    ]  # fmt: skip
+    table = results_table("mer", "full", records, CLAIMS)
+    write_site(out, [table], [FACTS], {("mer", "full"): "committed 1 May 2026"}, MEASURED)
+    return out
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if PROGRAM is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    browser = Browser(PROGRAM, tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()

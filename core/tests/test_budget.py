@@ -94,7 +94,6 @@ def test_an_ordering_asks_every_side_for_what_it_lacks(budget):
 
 def test_what_the_reference_leaves_is_the_limit_of_the_interval(budget):
     one = budget.never[0]
-    assert not one.decided_in_the_end
     assert one.floor == pytest.approx(
         4.302653 * 4.0 / math.sqrt(3), rel=1e-6
     )  # Student, 2 degrees of freedom
@@ -106,6 +105,16 @@ def test_what_the_reference_leaves_is_the_limit_of_the_interval(budget):
 @pytest.mark.parametrize(("sd", "n", "expected"), [(0.0, 3, 0.0), (2.0, 1, 2 * 1.959964)])
 def test_least_half_width_of_exact_and_of_single_references(sd, n, expected):
     assert least_half_width(sd, n) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_cell_at_its_boundary_is_late_but_not_never():
+    """The mean lies 1.501 points off a tolerance of 1.5: enough seeds would tell, but not 1,000."""
+    values = {"near": [0.71501, 0.72501, 0.70501]}
+    table = results_table("mer", "full", list(records(values)), CLAIMS)
+    budget = seed_budget(table)
+    assert (budget.cells, budget.never) == ((), ())
+    assert budget.late == ("RA of rot/200/near",)
+    assert "more than 1000 seeds" in table.rows[0].cells[0].verdict.reason
 
 
 def test_costs_that_nobody_measured_are_unknown_and_come_last():

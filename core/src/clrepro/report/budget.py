@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from clrepro.claims import UNKNOWN_N, VALUE_CONFIDENCE
-from clrepro.metrics.stats import least_half_width
+from clrepro.metrics.stats import decided_in_the_limit, least_half_width
 from clrepro.report.tables import Cell, JudgedOrdering, Row, Table
 
 
@@ -49,7 +49,7 @@ class OrderingNeed:
 
 @dataclass(frozen=True)
 class Never:
-    """An inconclusive cell that no number of our seeds decides, or none below the most that was looked at.
+    """An inconclusive cell that no number of our seeds decides.
 
     reference: in percent, `target` the same with its spread in words; floor: half-width in points of the
     interval with infinitely many of our seeds; tolerance: in points.
@@ -64,23 +64,28 @@ class Never:
     difference: float
     floor: float
     tolerance: float
-    decided_in_the_end: bool
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The plan of one table.  runs, hours: all cells' needs together, each row run once for all of them."""
+    """The plan of one table.
+
+    late: cells and orderings, in words, so near their boundary that it takes more seeds than were looked at;
+    runs, rows, hours: all cells' needs together, each row run once for all of them.
+    """
 
     cells: tuple[Need, ...]
     orderings: tuple[OrderingNeed, ...]
     never: tuple[Never, ...]
-    never_orderings: tuple[JudgedOrdering, ...]
+    late: tuple[str, ...]
+    open_cells: int
+    open_orderings: int
     runs: int
     rows: int
     hours: float
 
     def __bool__(self) -> bool:
-        return bool(self.cells or self.orderings or self.never or self.never_orderings)
+        return bool(self.cells or self.orderings or self.never or self.late)
 
 
 def seed_budget(table: Table) -> Budget:
@@ -88,13 +93,16 @@ def seed_budget(table: Table) -> Budget:
     costs = _hours_per_run(table)
     cells: list[Need] = []
     never: list[Never] = []
+    late: list[str] = []
     for row in table.rows:
         for cell in row.cells:
             if cell.verdict.word == "inconclusive":
                 if cell.verdict.more_seeds:
                     cells.append(_need(table, row, cell, costs[row.setting, row.method]))
+                elif (one := _never(row, cell)) is not None:
+                    never.append(one)
                 else:
-                    never.append(_never(row, cell))
+                    late.append(f"{cell.metric} of {row.setting}/{row.method}")
     open_ = [one for one in table.orderings if one.verdict.word == "inconclusive"]
     orderings = [_ordering_need(table, one, costs) for one in open_ if one.verdict.more_seeds]
     most: dict[tuple[str, str], int] = defaultdict(int)
@@ -104,7 +112,9 @@ def seed_budget(table: Table) -> Budget:
         tuple(sorted(cells, key=_price)),
         tuple(sorted(orderings, key=_price)),
         tuple(never),
-        tuple(one for one in open_ if not one.verdict.more_seeds),
+        (*late, *(one.text for one in open_ if not one.verdict.more_seeds)),
+        sum(cell.verdict.word == "inconclusive" for row in table.rows for cell in row.cells),
+        len(open_),
         sum(most.values()),
         len(most),
         sum(costs[key] * more for key, more in most.items()),
@@ -128,16 +138,20 @@ def _need(table: Table, row: Row, cell: Cell, hours: float) -> Need:
     )
 
 
-def _never(row: Row, cell: Cell) -> Never:
+def _never(row: Row, cell: Cell) -> Never | None:
+    """None if some number of seeds would decide, though more than were looked at."""
     assert cell.claim is not None
     assert cell.claim.reference is not None
     reference, tolerance = cell.claim.reference, cell.claim.tolerance_pct
-    floor = least_half_width(reference.sd, reference.n or UNKNOWN_N, VALUE_CONFIDENCE)
-    difference = cell.interval.mean - reference.value
-    decided = abs(difference) + floor <= tolerance or abs(difference) - floor > tolerance
+    difference, n = cell.interval.mean - reference.value, reference.n or UNKNOWN_N
+    if decided_in_the_limit(
+        difference, -tolerance, tolerance, sd=reference.sd, n=n, confidence=VALUE_CONFIDENCE
+    ):
+        return None
+    floor = least_half_width(reference.sd, n, VALUE_CONFIDENCE)
     return Never(
         *(row.setting, row.method, cell.metric, len(cell.values), cell.target),
-        *(reference.value, difference, floor, tolerance, decided),
+        *(reference.value, difference, floor, tolerance),
     )
 
 

@@ -20,6 +20,7 @@ from markupsafe import Markup, escape
 
 from clrepro import __version__
 from clrepro.claims import STATUSES
+from clrepro.metrics.stats import MOST_SEEDS
 from clrepro.report.budget import reproduce_command
 from clrepro.report.exports import table_json
 from clrepro.report.measured import Bench, Faults
@@ -140,7 +141,7 @@ def _environment() -> Environment:
         "unbroken": _unbroken,
     }
     environment.filters.update(filters)
-    environment.globals["reproduce_command"] = reproduce_command
+    environment.globals |= {"reproduce_command": reproduce_command, "most_seeds": MOST_SEEDS}
     return environment
 
 

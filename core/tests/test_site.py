@@ -13,7 +13,7 @@ from clrepro.records import RunRecord
 from clrepro.report import results_table, write_site
 from clrepro.report.measured import Bench, Contest, Fault, Faults, Line, Ratio, Scaling, Way
 from clrepro.report.page import Offer, PaperFacts
-from clrepro.report.site import Measured
+from clrepro.report.site import Measured, _day_and_hour, _figures, _hours, _seconds, _unbroken
 
 HOSTILE = "</script><script>alert(1)</script> & <b>"
 CLAIMS = Claims(
@@ -266,3 +266,26 @@ def test_a_site_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
     with pytest.raises(DataError) as problem:
         write_site(tmp_path / "file", [table()])
     assert "\n" not in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (_figures(0.0), "0"),
+        (_figures(1.2345), "1.23"),
+        (_figures(12345.6), "12,346"),
+        (_figures(1.5e-5), "1.5·10⁻⁵"),
+        (_hours(math.nan), "?"),
+        (_hours(0.001), "< 1 min"),
+        (_hours(0.0), "0 min"),
+        (_hours(3.0), "3.0 h"),
+        (_seconds(1.5), "1.5 s"),
+        (_seconds(600.0), "10 min"),
+        (_day_and_hour("2026-11-21"), "21 November 2026"),
+        (_day_and_hour("2026-11-21T17:05:09+00:00"), "21 November 2026, 17:05 UTC"),
+        (_day_and_hour("2026-11-21T17:05"), "21 November 2026, 17:05"),
+        (str(_unbroken("a --b <c> x")), "a <span>--b</span> &lt;c&gt; x"),
+    ],
+)
+def test_numbers_times_and_commands_in_words(said, words):
+    assert said == words

@@ -275,7 +275,8 @@ def test_a_damaged_data_file_is_noticed(fake_paper: Any, here: Any, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.3, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (9000, "2.5 h")]
+    ("seconds", "text"),
+    [(0.3, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (9000, "2.5 h"), (6.1e7, "16,944 h")],
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text

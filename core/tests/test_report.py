@@ -98,6 +98,18 @@ def test_a_measurement_that_cannot_be_used_is_one_line_and_stops_nothing(
     assert "<td>walk/6</td>" in (door.parent / "report" / "fake.html").read_text()
 
 
+def test_a_paper_with_a_broken_file_costs_the_others_nothing(
+    fake_paper: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = fake_paper.home / "papers" / "broken"
+    broken.mkdir()
+    (broken / "profiles.toml").write_text("[quick]\nseeds = 3\n")
+    door = write_report(fake_paper.home, tmp_path, [], [tmp_path])
+    assert capsys.readouterr().err.startswith(f"left out: {broken / 'profiles.toml'}")
+    assert (door.parent / "report" / "fake.html").is_file()
+    assert not (door.parent / "report" / "broken.html").exists()
+
+
 @pytest.mark.parametrize("answer", [True, False, webbrowser.Error("none")])
 def test_the_page_is_opened_or_a_line_says_why_not(
     answer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -24,19 +24,34 @@ def write_report(home: Path, out: Path, tables: Sequence[Table], folders: Sequen
     Args: folders — where the tables' records were looked for.
     Returns: `<out>/report.html`.  Raises: DataError if it cannot be written.
     """
-    papers = [paper_facts(home, name) for name in paper_names(home)]
-    return write_site(out, tables, papers, made_when(home, folders), _measured([out, home / "results"]))
+    return write_site(
+        out, tables, list(_facts(home)), made_when(home, folders), _measured([out, home / "results"])
+    )
+
+
+def _facts(home: Path) -> Iterator[PaperFacts]:
+    """The facts of each paper; one whose files are wrong must not cost the others their report."""
+    for name in paper_names(home):
+        try:
+            yield paper_facts(home, name)
+        except DataError as problem:
+            print(f"left out: {problem}", file=sys.stderr)
 
 
 def paper_facts(home: Path, name: str) -> PaperFacts:
-    """What the checkout says of a paper: title, metrics and notes, profiles to run, README."""
+    """What the checkout says of a paper: title, metrics and notes, profiles to run, README.
+
+    Raises: DataError if its profiles or claims are wrong.
+    """
     folder = home / "papers" / name
     offers = [
         Offer(each.name, len(each.rows), len(expand(each)), estimate(each), each.data_note)
         for each in load_profiles(home, name).values()
     ]
-    readme = folder / "README.md"
-    text = readme.read_text(encoding="utf-8", errors="replace") if readme.is_file() else ""
+    try:
+        text = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
     path = folder / "claims.toml"
     if not path.is_file():
         return PaperFacts(name, name, {}, (), offers, text)

@@ -324,7 +324,9 @@ def judge_value(claim: Value | None, values_pct: Sequence[float]) -> Verdict:
         values_pct, -tolerance, tolerance, reference=target, sd=sd, n=seeds, confidence=VALUE_CONFIDENCE
     )
     hint = ""
-    if more is None and decided_in_the_limit(d.mean, -tolerance, tolerance, sd=sd, n=seeds):
+    if more is None and decided_in_the_limit(
+        d.mean, -tolerance, tolerance, sd=sd, n=seeds, confidence=VALUE_CONFIDENCE
+    ):
         hint = f"; so near the boundary that more than {MOST_SEEDS} seeds would be needed"
     elif more is None:
         hint = "; no number of our seeds would decide it at the reference's spread"

@@ -165,7 +165,7 @@ def audit(session: nox.Session) -> None:
 
 @nox.session(python=False, default=False)
 def report(session: nox.Session) -> None:
-    """Write the tables and results/report.html from the records at hand."""
+    """Write the tables, and the site behind results/report.html, from the records at hand."""
     run(session, CORE, "-m", "clrepro.cli", "report", *session.posargs)
 
 

@@ -148,8 +148,8 @@ def test_reproduce_from_end_to_end(fake_paper: Any, tmp_path: Path) -> None:
     folder = out / "fake" / "quick"
     assert "RA" in (folder / "table.md").read_text()
     assert "RA" in (folder / "table.csv").read_text()
-    page = (out / "report.html").read_text()
-    assert "longer" in page
+    assert "longer" in (out / "report" / "fake.html").read_text()
+    assert "report/index.html" in (out / "report.html").read_text()
     serial = fake_paper.cli("reproduce", "all", "--out", str(tmp_path / "serial"), "--executor", "serial")
     assert serial.returncode == 0, serial.stderr
     assert [r.comparable() for r in load_many(tmp_path / "serial")[0]] == [
@@ -275,7 +275,8 @@ def test_a_damaged_data_file_is_noticed(fake_paper: Any, here: Any, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.3, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (9000, "2.5 h")]
+    ("seconds", "text"),
+    [(0.3, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (9000, "2.5 h"), (6.1e7, "16,944 h")],
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
@@ -306,7 +307,7 @@ def test_report_merges_folders_fills_readmes_and_names_bad_files(
     assert [line.split(" | ")[1:3] for line in lines] == [["short", "2"], ["longer", "1"]]
     assert (out / "fake/quick/table.md").read_text().splitlines()[2] == lines[0]
     assert (fake_paper.folder / "README.md").read_text() == "no markers\n"
-    assert "longer" in (out / "report.html").read_text()
+    assert "longer" in (out / "report" / "fake.html").read_text()
     again = here(*words)
     assert "README" not in again.stdout  # nothing left to change
     (fake_paper.home / "README.md").write_text(block.replace("/results", "results"))

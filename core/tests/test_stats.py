@@ -109,3 +109,21 @@ def test_seeds_to_decide_says_when_nothing_would():
     assert stats.seeds_to_decide([1.0, 2.0, 3.0], 2.0, 9.0) is None  # the mean is on the boundary
     assert stats.seeds_to_decide([0.0, 0.1], -1.0, 1.0, sd=5.0, n=3) is None  # the reference is too wide
     assert stats.seeds_to_decide([1.0], -1.0, 1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("difference", "sd", "n", "expected"),
+    [
+        (0.5, 0.0, 3, True),  # an exact reference: only the mean counts
+        (1.6, 0.0, 3, True),
+        (0.5, 0.3, 3, True),  # ± 0.75 within ± 1.5
+        (0.5, 1.0, 3, False),  # ± 2.48 crosses it
+        (4.5, 1.0, 3, True),  # ± 2.48 around 4.5 is outside
+        (0.0, 1.0, 1, False),  # a single seed: ± 1.96
+    ],
+)
+def test_what_infinitely_many_seeds_would_decide(difference, sd, n, expected):
+    assert stats.decided_in_the_limit(difference, -1.5, 1.5, sd=sd, n=n) is expected
+    values = difference + np.tile([-0.1, 0.1], 20_000)
+    found = stats.seeds_to_decide(values, -1.5, 1.5, sd=sd, n=n, most=40_000)
+    assert (found is not None) is expected

@@ -23,7 +23,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clrepro.errors import DataError
-from clrepro.metrics.stats import Interval, difference_interval, seeds_to_decide, t_interval
+from clrepro.metrics.stats import (
+    MOST_SEEDS,
+    Interval,
+    decided_in_the_limit,
+    difference_interval,
+    seeds_to_decide,
+    t_interval,
+)
 
 STATUSES = {
     "found": "read in the source named",
@@ -316,7 +323,13 @@ def judge_value(claim: Value | None, values_pct: Sequence[float]) -> Verdict:
     more = seeds_to_decide(
         values_pct, -tolerance, tolerance, reference=target, sd=sd, n=seeds, confidence=VALUE_CONFIDENCE
     )
-    hint = "" if more else "; no number of our seeds would decide it at the reference's spread"
+    hint = ""
+    if more is None and decided_in_the_limit(
+        d.mean, -tolerance, tolerance, sd=sd, n=seeds, confidence=VALUE_CONFIDENCE
+    ):
+        hint = f"; so near the boundary that more than {MOST_SEEDS} seeds would be needed"
+    elif more is None:
+        hint = "; no number of our seeds would decide it at the reference's spread"
     return Verdict("inconclusive", f"{text}, crosses ±{tolerance:g}{hint}", more, d, n)
 
 

@@ -241,7 +241,7 @@ def _add_sweep(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _add_report(commands: "argparse._SubParsersAction[Parser]") -> None:
-    report = _add(commands, "report", "write the tables and <out>/report.html from the records")
+    report = _add(commands, "report", "write the tables and the pages of <out>/report.html from the records")
     _add_out(report)
     report.add_argument(
         "--records", type=existing_dir, nargs="+", default=[], metavar="DIR", help="read these folders too"

@@ -34,4 +34,6 @@ def duration(seconds: float) -> str:
     """`seconds` in the largest unit that leaves at least 2 of it, e.g. "95 s", "12 min", "3.5 h"."""
     if seconds < 120:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 360_000 else f"{seconds / 3600:,.0f} h"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clrepro.errors import DataError
-from clrepro.report.page import readme_block
+from clrepro.report.readme import readme_block
 from clrepro.report.tables import Table
 from clrepro.runs import write_atomically
 

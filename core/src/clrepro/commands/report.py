@@ -6,29 +6,29 @@ from pathlib import Path
 
 from clrepro.commands.outputs import tables_from, write_table
 from clrepro.commands.readmes import update_readmes
+from clrepro.commands.site import write_report
 from clrepro.errors import DataError
-from clrepro.report.page import write_page
 from clrepro.runs import make_folder
 from clrepro.sweep import find_home
 
 
 def run(out: Path, records: list[Path], show: bool, into_readmes: bool) -> int:
-    """Write the tables and `<out>/report.html` from the records below `out`, `records` and those that came
-    with the papers (papers/*/results/full); a run that is in several counts from the first.
+    """Write the tables and the site behind `<out>/report.html` from the records below `out`, `records` and
+    those that came with the papers (papers/*/results/*/records); a run that is in several counts from the
+    first.
 
     Args: show — open the page in the browser; into_readmes — rewrite the marked tables of the READMEs.
     Returns: 0.  Raises: DataError if there is no record or something cannot be written.
     """
     home = find_home()
-    shipped = sorted(home.glob("papers/*/results/full"))
-    tables, problems = tables_from(home, [out, *records, *shipped])
+    folders = [out, *records, *sorted(home.glob("papers/*/results/*/records"))]
+    tables, problems = tables_from(home, folders)
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
     if not tables:
         looked = ", ".join(map(str, [out, *records]))
         raise DataError(f"no finished run below {looked}; make some with: cl-repro reproduce PAPER")
-    path = make_folder(out) / "report.html"
-    write_page(path, tables)
+    path = write_report(home, make_folder(out), tables, folders)
     for table in tables:
         print(write_table(table, out) / "table.md")
     print(path)
@@ -36,5 +36,15 @@ def run(out: Path, records: list[Path], show: bool, into_readmes: bool) -> int:
         for readme in update_readmes(home, tables):
             print(readme)
     if show:
-        webbrowser.open(path.resolve().as_uri())
+        open_page(path)
     return 0
+
+
+def open_page(path: Path) -> None:
+    """Show the page in the default browser, or say on stderr that there is none."""
+    try:
+        shown = webbrowser.open(path.resolve().as_uri())
+    except webbrowser.Error:
+        shown = False
+    if not shown:
+        print(f"no browser found here; open {path.resolve()} in one", file=sys.stderr)

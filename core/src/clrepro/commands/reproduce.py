@@ -74,13 +74,12 @@ def _reproduce_one(
 
 
 def _write_page(home: Path, out: Path) -> None:
-    """Write `<out>/report.html` from all records of all papers and profiles under `out`."""
+    """Write the site behind `<out>/report.html` from all records of all papers and profiles under `out`."""
     from clrepro.commands.outputs import tables_from
-    from clrepro.report.page import write_page
+    from clrepro.commands.site import write_report
 
     if tables := tables_from(home, [out])[0]:
-        write_page(out / "report.html", tables)
-        say(f"report: {out / 'report.html'}")
+        say(f"report: {write_report(home, out, tables, [out])}")
 
 
 def _check_selection(profile: Profile, only: str | None, seeds: int | None) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 Values = Sequence[float] | NDArray[np.float64]
+MOST_SEEDS = 1000  # more than that nobody runs
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,24 @@ def difference_interval(
     return Interval(difference, difference - half, difference + half)
 
 
+def least_half_width(sd: float, n: int, confidence: float = 0.95) -> float:
+    """Returns the half-width of `difference_interval` with infinitely many values: what the reference's own
+    spread leaves, t_{n-1} sd / √n; with n = 1 the normal quantile times sd.
+    """
+    return float(_half_width(0.0, np.array([10**9]), sd, n, confidence)[0])
+
+
+def decided_in_the_limit(
+    difference: float, low: float, high: float, *, sd: float = 0.0, n: int = 1, confidence: float = 0.95
+) -> bool:
+    """Returns whether infinitely many values of this mean difference would bring `difference_interval` inside
+    or outside [low, high]: False where the reference itself is too uncertain.
+    """
+    half = least_half_width(sd, n, confidence)
+    side = Interval(difference, difference - half, difference + half).side(low, high)
+    return side != "across"
+
+
 def seeds_to_decide(
     values: Values,
     low: float,
@@ -109,7 +128,7 @@ def seeds_to_decide(
     sd: float = 0.0,
     n: int = 1,
     confidence: float = 0.95,
-    most: int = 1000,
+    most: int = MOST_SEEDS,
 ) -> int | None:
     """Returns how many more seeds would bring `difference_interval` inside or outside [low, high], if mean
     and spread stayed what they are now; 0 if it is there already.

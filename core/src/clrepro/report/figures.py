@@ -5,9 +5,7 @@ Every function returns {name of the setting or family: SVG}; a figure that would
 Colours and markers belong to methods and are the same in all figures of a table.
 """
 
-import io
 import math
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.metrics.matrix import in_order, seen_average
+from clrepro.report.drawing import COLOURS, GRID, INK, MARKERS, legend, new_figure, svg_text
 from clrepro.report.tables import Cell, Row, Table, family
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# Middle tones: all of them readable on a white and on a nearly black ground.
-INK, GRID = "#76808d", "#8a93a038"
-COLOURS = (
-    *("#3d7fd9", "#d9822b", "#2f9e6e", "#9a6bd1", "#d05a5a", "#2aa3b3", "#c765a5", "#9c8a2c", "#7d8894"),
-    *("#5d6bd6", "#b0693f"),
-)
-MARKERS = "os^DvPX<>p*"
 
 
 def memory_curves(table: Table, metric: str) -> dict[str, str]:
@@ -53,7 +44,7 @@ def comparison(table: Table, metric: str) -> dict[str, str]:
     for setting in settings:
         if any(other != setting and family(other) == setting for other in settings):
             continue  # shown in every figure of its family
-        rows = [row for row in _rows(table, setting) if _cell(row, metric).values]
+        rows = [row for row in rows_shown(table, setting) if _cell(row, metric).values]
         if len(rows) > 1:
             figures[setting] = _dots(table, rows, metric, f"{setting}/{metric}")
     return figures
@@ -63,7 +54,7 @@ def learning_curves(table: Table, setting: str) -> str | None:
     """Returns an SVG of mean accuracy over the tasks seen so far, against tasks seen; None if R was not kept
     whole.  Bands are ± one standard deviation over seeds.
     """
-    wanted = {(row.setting, row.method) for row in _rows(table, setting)}
+    wanted = {(row.setting, row.method) for row in rows_shown(table, setting)}
     curves: dict[str, list[NDArray[np.float64]]] = {}
     for record in table.records:
         if (record.setting, record.method) not in wanted or "R" not in record.series:
@@ -74,26 +65,27 @@ def learning_curves(table: Table, setting: str) -> str | None:
             curves.setdefault(record.method, []).append(curve)
     if not curves:
         return None
-    figure, axes = _figure(3.4)
+    figure, axes = new_figure(3.4)
     for method, runs in curves.items():
         mean = 100 * np.mean(runs, axis=0)
         steps = np.arange(1, len(mean) + 1)
         every = max(1, len(mean) // 8)
-        axes.plot(steps, mean, linewidth=1.5, markersize=4, markevery=every, **_look(table, method))
+        axes.plot(steps, mean, linewidth=1.5, markersize=4, markevery=every, **look(table, method))
         if len(runs) > 1:
             sd = 100 * np.std(runs, axis=0, ddof=1)
-            colour = _look(table, method)["color"]
+            colour = look(table, method)["color"]
             axes.fill_between(steps, mean - sd, mean + sd, color=colour, alpha=0.15, linewidth=0)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("tasks seen")
-    axes.set_ylabel("accuracy on tasks seen, %")
+    accuracies = any("accuracy" in caption for caption in table.metrics.values())
+    axes.set_ylabel("accuracy on tasks seen, %" if accuracies else "mean over tasks seen")
     axes.grid(axis="y", color=GRID)
-    _legend(axes)
+    legend(axes)
     return _svg(figure, table, f"{setting}/curves")
 
 
 def _memory_figure(table: Table, rows: list[Row], sizes: list[int], metric: str, name: str) -> str:
-    figure, axes = _figure(3.4)
+    figure, axes = new_figure(3.4)
     heights: list[float] = []
     with_memory = list(dict.fromkeys(row.method for row in rows if _memory(row) is not None))
     for i, method in enumerate(with_memory):
@@ -101,34 +93,34 @@ def _memory_figure(table: Table, rows: list[Row], sizes: list[int], metric: str,
         own = sorted((row for row in rows if row.method == method), key=lambda row: _memory(row) or 0)
         cells = [_cell(row, metric) for row in own]
         x = [sizes.index(_memory(row) or 0) + shift for row in own]
-        look = _look(table, method)
-        axes.plot(x, [cell.interval.mean for cell in cells], linewidth=1.5, markersize=5, **look)
+        style = look(table, method)
+        axes.plot(x, [cell.interval.mean for cell in cells], linewidth=1.5, markersize=5, **style)
         for at, cell in zip(x, cells, strict=True):
-            _interval(axes, cell, at, look["color"], upright=True)
+            _interval(axes, cell, at, style["color"], upright=True)
             if (target := _target(cell)) is not None:
-                axes.plot(at, target, "D", color=look["color"], markersize=8, fillstyle="none")
+                axes.plot(at, target, "D", color=style["color"], markersize=8, fillstyle="none")
         heights += [number for cell in cells for number in _shown(cell)]
     for row in rows:
         if _memory(row) is None:
             cell = _cell(row, metric)
-            look = {**_look(table, row.method), "marker": ""}
-            axes.axhline(cell.interval.mean, linewidth=1.2, linestyle=(0, (4, 3)), **look)
+            style = {**look(table, row.method), "marker": ""}
+            axes.axhline(cell.interval.mean, linewidth=1.2, linestyle=(0, (4, 3)), **style)
             heights += _shown(cell)
     axes.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
     axes.set_ylim(*_limits(heights))
     axes.set_xlabel("memory size")
-    axes.set_ylabel(f"{metric}, %")
+    axes.set_ylabel(_labelled(table, metric))
     axes.grid(axis="y", color=GRID)
-    _legend(axes)
+    legend(axes)
     return _svg(figure, table, name)
 
 
 def _dots(table: Table, rows: list[Row], metric: str, name: str) -> str:
-    figure, axes = _figure(0.29 * len(rows) + 0.7)
+    figure, axes = new_figure(0.29 * len(rows) + 0.7)
     numbers: list[float] = []
     for place, row in enumerate(reversed(rows)):
         cell = _cell(row, metric)
-        colour = _look(table, row.method)["color"]
+        colour = look(table, row.method)["color"]
         _interval(axes, cell, place, colour, upright=False)
         axes.plot(cell.interval.mean, place, "o", color=colour, markersize=6)
         if (target := _target(cell)) is not None:
@@ -137,7 +129,7 @@ def _dots(table: Table, rows: list[Row], metric: str, name: str) -> str:
     axes.set_yticks(range(len(rows)), [row.method for row in reversed(rows)])
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.set_xlim(*_limits(numbers))
-    axes.set_xlabel(f"{metric}, %")
+    axes.set_xlabel(_labelled(table, metric))
     axes.grid(axis="x", color=GRID)
     return _svg(figure, table, name)
 
@@ -149,7 +141,7 @@ def _interval(axes: Any, cell: Cell, place: float, colour: str, *, upright: bool
         axes.plot(x, y, color=colour, linewidth=3, alpha=0.4, solid_capstyle="butt")
 
 
-def _rows(table: Table, setting: str) -> list[Row]:
+def rows_shown(table: Table, setting: str) -> list[Row]:
     """The rows of a setting, and those of its family that need no memory."""
     return [row for row in table.rows if row.setting in (setting, family(setting))]
 
@@ -180,44 +172,17 @@ def _limits(numbers: Sequence[float]) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _look(table: Table, method: str) -> dict[str, Any]:
+def _labelled(table: Table, metric: str) -> str:
+    """The metric with the unit that its caption ends in: "RA, %"."""
+    unit = table.metrics[metric].rpartition(", ")[2]
+    return f"{metric}, {unit}" if unit in ("%", "points") else metric
+
+
+def look(table: Table, method: str) -> dict[str, Any]:
     """Colour, marker and label of a method: by its place among the table's methods."""
     i = list(dict.fromkeys(row.method for row in table.rows)).index(method)
     return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)], "label": method}
 
 
-def _legend(axes: Any) -> None:
-    axes.legend(frameon=False, fontsize=8.5, labelcolor=INK, loc="center left", bbox_to_anchor=(1.0, 0.5))
-
-
-def _figure(height: float) -> "tuple[Figure, Any]":
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.0, height), layout="constrained")
-    axes = figure.add_subplot()
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(INK)
-    axes.tick_params(colors=INK, length=0)
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
-    return figure, axes
-
-
 def _svg(figure: "Figure", table: Table, name: str) -> str:
-    """The figure as SVG text, without ground, dates or metadata, and the same for the same figure.
-
-    Ids follow from the table and `name`, and those that nothing refers to are dropped, so that a page can
-    hold many figures.
-    """
-    import matplotlib as mpl
-
-    out = io.StringIO()
-    salt = f"{table.paper}/{table.profile}/{name}"
-    with mpl.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(out, format="svg", transparent=True, metadata=nothing)
-    text = out.getvalue()
-    text = text[text.index("<svg") :]
-    used = set(re.findall(r"(?:href=\"|url\()#([^\")]+)", text))
-    return re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", text)
+    return svg_text(figure, f"{table.paper}/{table.profile}/{name}")

@@ -1,24 +1,40 @@
-"""One offline HTML page for all papers: overview, tables, orderings, figures, commands.
+"""What the page of one paper shows: tables, verdict counts, orderings, figures, cost, where from."""
 
-The page is a single file: style and script stand in it, figures are inline SVG, and its content security
-policy forbids every request.  Without scripts all of it can still be read.
-"""
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from clrepro import __version__
-from clrepro.claims import STATUSES
-from clrepro.errors import DataError
+from clrepro.report.budget import Budget, seed_budget
 from clrepro.report.figures import comparison, learning_curves, memory_curves
-from clrepro.report.tables import ORDERING_WORDS, JudgedOrdering, Table, duration, minus
-from clrepro.runs import write_atomically
+from clrepro.report.readme import ledger, markdown_html
+from clrepro.report.tables import ORDERING_WORDS, JudgedOrdering, Table
+from clrepro.report.training import training_curves
 
-CELL_WORDS = ("reproduced", "inconclusive", "differs", "no reference", "no runs")
+CELL_WORDS = ("reproduced", "inconclusive", "differs", "no reference")
 PROFILE_ORDER = ("full", "quick", "anchor")
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A profile that can be run: how many rows and runs, how long on one core, with which data."""
+
+    profile: str
+    rows: int
+    runs: int
+    time: str
+    data_note: str = ""
+
+
+@dataclass(frozen=True)
+class PaperFacts:
+    """What is known of a paper without any run; readme: the text of its README file."""
+
+    name: str
+    title: str
+    metrics: Mapping[str, str]
+    notes: Sequence[str] = ()
+    offers: Sequence[Offer] = ()
+    readme: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,7 +57,10 @@ class ClaimGroup:
 
 @dataclass(frozen=True)
 class Section:
-    """What the template shows of one paper's profile."""
+    """What is shown of one paper's profile.
+
+    hours: processor hours, nan if no run recorded any; made: when, in words; software, data: in words.
+    """
 
     id: str
     table: Table
@@ -49,50 +68,55 @@ class Section:
     ordering_counts: dict[str, int]
     claims: tuple[ClaimGroup, ...]
     figures: tuple[FigureGroup, ...]
+    budget: Budget
+    runs: int
+    seeds: str
+    hours: float
+    made: str
+    software: str
+    data: str
 
 
 @dataclass(frozen=True)
-class Paper:
-    """One paper with its profiles, the full one first."""
+class PaperPage:
+    """One paper: its profiles with records, the full one first, and those that could still be run."""
 
-    name: str
-    title: str
-    notes: tuple[str, ...]
-    metrics: dict[str, str]
+    facts: PaperFacts
     sections: tuple[Section, ...]
+    waiting: tuple[Offer, ...]
+    ledger_heading: str
+    ledger_html: str = field(repr=False)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Verdict word to cells of all profiles."""
+        return added([section.counts for section in self.sections], CELL_WORDS)
 
 
-def write_page(path: Path, tables: Sequence[Table]) -> Path:
-    """Write the page for these tables; it needs no other file and no network.  Returns its path.
-
-    Raises: DataError if it cannot be written.
-    """
-    environment = Environment(
-        loader=PackageLoader("clrepro.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+def paper_page(facts: PaperFacts, tables: Sequence[Table], made: Mapping[tuple[str, str], str]) -> PaperPage:
+    """Returns the content of a paper's page.  Args: made — (paper, profile) to when its records were made."""
+    own = sorted((table for table in tables if table.paper == facts.name), key=_place)
+    sections = tuple(_section(table, made.get((table.paper, table.profile), "")) for table in own)
+    have = {table.profile for table in own}
+    heading, text = ledger(facts.readme)
+    return PaperPage(
+        facts,
+        sections,
+        tuple(offer for offer in facts.offers if offer.profile not in have),
+        heading,
+        markdown_html(text, heading),
     )
-    environment.filters["slug"] = lambda word: word.replace(" ", "-")
-    environment.filters["minus"] = minus
-    environment.filters["duration"] = duration
-    papers = [_paper(name, tables) for name in dict.fromkeys(table.paper for table in tables)]
-    html = environment.get_template("page.html.j2").render(
-        papers=papers,
-        cell_words=CELL_WORDS,
-        ordering_words=ORDERING_WORDS,
-        statuses=STATUSES,
-        version=__version__,
-    )
-    write_atomically(path, html.encode())
-    return path
 
 
-def _paper(name: str, tables: Sequence[Table]) -> Paper:
-    own = sorted((table for table in tables if table.paper == name), key=_place)
-    sections = tuple(_section(table) for table in own)
-    return Paper(name, own[0].title, own[0].notes, own[0].metrics, sections)
+def facts_of(table: Table) -> PaperFacts:
+    """What a table itself says of its paper, for papers that this checkout lacks."""
+    return PaperFacts(table.paper, table.title, table.metrics, table.notes)
+
+
+def added(counts: Sequence[Mapping[str, int]], words: Sequence[str]) -> dict[str, int]:
+    """The sums of several counts, those that are not zero, in the order of `words`."""
+    sums = {word: sum(each.get(word, 0) for each in counts) for word in words}
+    return {word: n for word, n in sums.items() if n}
 
 
 def _place(table: Table) -> tuple[int, str]:
@@ -100,25 +124,54 @@ def _place(table: Table) -> tuple[int, str]:
     return (PROFILE_ORDER.index(table.profile) if known else len(PROFILE_ORDER), table.profile)
 
 
-def _section(table: Table) -> Section:
+def _section(table: Table, made: str) -> Section:
     groups = []
     for name, counts in table.ordering_counts().items():
         own = tuple(one for one in table.orderings if one.claim.claim == name)
-        groups.append(ClaimGroup(name, _ordered(counts, ORDERING_WORDS), own))
-    totals = {word: sum(group.counts.get(word, 0) for group in groups) for word in ORDERING_WORDS}
+        groups.append(ClaimGroup(name, added([counts], ORDERING_WORDS), own))
     return Section(
-        id=f"{table.paper}-{table.profile}",
+        id=table.profile,
         table=table,
-        counts=_ordered(table.counts(), CELL_WORDS),
-        ordering_counts=_ordered(totals, ORDERING_WORDS),
+        counts=added([table.counts()], CELL_WORDS),
+        ordering_counts=added([group.counts for group in groups], ORDERING_WORDS),
         claims=tuple(groups),
         figures=_figures(table),
+        budget=seed_budget(table),
+        runs=sum(row.n for row in table.rows),
+        seeds=_range([row.n for row in table.rows]),
+        hours=_processor_hours(table),
+        made=made,
+        software=_software(table),
+        data=_data(table),
     )
 
 
-def _ordered(counts: dict[str, int], words: Sequence[str]) -> dict[str, int]:
-    """The counts that are not zero, in the order of `words`."""
-    return {word: counts[word] for word in words if counts.get(word)}
+def _range(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _processor_hours(table: Table) -> float:
+    known = [record.cost["cpu_s"] for record in table.records if "cpu_s" in record.cost]
+    return sum(known) / 3600 if known else math.nan
+
+
+def _software(table: Table) -> str:
+    """ "python 3.11.7, numpy 2.4.6 on Linux x86_64"; what differs between records is named with "or"."""
+    found: dict[str, dict[str, None]] = {}
+    for record in table.records:
+        for name, version in record.versions.items():
+            found.setdefault(name, {})[version] = None
+    machine = " or ".join(found.pop("machine", {}))
+    names = sorted(found, key=lambda name: (name != "python", name != "cl-repro", name))
+    text = ", ".join(f"{name} {' or '.join(found[name])}" for name in names)
+    return f"{text} on {machine}" if machine else text
+
+
+def _data(table: Table) -> str:
+    """Names of the data sets or files that the records name."""
+    names = {str(record.data.get("name") or record.data.get("file") or "") for record in table.records}
+    return ", ".join(sorted(names - {""}))
 
 
 def _figures(table: Table) -> tuple[FigureGroup, ...]:
@@ -136,24 +189,15 @@ def _figures(table: Table) -> tuple[FigureGroup, ...]:
     bars = [(f"{setting}: {first}", svg) for setting, svg in comparison(table, first).items()]
     settings = dict.fromkeys(row.setting for row in table.rows)
     curves = [(setting, svg) for setting in settings if (svg := learning_curves(table, setting))]
+    training = [(setting, svg) for setting in settings if (svg := training_curves(table, setting))]
     frame = "intervals of few seeds may run out of the frame"
+    bands = "bands: ± one standard deviation over seeds"
     groups = [
         ("Memory size", f"Mean and 95 % interval; dashed: no memory; diamonds: reference; {frame}.", memory),
         ("Methods side by side", f"Mean and 95 % interval; diamonds: reference; {frame}.", bars),
-        ("Along the sequence", "Mean accuracy on the tasks seen so far; bands: ± one sd over seeds.", curves),
+        ("Along the sequence", f"Mean over the tasks seen so far; {bands}.", curves),
+        ("While training", f"Mean over seeds; {bands}; dotted: the next task begins.", training),
     ]
     return tuple(
         FigureGroup(heading, caption, tuple(figures)) for heading, caption, figures in groups if figures
     )
-
-
-def readme_block(text: str, markdown: str, name: str) -> str:
-    """Returns a README's text with the part between its two markers of this name replaced.
-
-    The markers are `<!-- results:NAME -->` and `<!-- /results:NAME -->`.  Raises: DataError if they are not
-    there.
-    """
-    start, end = f"<!-- results:{name} -->", f"<!-- /results:{name} -->"
-    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
-        raise DataError(f"the text needs the markers {start} and {end}, once each and in this order")
-    return text[: text.index(start) + len(start)] + "\n" + markdown.strip() + "\n" + text[text.index(end) :]

@@ -69,7 +69,9 @@ def test_too_few_points_gaps_and_misfits_are_no_curve(series):
 
 
 def contest(name, by, promised, verdict):
-    return Contest("mer", name, "s", (), Ratio("a", "b", by, by * 0.9, by * 1.1), promised, verdict)
+    return Contest(
+        "mer", name, "step", "", "wall", (), Ratio("a", "b", by, by * 0.9, by * 1.1), promised, verdict
+    )
 
 
 def test_bars_begin_at_one_and_show_what_was_missed():

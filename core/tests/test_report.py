@@ -86,7 +86,7 @@ def test_a_measurement_that_cannot_be_used_is_one_line_and_stops_nothing(
     store(out / "fake" / "quick", 0)
     (out / "bench.json").write_text('{"contests": []}')
     faults = {"schema": 1, "machine": {}, "made": "2026-11-21", "rows": []}
-    (make_folder(fake_paper.home / "results") / "faults.json").write_text(json.dumps(faults))
+    (make_folder(fake_paper.home / "docs" / "measured") / "faults.json").write_text(json.dumps(faults))
     tables, problems = tables_from(fake_paper.home, [out])
     assert problems == []
     door = write_report(fake_paper.home, out, tables, [out])

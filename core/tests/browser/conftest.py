@@ -149,7 +149,17 @@ MEASURED = Measured(
         {"cpu": "some"},
         "2026-01-02T03:04:05",
         tuple(
-            Contest("mer", f"{name} {NAME}", "s", WAYS, Ratio("theirs", "ours", by, by, by), 5.0, word)
+            Contest(
+                "mer",
+                f"{name} {NAME}",
+                "step",
+                "",
+                "wall",
+                WAYS,
+                Ratio("theirs", "ours", by, by, by),
+                5.0,
+                word,
+            )
             for name, by, word in (("one", 12.0, "kept"), ("two", 2.0, "missed"))
         ),
         (Scaling("mer", "memory", "slots", "s", True, (Line("ours", (1, 10, 100), (1, 2, 3)),)),),

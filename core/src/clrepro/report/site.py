@@ -134,7 +134,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     filters: dict[str, Callable[..., str]] = {
-        "duration": human,
+        "unit_time": human,
         "slug": lambda word: str(word).replace(" ", "-"),
         "minus": minus,
         "duration": _hours,

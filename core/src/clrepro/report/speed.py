@@ -1,8 +1,11 @@
 """Figures of speed: ratios with what was promised, and cost against size."""
 
+import math
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
+from clrepro.bench.contest import human
 from clrepro.report.drawing import COLOURS, GRID, INK, MARKERS, legend, new_figure, svg_text
 from clrepro.report.measured import Contest, Scaling
 
@@ -52,8 +55,7 @@ def scaling_lines(scaling: Scaling) -> str:
             markersize=5,
         )
     if scaling.log:
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        _logarithmic(axes, scaling)
     else:
         axes.set_ylim(bottom=0)
     axes.set_xlabel(scaling.x_label)
@@ -62,3 +64,21 @@ def scaling_lines(scaling: Scaling) -> str:
     if len(scaling.lines) > 1:
         legend(axes)
     return svg_text(figure, f"bench/{scaling.paper}/{scaling.name}/scaling")
+
+
+def _logarithmic(axes: Any, scaling: Scaling) -> None:
+    """Logarithmic axes: the sizes themselves below, times with their unit beside, a flat line drawn flat."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    sizes = sorted({x for line in scaling.lines for x in line.x})
+    times = [y for line in scaling.lines for y in line.y]
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if times:
+        middle, half = math.sqrt(min(times) * max(times)), max(math.sqrt(max(times) / min(times)) * 1.15, 2.2)
+        axes.set_ylim(middle / half, middle * half)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(lambda value, _: human(value))
+    axes.yaxis.set_minor_formatter(NullFormatter())

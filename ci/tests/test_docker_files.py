@@ -17,7 +17,7 @@ DOCKERFILE = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 # tag-tf is not in the image of tag: it is as large as the rest.
-PAPERS = sorted(set(EXTRAS) - {"dev", "ray", "tag-tf"})
+PAPERS = sorted(path.parent.name for path in ROOT.glob("papers/*/src"))
 STAGES = re.findall(r"(?m)^FROM \S+ AS (\S+)$", DOCKERFILE)
 
 sys.path.insert(0, str(DOCKER))

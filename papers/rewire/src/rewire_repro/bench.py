@@ -35,23 +35,24 @@ def contests() -> Iterator[Contest]:
     yield brax_steps()
 
 
-def one_update(profile: str, hidden: int, batch: int) -> Contest:
-    """An update of ft_1 on halfcheetah's widths."""
+def learners(profile: str, hidden: int, batch: int) -> tuple[Sac, EagerSac, Replay]:
+    """Returns ft_1 on halfcheetah's widths, ours and the straightforward one, and a filled buffer."""
     settings = config.settings(config.compose("ft_1", [f"profile={profile}"]))
     chance = Chance(0, CPU)
-    agent = make_agent("ActionAgent", settings.policy, Shape(N_IN, N_ACTIONS, 4), chance)
-    ours = Sac(
-        agent,
-        TwinCritics(N_IN + N_ACTIONS, hidden, chance.stream("init")),
-        settings.sac,
-        chance,
-        False,
-        "update",
-    )
+    policy = {**settings.policy, "hidden_size": hidden}
+    agent = make_agent("ActionAgent", policy, Shape(N_IN, N_ACTIONS, 4), chance)
+    critic = TwinCritics(N_IN + N_ACTIONS, hidden, chance.stream("init"))
+    ours = Sac(agent, critic, settings.sac, chance, False, "update")
     theirs = EagerSac(N_IN, N_ACTIONS, hidden, settings.sac)
     replay = Replay(10_000, N_IN, N_ACTIONS, 0, CPU)
     x = torch.randn(10_000, N_IN)
     replay.push(x, torch.rand(10_000, N_ACTIONS), None, x, torch.randn(10_000), torch.zeros(10_000))
+    return ours, theirs, replay
+
+
+def one_update(profile: str, hidden: int, batch: int) -> Contest:
+    """An update of ft_1 on halfcheetah's widths."""
+    ours, theirs, replay = learners(profile, hidden, batch)
     rng = np.random.default_rng(0)
 
     def work(learner: Any) -> Callable[[], int]:

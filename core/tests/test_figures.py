@@ -12,7 +12,7 @@ from clrepro.records import RunRecord
 from clrepro.report.tables import results_table
 
 pytest.importorskip("matplotlib")
-from clrepro.report.figures import comparison, learning_curves, memory_curves
+from clrepro.report.figures import comparison, learning_curves, memory_curves, training_curves
 
 CLAIMS = Claims(
     "Title",
@@ -111,3 +111,31 @@ def test_curves_average_only_tasks_seen_in_presentation_order(table, monkeypatch
     monkeypatch.setattr(Axes, "plot", spy)
     learning_curves(table, "rot/200")
     assert drawn == {name: pytest.approx([90.0, 60.0]) for name in ("online", "mer", "gem")}
+
+
+def test_returns_while_training_are_averaged_over_runs_on_one_axis_of_steps():
+    def series(height):
+        return {
+            "R": [[1.0, 2.0], [3.0, 4.0]],
+            "curve_steps": [[10, 20], [20]],
+            "curve_returns": [[height, height], [-height]],
+        }
+
+    records = [
+        RunRecord(
+            paper="mer", profile="full", setting="rot/200", method="mer", seed=seed, command=["main.py"],
+            settings={}, settings_hash="0" * 64, metrics={"RA": 0.5}, series=series(height),
+        )
+        for seed, height in enumerate((1.0, 3.0))
+    ]  # fmt: skip
+    table = results_table("mer", "full", records, CLAIMS)
+    svg = training_curves(table, "rot/200")
+    assert svg is not None
+    assert "return while training" in svg
+    assert svg == training_curves(table, "rot/200")
+    assert learning_curves(table, "rot/200") is None  # R is not made of accuracies
+    assert training_curves(table, "perm") is None
+    line = next(d for d in re.findall(r' d="([^"]+)"', svg) if d.count("L") == 81)
+    heights = [float(y) for y in re.findall(r"[ML] \S+ (\S+)", line)]
+    assert len(set(heights[:41])) == len(set(heights[41:])) == 1  # 2 in the first task, -2 in the second
+    assert heights[0] < heights[-1]

@@ -27,6 +27,7 @@ COLOURS = (
     *("#5d6bd6", "#b0693f"),
 )
 MARKERS = "os^DvPX<>p*"
+CURVE_POINTS = np.linspace(0.0, 1.0, 41)  # of a task, where training curves of several runs are averaged
 
 
 def memory_curves(table: Table, metric: str) -> dict[str, str]:
@@ -68,6 +69,8 @@ def learning_curves(table: Table, setting: str) -> str | None:
     for record in table.records:
         if (record.setting, record.method) not in wanted or "R" not in record.series:
             continue
+        if "curve_returns" in record.series:
+            continue  # R holds returns, see `training_curves`
         r = np.asarray(record.series["R"], np.float64)
         curve = seen_average(in_order(r, record.series.get("order", range(len(r)))))
         if record.status == "done" and not np.isnan(curve).any():
@@ -90,6 +93,44 @@ def learning_curves(table: Table, setting: str) -> str | None:
     axes.grid(axis="y", color=GRID)
     _legend(axes)
     return _svg(figure, table, f"{setting}/curves")
+
+
+def training_curves(table: Table, setting: str) -> str | None:
+    """Returns an SVG of returns while training, task after task, against environment steps; None without any.
+
+    Reads the series `curve_steps` and `curve_returns`: per task, the steps at which episodes ended and their
+    returns.  Bands are ± one standard deviation over seeds; dotted lines: a new task begins.
+    """
+    wanted = {(row.setting, row.method) for row in _rows(table, setting)}
+    runs: dict[str, list[list[NDArray[np.float64]]]] = {}
+    ends: NDArray[np.float64] = np.zeros(0)
+    for record in table.records:
+        known = record.status == "done" and (record.setting, record.method) in wanted
+        steps = record.series.get("curve_steps", [])
+        if known and steps and all(steps):
+            pairs = zip(steps, record.series["curve_returns"], strict=True)
+            own = [np.interp(CURVE_POINTS * at[-1], at, returns) for at, returns in pairs]
+            runs.setdefault(record.method, []).append(own)
+            ends = np.cumsum([at[-1] for at in steps])
+    if not runs:
+        return None
+    figure, axes = _figure(3.4)
+    starts = np.concatenate([[0.0], ends[:-1]])
+    x = np.concatenate([a + CURVE_POINTS * (b - a) for a, b in zip(starts, ends, strict=True)])
+    for method, curves in runs.items():
+        whole = np.array([np.concatenate(own) for own in curves if len(own) == len(ends)])
+        look = {**_look(table, method), "marker": ""}
+        axes.plot(x, whole.mean(axis=0), linewidth=1.5, **look)
+        if len(whole) > 1:
+            mean, sd = whole.mean(axis=0), whole.std(axis=0, ddof=1)
+            axes.fill_between(x, mean - sd, mean + sd, color=look["color"], alpha=0.12, linewidth=0)
+    for start in starts[1:]:
+        axes.axvline(start, color=INK, linewidth=0.8, linestyle=":")
+    axes.set_xlabel("environment steps")
+    axes.set_ylabel("return while training")
+    axes.grid(axis="y", color=GRID)
+    _legend(axes)
+    return _svg(figure, table, f"{setting}/training")
 
 
 def _memory_figure(table: Table, rows: list[Row], sizes: list[int], metric: str, name: str) -> str:

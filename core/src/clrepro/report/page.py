@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from clrepro import __version__
 from clrepro.claims import STATUSES
 from clrepro.errors import DataError
-from clrepro.report.figures import comparison, learning_curves, memory_curves
+from clrepro.report.figures import comparison, learning_curves, memory_curves, training_curves
 from clrepro.report.tables import ORDERING_WORDS, JudgedOrdering, Table, duration, minus
 from clrepro.runs import write_atomically
 
@@ -136,11 +136,13 @@ def _figures(table: Table) -> tuple[FigureGroup, ...]:
     bars = [(f"{setting}: {first}", svg) for setting, svg in comparison(table, first).items()]
     settings = dict.fromkeys(row.setting for row in table.rows)
     curves = [(setting, svg) for setting in settings if (svg := learning_curves(table, setting))]
+    training = [(setting, svg) for setting in settings if (svg := training_curves(table, setting))]
     frame = "intervals of few seeds may run out of the frame"
     groups = [
         ("Memory size", f"Mean and 95 % interval; dashed: no memory; diamonds: reference; {frame}.", memory),
         ("Methods side by side", f"Mean and 95 % interval; diamonds: reference; {frame}.", bars),
         ("Along the sequence", "Mean accuracy on the tasks seen so far; bands: ± one sd over seeds.", curves),
+        ("While training", "Returns of the training episodes; bands: ± one sd over seeds.", training),
     ]
     return tuple(
         FigureGroup(heading, caption, tuple(figures)) for heading, caption, figures in groups if figures

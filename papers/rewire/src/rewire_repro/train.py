@@ -12,10 +12,11 @@ from rewire_repro.gaussian import split, squash
 from rewire_repro.networks import TwinCritics
 from rewire_repro.replay import Replay
 from rewire_repro.sac import Sac
-from rewire_repro.scenarios import VectorEnv
+from rewire_repro.scenarios import Step, VectorEnv
 from rewire_repro.settings import SacSettings
 
 CHECK_EVERY = 50  # epochs between two looks at whether the losses are numbers
+RUNNING = ("obs", "ended", "totals", "reached")  # tensors about the running episodes
 
 
 class Training:
@@ -50,7 +51,9 @@ class Training:
             env.n_envs, dtype=torch.float64, device=chance.device
         )  # of running episodes
         self.interactions = self.epochs = self.acted = 0
+        self.reached = torch.zeros_like(self.ended)  # a goal, in the running episodes
         self.finished: list[float] = []  # mean return of the episodes that ended, as they came
+        self.succeeded: list[float] = []  # the part of them that reached their goal
         self.finished_at: list[int] = []
 
     def start(self, seed: int) -> None:
@@ -87,7 +90,7 @@ class Training:
             self.replay.push(self.obs, action, context, step.next_obs, step.reward, terminated)
             if self.faithful_pairs and bool(step.ended.any()):
                 self._push_reset(step.ended, step.next_obs, step.obs, action, context)
-            self._count(step.reward, step.ended)
+            self._count(step)
             self.obs, self.ended = step.obs, step.ended
 
     def _action(self, context: Tensor | None) -> Tensor:
@@ -106,14 +109,22 @@ class Training:
         held = None if context is None else context[ended]
         self.replay.push(led_to[ended], action[ended], held, obs[ended], none, none)
 
-    def _count(self, reward: Tensor, ended: Tensor) -> None:
-        self.totals += reward
+    def _count(self, step: Step) -> None:
+        self.totals += step.reward
+        self.reached |= step.success
         self.interactions += self.env.n_envs
         self.acted += 1
+        ended = step.ended
         if bool(ended.any()):
             self.finished.append(float(self.totals[ended].mean()))
+            self.succeeded.append(float(self.reached[ended].double().mean()))
             self.finished_at.append(self.interactions)
             self.totals[ended] = 0.0
+            self.reached &= ~ended
+
+    def curve(self) -> dict[str, list[Any]]:
+        """Returns the episodes that ended while training: at which step, mean return, part that succeeded."""
+        return {"steps": self.finished_at, "returns": self.finished, "success": self.succeeded}
 
     def report(self) -> dict[str, float]:
         """Returns what is worth logging now."""
@@ -124,7 +135,7 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """Returns learner, buffer, environments and counters (agent, critic, generators save themselves)."""
-        tensors = {"obs": self.obs, "ended": self.ended, "totals": self.totals}
+        tensors = {name: getattr(self, name) for name in RUNNING}
         return {
             "sac": self.sac.state(),
             "replay": self.replay.state(),
@@ -132,6 +143,7 @@ class Training:
             **{name: one.cpu().numpy().copy() for name, one in tensors.items()},
             "counts": [self.interactions, self.epochs, self.acted],
             "finished": self.finished,
+            "succeeded": self.succeeded,
             "finished_at": self.finished_at,
         }
 
@@ -140,8 +152,9 @@ class Training:
         self.sac.load(state["sac"])
         self.replay.load(state["replay"])
         self.env.load(state["env"])
-        self.obs, self.ended, self.totals = (
-            torch.tensor(state[name], device=self.chance.device) for name in ("obs", "ended", "totals")
+        self.obs, self.ended, self.totals, self.reached = (
+            torch.tensor(state[name], device=self.chance.device) for name in RUNNING
         )
         self.interactions, self.epochs, self.acted = (int(one) for one in state["counts"])
-        self.finished, self.finished_at = list(state["finished"]), list(state["finished_at"])
+        self.finished, self.succeeded = list(state["finished"]), list(state["succeeded"])
+        self.finished_at = list(state["finished_at"])

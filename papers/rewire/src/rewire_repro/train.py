@@ -84,7 +84,7 @@ class Training:
             action = self._action(context)
             step = self.env.step(action)
             if not bool(torch.isfinite(step.reward).all()):
-                raise FloatingPointError(f"step {self.interactions}: the environment's reward is no number")
+                raise FloatingPointError(f"step {self.interactions}: {_what_broke(action)}")
             # The original takes the horizon for an end of the task, so nothing is bootstrapped there.
             terminated = step.ended if self.faithful else step.terminated
             self.replay.push(self.obs, action, context, step.next_obs, step.reward, terminated)
@@ -158,3 +158,10 @@ class Training:
         self.interactions, self.epochs, self.acted = (int(one) for one in state["counts"])
         self.finished, self.succeeded = list(state["finished"]), list(state["succeeded"])
         self.finished_at = list(state["finished_at"])
+
+
+def _what_broke(action: Tensor) -> str:
+    """Why a reward is no number."""
+    if bool(torch.isfinite(action).all()):
+        return "the environment's reward is no number"
+    return "the policy has diverged (an action is no number)"

@@ -1,6 +1,7 @@
 """Wide layers through oneDNN: the values and gradients of plain torch, and the update of a plain loop."""
 
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from torch.nn.functional import leaky_relu, linear
 
 from rewire_repro import bench, dense
+from rewire_repro.networks import TwinCritics
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
 ROWS, N, M = 256, 160, 144
@@ -35,13 +37,30 @@ def test_a_wide_layer_is_torchs(slope):
     agree(*(torch.autograd.grad(y.square().sum(), leaves) for y in (mine, theirs)))
 
 
-@pytest.mark.parametrize("slope", [None, 0.2])
-def test_two_wide_layers_side_by_side_are_torchs(slope):
-    x, weight, bias = leaf(2, ROWS, M), leaf(2, M, N, seed=1), leaf(2, 1, N, seed=2)
-    mine, theirs = dense.dense_pair(x, weight, bias, slope), torch.baddbmm(bias, x, weight)
-    theirs = theirs if slope is None else leaky_relu(theirs, slope)
+def test_two_wide_perceptrons_side_by_side_are_torchs():
+    widths = (20, N, M, N, 1)
+    weights = [leaf(2, m, n, seed=i).detach().div_(m**0.5) for i, (m, n) in enumerate(pairwise(widths))]
+    biases = [leaf(2, 1, n, seed=9).detach() for n in widths[1:]]
+    x, tensors = leaf(ROWS, 20, seed=8), [one.requires_grad_() for one in (*weights, *biases)]
+    mine, theirs = dense.twins(x, weights, biases, 0.2), x.expand(2, ROWS, 20)
+    for i, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        theirs = torch.baddbmm(bias, theirs, weight)
+        theirs = leaky_relu(theirs, 0.2) if i < 3 else theirs
     agree([mine], [theirs])
-    agree(*(torch.autograd.grad(y.square().sum(), (x, weight, bias)) for y in (mine, theirs)))
+    agree(*(torch.autograd.grad(y.square().sum(), [x, *tensors], retain_graph=True) for y in (mine, theirs)))
+    held = dense.twins(x, weights, biases, 0.2, inputs_only=True)
+    agree(*(torch.autograd.grad(y.square().sum(), [x], retain_graph=True) for y in (held, theirs)))
+    assert torch.autograd.grad(held.sum(), tensors, allow_unused=True) == (None,) * 8
+    assert mine.grad_fn.name() == "_TwinsBackward"
+
+
+def test_gradients_of_narrow_critics_come_from_torch_alone():
+    twin = TwinCritics(6, 8, torch.Generator().manual_seed(0))
+    for one in twin.tensors():
+        one.requires_grad_(True)
+    x = leaf(5, 6)
+    assert "Twins" not in str(twin(x).grad_fn.next_functions)
+    assert torch.equal(twin(x), twin(x, inputs_only=True))
 
 
 def test_only_the_gradients_asked_for_are_made():

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import layer_norm
+from torch.nn.functional import layer_norm, leaky_relu
 
-from rewire_repro.dense import dense, dense_pair
+from rewire_repro.dense import dense, twins
 
 SLOPE = 0.2
 Actor = Callable[[Tensor], Tensor]  # observations (B, n_in) -> mean before tanh (B, n_actions)
@@ -93,16 +93,17 @@ class TwinCritics:
             torch.stack([one, two])[:, None] for one, two in zip(*(n.norm for n in nets), strict=True)
         ]
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Returns Q (2, B) of the inputs (B, n_in)."""
-        x = x.expand(2, *x.shape)
-        last = len(self.weights) - 1
-        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            if i == 0 and self.norm:
-                x = normalised(dense_pair(x, weight, bias), self.norm)
-            else:
-                x = dense_pair(x, weight, bias, SLOPE if i < last else None)
-        return x[..., 0]
+    def __call__(self, x: Tensor, inputs_only: bool = False) -> Tensor:
+        """Returns Q (2, B) of the inputs (B, n_in).
+
+        Args: inputs_only — gradients will be asked for towards the inputs alone.
+        """
+        if not self.norm:
+            return twins(x, self.weights, self.biases, SLOPE, inputs_only)[..., 0]
+        y = normalised(torch.baddbmm(self.biases[0], x.expand(2, *x.shape), self.weights[0]), self.norm)
+        for weight, bias in zip(self.weights[1:-1], self.biases[1:-1], strict=True):
+            y = leaky_relu(torch.baddbmm(bias, y, weight), SLOPE)
+        return torch.baddbmm(self.biases[-1], y, self.weights[-1])[..., 0]
 
     def tensors(self) -> list[Tensor]:
         """Returns every parameter."""

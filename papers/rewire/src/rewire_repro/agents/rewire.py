@@ -1,42 +1,22 @@
 """rewire: one network whose neurons are permuted anew for every task (Sun & Mu 2023)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import leaky_relu, linear
+from torch.nn.functional import linear
 
-from clrepro.errors import UsageError
 from rewire_repro import alignment
-from rewire_repro.agents.agent import Agent, PolicyValues, sizes_of, without_gradient
-from rewire_repro.dense import dense
-from rewire_repro.gaussian import split
-from rewire_repro.networks import SLOPE, Actor, Net, count, load_arrays, rescaled, to_arrays, to_tensors
+from rewire_repro.agents import permuted
+from rewire_repro.agents.agent import Agent, sizes_of, without_gradient
+from rewire_repro.agents.permuted import RewireValues
+from rewire_repro.alignment import Layer
+from rewire_repro.networks import Actor, Net, count, load_arrays, to_arrays, to_tensors
 from rewire_repro.softsort import amplified, even_scores, gumbel, permute, scores_of, soft_permutation
 
 DROPOUT = 0.1  # in place of Gumbel noise where beta = 0
-MU_CLIP = 20.0  # of the second mode's mean, in the divergence
 HIDDEN = 3
-Layer = alignment.Layer
-
-
-@dataclass(frozen=True)
-class RewireValues(PolicyValues):
-    """Configuration keys; the contract's section 4.8 says what each does."""
-
-    tau: float = 1.0
-    beta: float = 0.1
-    tau2: float = 0.1
-    beta2: float = 0.0
-    k: int = 3
-    cycle: int = -1
-    divergence: float = 1e-5
-    divergence_batch: int = 256
-    coeff: float = 1.0
-    align: bool = True
-    rewire_last: bool | str = "expand"
 
 
 class RewireActionAgent(Agent):
@@ -51,16 +31,8 @@ class RewireActionAgent(Agent):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        v, where = self.values, "framework.params.policy_agent"
-        if (
-            v.rewire_last not in ("expand", True, False)
-            or v.tau <= 0
-            or v.tau2 <= 0
-            or not (v.cycle > 0 or v.cycle == -1)
-        ):
-            raise UsageError(
-                f"{where}: rewire_last is expand, True or False; tau and tau2 above 0; cycle 1 or more, or -1"
-            )
+        v = self.values
+        v.check("framework.params.policy_agent")
         net, device = self.fresh_net(), self.chance.device
         # (weight, bias); with layer_norm also the first one's scale and shift, which move with its neurons
         self.layers: list[Layer] = list(zip(net.weights[:HIDDEN], net.biases[:HIDDEN], strict=True))
@@ -170,7 +142,8 @@ class RewireActionAgent(Agent):
             s = amplified(scores[self.mode], v.k)
             if v.beta > 0:
                 s = s + v.beta * gumbel(v.hidden_size, self.chance.stream("gumbel"))
-            x = _activated(layer, permute(self._noisy(_outputs(layer, x)), *soft_permutation(s, v.tau)))
+            z = self._noisy(permuted.before(layer, x))
+            x = permuted.after(layer, permute(z, *soft_permutation(s, v.tau)))
         return linear(x, *self.heads[self.head])
 
     def explore(self, obs: Tensor, context: Tensor | None) -> Tensor:
@@ -181,7 +154,7 @@ class RewireActionAgent(Agent):
         x = obs
         for layer, scores in zip(self.layers, self.scores, strict=True):
             order = torch.argsort(scores[mode].detach(), stable=True)
-            x = _activated(layer, self._noisy(_outputs(layer, x)).index_select(-1, order))
+            x = permuted.after(layer, self._noisy(permuted.before(layer, x)).index_select(-1, order))
         return linear(x, *self.heads[self.head])
 
     def regularizer(self, obs: Tensor, outputs: Tensor) -> Tensor | None:
@@ -202,11 +175,9 @@ class RewireActionAgent(Agent):
         k, values = self.values.k, self.values
         other = (self.mode + 1 + int(self.chance.numpy("modes").integers(k - 1))) % k
         with torch.no_grad():
-            mu_2, log_sigma_2 = split(self._hard(obs, other))
-        mu, log_sigma = split(outputs)
-        squares = (mu - mu_2.clamp(-MU_CLIP, MU_CLIP)).square() + (log_sigma - log_sigma_2).square()
+            hard = self._hard(obs, other)
         factor = float(values.divergence) * 2 * values.divergence_batch * self.shape.n_actions
-        scaled: Tensor = squares.mean() * factor
+        scaled: Tensor = factor * permuted.divergence(outputs, hard)
         return scaled
 
     def _targets(self) -> list[Layer]:
@@ -220,14 +191,8 @@ class RewireActionAgent(Agent):
     # --- Acting ------------------------------------------------------------------------------------------
 
     def folded(self, orders: list[Tensor], head: int) -> Net:
-        """Returns the plain network that these permutations make: rows of weights and biases in their
-        order.
-        """
-        rows = [
-            [one.detach()[order] for one in layer] for layer, order in zip(self.layers, orders, strict=True)
-        ]
-        weights, biases = zip(*(row[:2] for row in rows), self.heads[head], strict=True)
-        return Net(weights, biases, rows[0][2:])
+        """Returns the plain network that these permutations make."""
+        return permuted.folded(self.layers, self.heads[head], orders)
 
     def mode_actor(self, mode: int) -> Actor:
         """Returns the deterministic policy of one mode of the task in training."""
@@ -299,15 +264,3 @@ class RewireActionAgent(Agent):
         self.wirings = [to_tensors(wiring, device) for wiring in state["wirings"]]
         self.begun, self.slot, self.head, self.best, self.mode = (int(one) for one in state["counts"])
         self.before, self.distance = state["before"], float(state["distance"])
-
-
-def _outputs(layer: Layer, x: Tensor) -> Tensor:
-    """z = W x + b, layer-normed where the layer has a norm: what is permuted."""
-    weight, bias, *norm = layer
-    z = dense(x, weight, bias)
-    return rescaled(z, norm) if norm else z
-
-
-def _activated(layer: Layer, y: Tensor) -> Tensor:
-    """The activation after the permutation: leaky ReLU, or tanh after a layer norm."""
-    return leaky_relu(y, SLOPE) if len(layer) == 2 else torch.tanh(y)

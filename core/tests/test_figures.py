@@ -113,12 +113,12 @@ def test_curves_average_only_tasks_seen_in_presentation_order(table, monkeypatch
     assert drawn == {name: pytest.approx([90.0, 60.0]) for name in ("online", "mer", "gem")}
 
 
-def test_returns_while_training_are_averaged_over_runs_on_one_axis_of_steps():
+def test_rewards_while_training_are_averaged_over_runs_on_one_axis_of_steps():
     def series(height):
         return {
             "R": [[1.0, 2.0], [3.0, 4.0]],
-            "curve_steps": [[10, 20], [20]],
-            "curve_returns": [[height, height], [-height]],
+            "reward_steps": [[10, 20], [20]],
+            "rewards": [[height, height], [-height]],
         }
 
     records = [
@@ -131,7 +131,7 @@ def test_returns_while_training_are_averaged_over_runs_on_one_axis_of_steps():
     table = results_table("mer", "full", records, CLAIMS)
     svg = training_curves(table, "rot/200")
     assert svg is not None
-    assert "return while training" in svg
+    assert "reward per step while training" in svg
     assert svg == training_curves(table, "rot/200")
     assert learning_curves(table, "rot/200") is None  # R is not made of accuracies
     assert training_curves(table, "perm") is None

@@ -180,6 +180,9 @@ def test_the_horizon_bootstraps_and_the_end_of_a_task_does_not(agent, values, te
     )
     training.start(0)
     training.run(lambda one: None)
+    assert training.rewards == [1.0] * 20
+    assert training.rewards_at == list(range(80, 1601, 80))
+    assert set(training.finished[1:]) == {10.0}
     actions = torch.rand(200, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1
     q = float(critic(torch.cat([torch.ones(200, 4), actions], dim=1)).detach().mean())
     expected = 1 / (1 - 0.9 * 0.9) if terminal or faithful else 10.0  # one state in ten ends

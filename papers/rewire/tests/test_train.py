@@ -183,6 +183,8 @@ def test_results_hold_what_the_contract_asks_for(tmp_path):
     )  # two tasks, before and three modes, 32 × 40 steps
     assert body["interactions"]["eval"] == 9 * 32 * 40
     assert body["facts"][-1]["n_slots"] == 2
+    assert [len(one) for one in outcome.series["rewards"]] == [19] * 3  # 19 steps of 32 rows
+    assert [one[-1] for one in outcome.series["reward_steps"]] == [608] * 3
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     points = {(line["name"], line["step"]) for line in lines}
     assert {("evaluation/0_avg_reward", stage) for stage in range(3)} <= points

@@ -69,7 +69,7 @@ def learning_curves(table: Table, setting: str) -> str | None:
     for record in table.records:
         if (record.setting, record.method) not in wanted or "R" not in record.series:
             continue
-        if "curve_returns" in record.series:
+        if "rewards" in record.series:
             continue  # R holds returns, see `training_curves`
         r = np.asarray(record.series["R"], np.float64)
         curve = seen_average(in_order(r, record.series.get("order", range(len(r)))))
@@ -96,20 +96,20 @@ def learning_curves(table: Table, setting: str) -> str | None:
 
 
 def training_curves(table: Table, setting: str) -> str | None:
-    """Returns an SVG of returns while training, task after task, against environment steps; None without any.
+    """Returns an SVG of rewards while training, task after task, against environment steps, or None.
 
-    Reads the series `curve_steps` and `curve_returns`: per task, the steps at which episodes ended and their
-    returns.  Bands are ± one standard deviation over seeds; dotted lines: a new task begins.
+    Reads the series `reward_steps` and `rewards`: per task, mean rewards of stretches of steps and where these
+    ended.  Bands are ± one standard deviation over seeds; dotted lines: a new task begins.
     """
     wanted = {(row.setting, row.method) for row in _rows(table, setting)}
     runs: dict[str, list[list[NDArray[np.float64]]]] = {}
     ends: NDArray[np.float64] = np.zeros(0)
     for record in table.records:
         known = record.status == "done" and (record.setting, record.method) in wanted
-        steps = record.series.get("curve_steps", [])
+        steps = record.series.get("reward_steps", [])
         if known and steps and all(steps):
-            pairs = zip(steps, record.series["curve_returns"], strict=True)
-            own = [np.interp(CURVE_POINTS * at[-1], at, returns) for at, returns in pairs]
+            pairs = zip(steps, record.series["rewards"], strict=True)
+            own = [np.interp(CURVE_POINTS * at[-1], at, rewards) for at, rewards in pairs]
             runs.setdefault(record.method, []).append(own)
             ends = np.cumsum([at[-1] for at in steps])
     if not runs:
@@ -127,7 +127,7 @@ def training_curves(table: Table, setting: str) -> str | None:
     for start in starts[1:]:
         axes.axvline(start, color=INK, linewidth=0.8, linestyle=":")
     axes.set_xlabel("environment steps")
-    axes.set_ylabel("return while training")
+    axes.set_ylabel("reward per step while training")
     axes.grid(axis="y", color=GRID)
     _legend(axes)
     return _svg(figure, table, f"{setting}/training")

@@ -142,7 +142,7 @@ def _figures(table: Table) -> tuple[FigureGroup, ...]:
         ("Memory size", f"Mean and 95 % interval; dashed: no memory; diamonds: reference; {frame}.", memory),
         ("Methods side by side", f"Mean and 95 % interval; diamonds: reference; {frame}.", bars),
         ("Along the sequence", "Mean accuracy on the tasks seen so far; bands: ± one sd over seeds.", curves),
-        ("While training", "Returns of the training episodes; bands: ± one sd over seeds.", training),
+        ("While training", "Mean reward per step; bands: ± one sd over seeds.", training),
     ]
     return tuple(
         FigureGroup(heading, caption, tuple(figures)) for heading, caption, figures in groups if figures

@@ -160,6 +160,8 @@ def _outcome(settings: Settings, scenario: Scenario, framework: Framework, resul
             "success_final": results.success_final,
             "curve_steps": [one["steps"] for one in framework.curves],
             "curve_returns": [one["returns"] for one in framework.curves],
+            "reward_steps": [one["reward_steps"] for one in framework.curves],
+            "rewards": [one["rewards"] for one in framework.curves],
             **_more_series(settings, framework, results),
         },
         settings={**asdict(plain), "backend": scenario.backend, "backend_reason": scenario.reason},

@@ -16,7 +16,9 @@ from rewire_repro.scenarios import Step, VectorEnv
 from rewire_repro.settings import SacSettings
 
 CHECK_EVERY = 50  # epochs between two looks at whether the losses are numbers
-RUNNING = ("obs", "ended", "totals", "reached")  # tensors about the running episodes
+RUNNING = ("obs", "ended", "totals", "reached", "gained")  # tensors about the running episodes
+LISTS = ("finished", "succeeded", "finished_at", "rewards", "rewards_at")
+STRETCHES = 20  # into which a task's training is cut for its learning curve
 
 
 class Training:
@@ -55,6 +57,10 @@ class Training:
         self.finished: list[float] = []  # mean return of the episodes that ended, as they came
         self.succeeded: list[float] = []  # the part of them that reached their goal
         self.finished_at: list[int] = []
+        self.gained = torch.zeros(1, dtype=torch.float64, device=chance.device)  # in the stretch since
+        self.stretch = 0  # steps of it, in every environment
+        self.rewards: list[float] = []  # per step, stretch by stretch
+        self.rewards_at: list[int] = []
 
     def start(self, seed: int) -> None:
         """Begin with new episodes."""
@@ -114,6 +120,12 @@ class Training:
         self.reached |= step.success
         self.interactions += self.env.n_envs
         self.acted += 1
+        self.gained += step.reward.double().mean()
+        self.stretch += 1
+        if self.interactions * STRETCHES >= (len(self.rewards) + 1) * self.n_steps:
+            self.rewards.append(float(self.gained) / self.stretch)
+            self.rewards_at.append(self.interactions)
+            self.gained, self.stretch = torch.zeros_like(self.gained), 0
         ended = step.ended
         if bool(ended.any()):
             self.finished.append(float(self.totals[ended].mean()))
@@ -123,8 +135,18 @@ class Training:
             self.reached &= ~ended
 
     def curve(self) -> dict[str, list[Any]]:
-        """Returns the episodes that ended while training: at which step, mean return, part that succeeded."""
-        return {"steps": self.finished_at, "returns": self.finished, "success": self.succeeded}
+        """Returns what happened while training.
+
+        `steps`, `returns`, `success`: when episodes ended, their mean return, the part that reached a goal;
+        `reward_steps`, `rewards`: the mean reward per step of each twentieth, and the step at which it ended.
+        """
+        return {
+            "steps": self.finished_at,
+            "returns": self.finished,
+            "success": self.succeeded,
+            "reward_steps": self.rewards_at,
+            "rewards": self.rewards,
+        }
 
     def report(self) -> dict[str, float]:
         """Returns what is worth logging now."""
@@ -141,10 +163,8 @@ class Training:
             "replay": self.replay.state(),
             "env": self.env.state(),
             **{name: one.cpu().numpy().copy() for name, one in tensors.items()},
-            "counts": [self.interactions, self.epochs, self.acted],
-            "finished": self.finished,
-            "succeeded": self.succeeded,
-            "finished_at": self.finished_at,
+            "counts": [self.interactions, self.epochs, self.acted, self.stretch],
+            **{name: list(getattr(self, name)) for name in LISTS},
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -152,12 +172,11 @@ class Training:
         self.sac.load(state["sac"])
         self.replay.load(state["replay"])
         self.env.load(state["env"])
-        self.obs, self.ended, self.totals, self.reached = (
-            torch.tensor(state[name], device=self.chance.device) for name in RUNNING
-        )
-        self.interactions, self.epochs, self.acted = (int(one) for one in state["counts"])
-        self.finished, self.succeeded = list(state["finished"]), list(state["succeeded"])
-        self.finished_at = list(state["finished_at"])
+        for name in RUNNING:
+            setattr(self, name, torch.tensor(state[name], device=self.chance.device))
+        self.interactions, self.epochs, self.acted, self.stretch = (int(one) for one in state["counts"])
+        for name in LISTS:
+            setattr(self, name, list(state[name]))
 
 
 def _what_broke(action: Tensor) -> str:

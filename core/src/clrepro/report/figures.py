@@ -98,7 +98,7 @@ def learning_curves(table: Table, setting: str) -> str | None:
 def training_curves(table: Table, setting: str) -> str | None:
     """Returns an SVG of rewards while training, task after task, against environment steps, or None.
 
-    Reads the series `reward_steps` and `rewards`: per task, mean rewards of stretches of steps and where these
+    Reads the series `reward_steps` and `rewards`: per task, mean rewards of stretches and where they
     ended.  Bands are ± one standard deviation over seeds; dotted lines: a new task begins.
     """
     wanted = {(row.setting, row.method) for row in _rows(table, setting)}

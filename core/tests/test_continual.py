@@ -114,6 +114,10 @@ def test_rewires_metrics_by_hand():
     assert continual.rewire_performance(r) == 6.0
     assert continual.rewire_forgetting(r) == pytest.approx((6 - 1 + 0) / 3)
     assert continual.rewire_transfer(r, scratch) == pytest.approx((2 - 2 + 1) / 3)
+    assert continual.rewire_transfer(r, scratch, first=1) == pytest.approx((-2 + 1) / 2)
+    auc = continual.forward_transfer_auc([0.4, 0.25, 0.0], [0.2, 0.5, 1.0])
+    assert auc == pytest.approx((0.25 - 0.5) / 2)
+    assert np.isnan(continual.forward_transfer_auc([0.5], [1.0]))
     assert continual.rewire_scale(scratch) is not None
     assert continual.rewire_scale([8.0, -1.0, 4.0]) is None
     assert continual.rewire_scale([800.0, 1.0, 4.0]) is None

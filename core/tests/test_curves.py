@@ -53,6 +53,16 @@ def test_returns_of_tasks_follow_each_other():
     assert ">environment steps<" in svg
 
 
+def test_rewards_while_training_come_before_returns():
+    rollouts = {"curve_steps": [[10], [10]], "curve_returns": [[1.0], [2.0]]}
+    rewards = {"reward_steps": [[5, 10], [5, 10]], "rewards": [[1.0, 2.0], [3.0, 1.0]]}
+    svg = training_curves(table({**rollouts, **rewards}), "rot")
+    heights = [y for _, y in line_of(svg, "#3d7fd9")]
+    assert heights[0] == pytest.approx(heights[3])
+    assert heights[2] < heights[1] < heights[0]
+    assert ">reward per step while training<" in svg
+
+
 @pytest.mark.parametrize(
     "series",
     [

@@ -237,18 +237,6 @@ def test_actors_are_deterministic_and_frozen(agent, obs, name):
     assert str(policy.chance.state()) == chance
 
 
-def test_layer_norm_where_it_is_offered(agent, obs):
-    for name in ("ActionAgent", "PacknetActionAgent", "EWCActionAgent"):
-        policy = agent(name, layer_norm=True)
-        task(policy, obs, steps=1)
-        hidden = torch.nn.functional.linear(obs, policy.net.weights[0], policy.net.biases[0])
-        assert hidden.shape == (6, 8)
-        assert len(policy.net.norm) == 2
-    for name in ("PNNActionAgent", "SubspaceActionAgent"):
-        with pytest.raises(UsageError, match="layer_norm"):
-            agent(name, layer_norm=True)
-
-
 @pytest.mark.parametrize(
     ("values", "said"),
     [

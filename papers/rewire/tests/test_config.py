@@ -1,9 +1,11 @@
 """The configuration tree: every pair composes, the contract's values come out, mistakes end in one line."""
 
 import pytest
+import torch
 
 from clrepro.errors import UsageError
-from rewire_repro import config
+from rewire_repro import config, frameworks
+from rewire_repro.scenarios import without_simulator
 
 pytest.importorskip("hydra")
 GRID = [name for name in config.scenarios() if not name.startswith("toy/")]
@@ -19,12 +21,15 @@ def test_the_grid_is_nine_methods_by_eighteen_scenarios():
 
 
 @pytest.mark.parametrize("method", config.METHODS)
-def test_every_pair_composes(method):
+def test_every_pair_composes_and_builds_its_agents(method):
+    cpu = torch.device("cpu")
     for scenario in GRID:
         made = settings(method, f"scenario={scenario}")
         assert f"{made.scenario.domain}/{made.scenario.name}" == scenario
         assert made.method == method
         assert made.profile == "full"
+        framework = frameworks.make_framework(made, without_simulator(made, cpu), cpu)
+        assert framework.memory_size()["inference"] > 20_000
 
 
 @pytest.mark.parametrize("method", config.METHODS)

@@ -163,7 +163,8 @@ class Chain:
 def test_the_horizon_bootstraps_and_the_end_of_a_task_does_not(agent, values, terminal, faithful):
     quick = dataclasses.replace(
         values, discount=0.9, init_temperature=1e-8, lr_entropy=0.0, lr_policy=0.0, lr_q=1e-2,
-        update_target_tau=0.1, grad_updates_per_step=1.0, initial_buffer_size=400, batch_size=64,
+        update_target_tau=0.1, grad_updates_per_step=1.0, inner_epochs=8, initial_buffer_size=400,
+        batch_size=64,
     )  # fmt: skip
     policy = agent("ActionAgent", n_in=4, n_actions=2)
     critic = TwinCritics(6, 8, policy.chance.stream("init"))
@@ -179,8 +180,11 @@ def test_the_horizon_bootstraps_and_the_end_of_a_task_does_not(agent, values, te
     )
     training.start(0)
     training.run(lambda one: None)
+    assert training.rewards == [1.0] * 20
+    assert training.rewards_at == list(range(80, 1601, 80))
+    assert set(training.finished[1:]) == {10.0}
     actions = torch.rand(200, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    q = float(critic(torch.cat([torch.ones(200, 4), actions], dim=1)).mean())
+    q = float(critic(torch.cat([torch.ones(200, 4), actions], dim=1)).detach().mean())
     expected = 1 / (1 - 0.9 * 0.9) if terminal or faithful else 10.0  # one state in ten ends
     assert q == pytest.approx(expected, rel=0.12)
 

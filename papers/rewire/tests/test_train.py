@@ -64,6 +64,51 @@ def test_every_method_resumed_in_the_middle_of_a_task_equals_the_straight_run(me
     assert resumed.data == straight.data
 
 
+@pytest.mark.parametrize("at", [2, 5])
+def test_packnet_resumed_inside_its_fine_tuning_equals_the_straight_run(at, tmp_path, monkeypatch):
+    straight = start("packnet", tmp_path / "straight")
+    monkeypatch.setattr("rewire_repro.finetuning.LOOK_EVERY", 1)
+
+    class Stop(BaseException):
+        pass
+
+    def save_then_stop(folder, framework, results, mark):
+        real(folder, framework, results, mark)
+        if framework.stage == 1 and framework.tuning is not None and framework.tuning.done == at:
+            raise Stop
+
+    real = checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", save_then_stop)
+    with pytest.raises(Stop):
+        start("packnet", tmp_path / "broken", "checkpoint_minutes=0")
+    monkeypatch.setattr(checkpoint, "save", real)
+    resumed = start("packnet", tmp_path / "broken", "checkpoint_minutes=0")
+    assert (resumed.series, resumed.metrics) == (straight.series, straight.metrics)
+    assert resumed.data == straight.data
+
+
+def test_a_fine_tuning_that_diverges_stops_too(tmp_path):
+    with pytest.raises(FloatingPointError, match=r"task 0 .*update 5 of the fine-tuning: .*diverged"):
+        start("packnet", tmp_path, "framework.params.algorithm2.params.lr_q=1e30")
+    assert (tmp_path / "diverged.state").exists()
+
+
+def test_csps_oracle_is_the_best_of_many_combinations_and_changes_nothing_else(tmp_path):
+    plain = start("csp", tmp_path / "plain")
+    asked = start("csp", tmp_path / "oracle", "framework.params.policy_agent.oracle_rollouts=3")
+    assert asked.series["R"] == plain.series["R"]
+    assert "oracle" not in plain.series
+    assert np.asarray(asked.series["oracle"]).shape == (3, 3)
+    extra = asked.data["interactions"]["eval"] - plain.data["interactions"]["eval"]
+    assert extra == 3 * 9 * 32 * 40
+    one_anchor = asked.data["facts"][0]["n_anchors"] == 1
+    best, own = np.asarray(asked.series["oracle"])[0], np.asarray(asked.series["R"])[0]
+    assert one_anchor
+    assert np.allclose(best, own, rtol=0.5)  # the same policy from other starts
+    assert json.loads((tmp_path / "oracle" / "results.json").read_text())["oracle"] == asked.series["oracle"]
+    assert "evaluation/2_oracle_reward" in (tmp_path / "oracle" / "metrics.jsonl").read_text()
+
+
 def test_the_same_seed_gives_the_same_run_and_another_does_not(tmp_path):
     runs = [start("ft_1", tmp_path / str(i), f"seed={seed}").series["R"] for i, seed in enumerate((3, 3, 4))]
     assert runs[0] == runs[1] != runs[2]
@@ -138,6 +183,8 @@ def test_results_hold_what_the_contract_asks_for(tmp_path):
     )  # two tasks, before and three modes, 32 × 40 steps
     assert body["interactions"]["eval"] == 9 * 32 * 40
     assert body["facts"][-1]["n_slots"] == 2
+    assert [len(one) for one in outcome.series["rewards"]] == [19] * 3  # 19 steps of 32 rows
+    assert [one[-1] for one in outcome.series["reward_steps"]] == [608] * 3
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     points = {(line["name"], line["step"]) for line in lines}
     assert {("evaluation/0_avg_reward", stage) for stage in range(3)} <= points

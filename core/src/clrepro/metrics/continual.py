@@ -200,13 +200,25 @@ def rewire_forgetting(r: Matrix) -> float:
     return float(np.mean(np.diagonal(r) - r[-1]))
 
 
-def rewire_transfer(r: Matrix, scratch: ArrayLike) -> float:
-    """Returns T = mean_j (R[j, j] - S_j).
+def rewire_transfer(r: Matrix, scratch: ArrayLike, first: int = 0) -> float:
+    """Returns T = mean_j (R[j, j] - S_j) over the tasks j >= first.
 
     Args: scratch — S float64 (T,), each task learnt from scratch: the diagonal of a SAC-N run.
     Source: CSP's usage.
     """
-    return float(np.mean(np.diagonal(r) - np.asarray(scratch, np.float64)))
+    return float(np.mean((np.diagonal(r) - np.asarray(scratch, np.float64))[first:]))
+
+
+def forward_transfer_auc(auc: ArrayLike, scratch: ArrayLike) -> float:
+    """Returns mean_j (AUC_j - S_j) / (1 - S_j) over the tasks that are not perfect alone; nan if all are.
+
+    Args: auc, scratch — (T,), areas under the success curve of each task's training, in [0, 1]: in the
+    sequence, and alone.
+    Source: forward transfer of Continual World (Wolczyk et al. 2021).
+    """
+    area, alone = np.asarray(auc, np.float64), np.asarray(scratch, np.float64)
+    known = alone < 1
+    return _mean((area[known] - alone[known]) / (1 - alone[known]))
 
 
 def rewire_scale(scratch: ArrayLike) -> Matrix | None:

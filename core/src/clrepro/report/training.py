@@ -1,7 +1,8 @@
 """Figures of what a run did while it trained, of records that hold such a series.
 
-Two are known: `overall`, the accuracy on the tasks seen after each epoch, and the pair `curve_steps` and
-`curve_returns`, for each task the environment steps and the returns of control rollouts.
+Known are `overall`, the accuracy on the tasks seen after each epoch, and two pairs with a list per task:
+`reward_steps` and `rewards`, mean rewards of stretches of training and where they ended; `curve_steps` and
+`curve_returns`, the returns of control rollouts.  The first pair that a record holds is drawn.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FEWEST_POINTS = 3  # fewer are no curve
+PAIRS = {  # (steps, values) by the words on the axis
+    "reward per step while training": ("reward_steps", "rewards"),
+    "return of control rollouts": ("curve_steps", "curve_returns"),
+}
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -45,7 +50,7 @@ def training_curves(table: Table, setting: str) -> str | None:
         _line(axes, table, method, curves)
     epochs = any("overall" in record.series for record in table.records)
     axes.set_xlabel("epochs" if epochs else "environment steps")
-    axes.set_ylabel("accuracy on tasks seen, %" if epochs else "return of control rollouts")
+    axes.set_ylabel("accuracy on tasks seen, %" if epochs else _drawn_pair(table.records[0]))
     axes.grid(axis="y", color=GRID)
     legend(axes)
     return svg_text(figure, f"{table.paper}/{table.profile}/{setting}/training")
@@ -69,19 +74,24 @@ def _curve(record: RunRecord) -> tuple[NDArray[np.float64], NDArray[np.float64],
         n_tasks = len(record.series.get("order", ()))
         ends = [len(y) * k / n_tasks + 0.5 for k in range(1, n_tasks)]
         return _whole(np.arange(1.0, len(y) + 1), y, ends)
-    if {"curve_steps", "curve_returns"} <= set(record.series):
-        at: list[float] = []
-        seen: list[float] = []
-        ends, begun = [], 0.0
-        for steps, returns in zip(record.series["curve_steps"], record.series["curve_returns"], strict=False):
-            if len(steps) != len(returns) or not steps:
-                return None
-            at += [begun + step for step in steps]
-            seen += returns
-            begun += max(steps)
-            ends.append(begun)
-        return _whole(np.array(at, np.float64), np.array(seen, np.float64), ends[:-1])
-    return None
+    steps_name, values_name = PAIRS.get(_drawn_pair(record), ("", ""))
+    at: list[float] = []
+    seen: list[float] = []
+    ends, begun = [], 0.0
+    pairs = zip(record.series.get(steps_name, []), record.series.get(values_name, []), strict=False)
+    for steps, values in pairs:
+        if len(steps) != len(values) or not steps:
+            return None
+        at += [begun + step for step in steps]
+        seen += values
+        begun += max(steps)
+        ends.append(begun)
+    return _whole(np.array(at, np.float64), np.array(seen, np.float64), ends[:-1])
+
+
+def _drawn_pair(record: RunRecord) -> str:
+    """The words for the pair of series that is drawn of `record`; empty if it has none."""
+    return next((words for words, names in PAIRS.items() if set(names) <= set(record.series)), "")
 
 
 def _whole(

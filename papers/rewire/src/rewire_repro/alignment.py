@@ -11,6 +11,8 @@ from torch import Tensor
 
 from rewire_repro.softsort import gumbel, hard_permutation, soft_permutation, straight_through
 
+Layer = tuple[Tensor, ...]  # weight (n, m), then vectors (n,): its bias, a layer norm's scale and shift
+
 
 def matrix(scores: Tensor, tau: float, beta: float, rng: torch.Generator) -> Tensor:
     """Returns the straight-through permutation matrix (n, n) of alignment scores, noisy if beta > 0."""
@@ -56,10 +58,31 @@ def carried_over(wiring: Tensor, out: Tensor, into_next: Tensor | None) -> Tenso
     return moved[torch.argsort(torch.argsort(into_next, stable=True), stable=True)]
 
 
-def all_terms(
-    new: Sequence[tuple[Tensor, Tensor]], targets: Sequence[tuple[Tensor, Tensor]]
-) -> tuple[Tensor, Tensor]:
-    """Returns (sum of `term`, sum of `squared_distance`) over the weights and biases of the layers."""
+def targets(
+    old: Sequence[Layer],
+    out: Sequence[Tensor],
+    into: Sequence[Tensor],
+    tau: float,
+    beta: float,
+    rng: torch.Generator,
+) -> list[Layer]:
+    """Returns C^T W' A and C^T b' per layer.
+
+    Args: out, into — alignment scores of the layers' outputs, from the first layer on, and of their inputs,
+    from the second on; layers beyond have none.
+    """
+    outs: list[Tensor | None] = [matrix(c, tau, beta, rng) for c in out]
+    intos: list[Tensor | None] = [None, *(matrix(a, tau, beta, rng) for a in into)]
+    outs += [None] * (len(old) - len(outs))
+    intos += [None] * (len(old) - len(intos))
+    return [
+        (aligned(w, c, a), *(aligned(b, c, None) for b in vectors))
+        for (w, *vectors), c, a in zip(old, outs, intos, strict=True)
+    ]
+
+
+def all_terms(new: Sequence[Layer], targets: Sequence[Layer]) -> tuple[Tensor, Tensor]:
+    """Returns (sum of `term`, sum of `squared_distance`) over the weights and vectors of the layers."""
     pairs = [
         (n, t) for layer, target in zip(new, targets, strict=True) for n, t in zip(layer, target, strict=True)
     ]

@@ -20,6 +20,7 @@ from rewire_repro.sac import Sac
 
 CPU = torch.device("cpu")
 N_IN, N_ACTIONS = 17, 6  # halfcheetah
+TURNS = 81  # short ones, so that what else the machine does meets both sides
 
 
 def contests() -> Iterator[Contest]:
@@ -35,36 +36,37 @@ def contests() -> Iterator[Contest]:
     yield brax_steps()
 
 
-def one_update(profile: str, hidden: int, batch: int) -> Contest:
-    """An update of ft_1 on halfcheetah's widths."""
+def learners(profile: str, hidden: int, batch: int) -> tuple[Sac, EagerSac, Replay]:
+    """Returns ft_1 on halfcheetah's widths, ours and the straightforward one, and a filled buffer."""
     settings = config.settings(config.compose("ft_1", [f"profile={profile}"]))
     chance = Chance(0, CPU)
-    agent = make_agent("ActionAgent", settings.policy, Shape(N_IN, N_ACTIONS, 4), chance)
-    ours = Sac(
-        agent,
-        TwinCritics(N_IN + N_ACTIONS, hidden, chance.stream("init")),
-        settings.sac,
-        chance,
-        False,
-        "update",
-    )
+    policy = {**settings.policy, "hidden_size": hidden}
+    agent = make_agent("ActionAgent", policy, Shape(N_IN, N_ACTIONS, 4), chance)
+    critic = TwinCritics(N_IN + N_ACTIONS, hidden, chance.stream("init"))
+    ours = Sac(agent, critic, settings.sac, chance, False, "update")
     theirs = EagerSac(N_IN, N_ACTIONS, hidden, settings.sac)
     replay = Replay(10_000, N_IN, N_ACTIONS, 0, CPU)
     x = torch.randn(10_000, N_IN)
     replay.push(x, torch.rand(10_000, N_ACTIONS), None, x, torch.randn(10_000), torch.zeros(10_000))
+    return ours, theirs, replay
+
+
+def one_update(profile: str, hidden: int, batch: int) -> Contest:
+    """An update of ft_1 on halfcheetah's widths."""
+    ours, theirs, replay = learners(profile, hidden, batch)
     rng = np.random.default_rng(0)
 
     def work(learner: Any) -> Callable[[], int]:
         def run() -> int:
-            for _ in range(40):
+            for _ in range(4):
                 learner.update(replay.sample(batch, rng))
-            return 40
+            return 4
 
         return run
 
     sides = {"ours": work(ours), "eager torch": work(theirs)}
     name = f"one SAC update, hidden {hidden}, batch {batch}"
-    return Contest(name, "update", sides, "≥ 1.5× a straightforward eager loop", rounds=9)
+    return Contest(name, "update", sides, "≥ 1.5× a straightforward eager loop", TURNS)
 
 
 def rewired_acting() -> Contest:
@@ -82,13 +84,13 @@ def rewired_acting() -> Contest:
 
     @torch.no_grad()
     def run(act: Any) -> int:
-        for _ in range(100):
+        for _ in range(10):
             act(obs)
-        return 100
+        return 10
 
     sides = {"rewired, folded": lambda: run(rewired), "plain network": lambda: run(plain)}
     return Contest(
-        "acting, 128 rows, hidden 256", "call", sides, "at most 1.5 times a plain network's time", rounds=9
+        "acting, 128 rows, hidden 256", "call", sides, "at most 1.5 times a plain network's time", TURNS
     )
 
 
@@ -111,17 +113,17 @@ def brax_steps() -> Contest:
     given = jax.numpy.asarray(action.numpy())
 
     def through_us() -> int:
-        for _ in range(20):
+        for _ in range(2):
             ours.step(action)
-        return 20 * 128
+        return 2 * 128
 
     def directly() -> int:
-        for _ in range(20):
+        for _ in range(2):
             held["state"] = step(held["state"], given)
             held["state"].obs.block_until_ready()
-        return 20 * 128
+        return 2 * 128
 
     sides = {"ours": through_us, "raw jitted brax": directly}
     return Contest(
-        "stepping 128 halfcheetahs (spring)", "environment step", sides, "≥ 0.9× raw jitted brax", rounds=7
+        "stepping 128 halfcheetahs (spring)", "environment step", sides, "≥ 0.9× raw jitted brax", TURNS
     )

@@ -119,11 +119,8 @@ def _rows(source: Path, stage: int) -> dict[str, Any]:
     body = parse_json_object(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else {}
     names = {"returns": "R", "success_any": "success_any", "success_final": "success_final"}
     rows = {ours: body.get(theirs, [])[:stage] for ours, theirs in names.items()}
-    return {
-        **rows,
-        "n_parameters": body.get("n_parameters", [])[:stage],
-        "facts": body.get("facts", [])[:stage],
-    }
+    same = {name: body.get(name, [])[:stage] for name in ("n_parameters", "facts", "oracle")}
+    return {**rows, **same}
 
 
 def _log(
@@ -135,6 +132,8 @@ def _log(
     for test_id, one in evaluation.items():
         logger(f"evaluation/{test_id}_avg_reward", one["avg_reward"], task_id)
         logger(f"evaluation/{test_id}_success_rate", one["success_rate"], task_id)
+        if "oracle_reward" in one:
+            logger(f"evaluation/{test_id}_oracle_reward", one["oracle_reward"], task_id)
     for key in ("avg_reward", "success_rate"):
         logger(
             f"evaluation/aggregate_{key}", float(np.mean([one[key] for one in evaluation.values()])), task_id
@@ -154,13 +153,16 @@ def _outcome(settings: Settings, scenario: Scenario, framework: Framework, resul
         hidden = round(hidden * PNN_OTHERS)
     plain = replace(settings, path=None)
     return Outcome(
-        metrics=metrics(settings, results, one_policy_size(settings, scenario, hidden)),
+        metrics=metrics(settings, results, one_policy_size(settings, scenario, hidden), framework.curves),
         series={
             "R": results.returns,
             "success_any": results.success_any,
             "success_final": results.success_final,
             "curve_steps": [one["steps"] for one in framework.curves],
             "curve_returns": [one["returns"] for one in framework.curves],
+            "reward_steps": [one["reward_steps"] for one in framework.curves],
+            "rewards": [one["rewards"] for one in framework.curves],
+            **_more_series(settings, framework, results),
         },
         settings={**asdict(plain), "backend": scenario.backend, "backend_reason": scenario.reason},
         data={
@@ -170,3 +172,13 @@ def _outcome(settings: Settings, scenario: Scenario, framework: Framework, resul
         },
         cost={**framework.wall, "compile_s": scenario.compile_s()},
     )
+
+
+def _more_series(settings: Settings, framework: Framework, results: Results) -> dict[str, Any]:
+    """Successes while training where tasks have a goal; csp's oracle where it was asked for."""
+    out: dict[str, Any] = {}
+    if settings.scenario.evaluate_success:
+        out["curve_success"] = [one["success"] for one in framework.curves]
+    if results.oracle:
+        out["oracle"] = results.oracle
+    return out

@@ -5,228 +5,21 @@ then a choice of the combination.  Rewire: returns measured before and after, th
 undone.
 """
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
 from rewire_repro import alpha_search
-from rewire_repro.agents import Shape, make_agent
 from rewire_repro.agents.ewc import EWCActionAgent
 from rewire_repro.agents.packnet import PacknetActionAgent
 from rewire_repro.agents.rewire import RewireActionAgent
 from rewire_repro.agents.subspace import SubspaceActionAgent
-from rewire_repro.chance import Chance
-from rewire_repro.evaluation import Rollout, batches, rollouts
-from rewire_repro.networks import Actor, TwinCritics
-from rewire_repro.sac import Sac
+from rewire_repro.finetuning import FineTuning
+from rewire_repro.framework import Framework as Framework
 from rewire_repro.scenarios import Scenario, Task, VectorEnv
 from rewire_repro.settings import Settings
 from rewire_repro.train import Training
-
-Log = Callable[[str, float, int], None]  # name, value, step
-LOG_EVERY = 100  # epochs
-
-
-class Framework:
-    """Trains a policy and its critic task by task, and evaluates them on all tasks after each.
-
-    `interactions` counts environment steps by purpose; `save` is called whenever a checkpoint may be made.
-    """
-
-    def __init__(self, settings: Settings, scenario: Scenario, device: torch.device) -> None:
-        self.settings, self.scenario, self.device = settings, scenario, device
-        self.chance = Chance(settings.seed, device)
-        shape = Shape(scenario.n_in, scenario.n_actions, len(scenario.sequence))
-        self.agent = make_agent(
-            settings.policy_class, settings.policy, shape, self.chance, settings.paper_faithful
-        )
-        self.critic = self._fresh_critic()
-        self.stage = 0  # tasks finished
-        self.training: Training | None = None
-        self.before = float("nan")  # rewire: return before the task
-        self.interactions = dict.fromkeys(("train", "eval", "control", "selection"), 0)
-        self.wall = dict.fromkeys(("train_s", "eval_s"), 0.0)
-        self.curves: list[dict[str, Any]] = []
-
-    def _fresh_critic(self) -> TwinCritics:
-        values, n_in = self.settings.critic, self.scenario.n_in + self.scenario.n_actions
-        width = self.agent.context_width
-        return TwinCritics(n_in + width, values.hidden_size, self.chance.stream("init"), values.layer_norm)
-
-    def get_stage(self) -> int:
-        """Returns how many tasks are finished."""
-        return self.stage
-
-    def memory_size(self) -> dict[str, int]:
-        """Returns the policy's parameter counts."""
-        return self.agent.numel()
-
-    def get_evaluation_agent(self, task_id: int) -> Actor:
-        """Returns the deterministic policy of a task."""
-        return self.agent.actor(task_id)
-
-    # --- Training ----------------------------------------------------------------------------------------
-
-    def train(self, task: Task, log: Log, save: Callable[["Framework"], None]) -> dict[str, float]:
-        """Train on a task to its end, from its start or from a checkpoint inside it; returns what to
-        report.
-        """
-        started = time.perf_counter()
-        env = task.make()
-        if self.training is None:
-            self.begin(task, env)
-        resumed, self._pending = self._pending, None
-        self.training = self._new_training(task, env)
-        if resumed is None:
-            self.training.start(self.chance.seeds.integer(f"env/train/{task.task_id}"))
-        else:
-            self.training.load(resumed)
-        self.training.run(self._watcher(task, log, save, started))
-        self.interactions["train"] += self.training.interactions
-        report = {
-            "n_epochs": float(self.training.epochs),
-            "n_interactions": float(self.training.interactions),
-        }
-        self.curves.append({"steps": self.training.finished_at, "returns": self.training.finished})
-        self.training.sac.release()
-        self.finish(task, env, self.training)
-        self.training = None
-        self.stage += 1
-        self.wall["train_s"] += time.perf_counter() - started
-        return {**report, "training_time": time.perf_counter() - started, **self.agent.facts()}
-
-    _pending: dict[str, Any] | None = None
-
-    def begin(self, task: Task, env: VectorEnv) -> None:
-        """What a method does before SAC."""
-        self.agent.set_task(None)
-        if self.settings.reset_critic and self.stage and not self.settings.paper_faithful:
-            self.critic = self._fresh_critic()
-
-    def finish(self, task: Task, env: VectorEnv, training: Training) -> None:
-        """What a method does after SAC."""
-        self.agent.set_task(-1)
-
-    def n_steps(self, task: Task) -> int:
-        """Returns the environment steps that SAC gets of the task's."""
-        assert task.n_interactions is not None, f"{task.name} is a test task"
-        return task.n_interactions
-
-    def _new_training(self, task: Task, env: VectorEnv) -> Training:
-        settings = self.settings
-        faithful_pairs = settings.paper_faithful and settings.scenario.domain == "continual_world"
-        return Training(
-            *(self.agent, self.critic, env, settings.sac, self.chance),
-            n_steps=self.n_steps(task),
-            start_steps=settings.scenario.start_steps,
-            faithful=settings.paper_faithful,
-            faithful_pairs=faithful_pairs,
-        )
-
-    def _watcher(
-        self, task: Task, log: Log, save: Callable[["Framework"], None], started: float
-    ) -> Callable[[Training], None]:
-        """Logs, control rollouts and checkpoints between epochs."""
-        prefix, values = f"stage_{self.stage}/SAC/", self.settings.sac
-        best, last_save = -np.inf, time.monotonic()
-
-        def watch(training: Training) -> None:
-            nonlocal best, last_save
-            if training.epochs % LOG_EVERY == 0:
-                for name, value in training.report().items():
-                    log(prefix + name, value, training.interactions)
-            if values.n_control_rollouts and training.epochs % values.control_every_n_epochs == 0:
-                done = self._deterministic(task, self.agent.actor(), values.n_control_rollouts, "control")
-                best = max(best, float(done.returns.mean()))
-                for name, value in _validation(done, best).items():
-                    log(prefix + name, value, training.interactions)
-            if time.monotonic() - last_save >= 60 * self.settings.checkpoint_minutes:
-                save(self)
-                last_save = time.monotonic()
-
-        return watch
-
-    def _deterministic(self, task: Task, actor: Actor, n: int, purpose: str, name: str = "") -> Rollout:
-        """`n` rollouts of every environment with environments of their own, counted under `purpose`."""
-        env = task.make()
-        seeds = [self.chance.seeds.integer(f"env/{purpose}{name}/{task.task_id}/{i}") for i in range(n)]
-        done = rollouts(env, actor, seeds, n * env.n_envs)
-        self.interactions[purpose] += done.steps
-        return done
-
-    # --- Evaluation --------------------------------------------------------------------------------------
-
-    def evaluate(self, tasks: list[Task]) -> dict[int, dict[str, float]]:
-        """Returns per task (seen or not) mean return, success at any step and at the last, of first episodes.
-
-        The episodes' starts depend on the seed and the task only, so that stages can be compared.
-        """
-        started, values = time.perf_counter(), self.settings.evaluation
-        out = {}
-        for task in tasks:
-            env = task.make()
-            n = values.n_rollouts * values.n_evaluation_envs
-            names = [f"env/eval/{task.task_id}/{i}" for i in range(batches(n, env.n_envs))]
-            seeds = [self.chance.seeds.integer(f"{name}/{values.seed}") for name in names]
-            done = rollouts(env, self.get_evaluation_agent(task.task_id), seeds, n)
-            self.interactions["eval"] += done.steps
-            out[task.task_id] = {
-                "avg_reward": float(done.returns.mean()),
-                "success_rate": float(done.success_any.mean()),
-                "final_success_rate": float(done.success_final.mean()),
-            }
-        self.wall["eval_s"] += time.perf_counter() - started
-        return out
-
-    # --- Checkpoints -------------------------------------------------------------------------------------
-
-    def state(self) -> dict[str, Any]:
-        """Returns everything, also in the middle of a task."""
-        return {
-            "agent": self.agent.state(),
-            "critic": self.critic.state(),
-            "critic_width": self.critic.weights[0].shape[1],
-            "chance": self.chance.state(),
-            "stage": self.stage,
-            "before": self.before,
-            "training": None if self.training is None else self.training.state(),
-            "interactions": dict(self.interactions),
-            "wall": dict(self.wall),
-            "curves": self.curves,
-        }
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned."""
-        self.agent.load(state["agent"])
-        values, width = self.settings.critic, int(state["critic_width"])
-        self.critic = TwinCritics(width, values.hidden_size, self.chance.stream("init"), values.layer_norm)
-        self.critic.load(state["critic"])
-        self.chance.load(state["chance"])  # last: making a critic draws
-        self.stage, self.before = int(state["stage"]), float(state["before"])
-        self.interactions = {name: int(n) for name, n in state["interactions"].items()}
-        self.wall = {name: float(s) for name, s in state["wall"].items()}
-        self.curves = list(state["curves"])
-        self._pending = state["training"]
-        if self._pending is not None:
-            self.training = _IN_THE_MIDDLE
-
-
-_IN_THE_MIDDLE: Any = object()  # a task was begun before the checkpoint: do not begin it again
-
-
-def _validation(done: Rollout, best: float) -> dict[str, float]:
-    """The original's names for a control rollout."""
-    out = {
-        "reward": float(done.returns.mean()),
-        "best_reward": best,
-        "success_rate": float(done.success_any.mean()),
-    }
-    if not np.isnan(done.distance).all():
-        out["goalDist"] = float(np.nanmean(done.distance))
-    return {f"validation/{name}": value for name, value in out.items()}
 
 
 class OneStep(Framework):
@@ -236,27 +29,40 @@ class OneStep(Framework):
 class TwoSteps(Framework):
     """SAC, then an algorithm of the method's own on the replay buffer: ft_l2, ewc, packnet."""
 
+    tuning: FineTuning | None = None
+    _tuned: dict[str, Any] | None = None  # a checkpoint from the middle of it
+
     def finish(self, task: Task, env: VectorEnv, training: Training) -> None:
         """EWC: Fisher information; PackNet: prune, then train the task's share alone; L2: nothing more."""
         if isinstance(self.agent, EWCActionAgent):
             batch = training.replay.sample(self.settings.fisher_samples, self.chance.numpy("fisher"))
             self.agent.add_fisher(batch.obs)
         if isinstance(self.agent, PacknetActionAgent):
-            self._prune_and_finetune(self.agent, training)
+            self._prune_and_tune(self.agent, training)
         super().finish(task, env, training)
 
-    def _prune_and_finetune(self, agent: PacknetActionAgent, training: Training) -> None:
-        """Differs from the original: the target critics follow at every update, not only with the policy."""
+    def _prune_and_tune(self, agent: PacknetActionAgent, training: Training) -> None:
         values = self.settings.finetune
         assert values is not None, "packnet needs algorithm2 = PruneAndFinetune"
-        agent.prune()
-        sac = Sac(agent, self.critic, values, self.chance, self.settings.paper_faithful, "finetune")
-        sac.log_alpha.data.copy_(training.sac.log_alpha.data)
-        for i in range(values.iterations):
-            sac.update(training.replay.sample(values.batch_size, self.chance.numpy("replay")))
-            if i % 1000 == 0 and not sac.finite():
-                raise FloatingPointError(f"update {i} of the fine-tuning: the critic has diverged")
-        sac.release()
+        if not agent.pruned:
+            agent.prune()
+        self.tuning = FineTuning(
+            agent, self.critic, values, self.chance, self.settings.paper_faithful, training.sac.log_alpha
+        )
+        if self._tuned is not None:
+            self.tuning.load(self._tuned)
+            self._tuned = None
+        self.tuning.run(training.replay, self.save_if_due)
+        self.tuning = None
+
+    def state(self) -> dict[str, Any]:
+        """Returns everything, also in the middle of the fine-tuning."""
+        return {**super().state(), "tuning": None if self.tuning is None else self.tuning.state()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        super().load(state)
+        self._tuned = state.get("tuning")
 
 
 class Subspace(Framework):
@@ -288,6 +94,20 @@ class Subspace(Framework):
         self.agent.choose(found.alpha, found.keep)
         super().finish(task, env, training)
 
+    def evaluate(self, tasks: list[Task]) -> dict[int, dict[str, float]]:
+        """Returns what others do and, if `oracle_rollouts` is above 0, `oracle_reward`: the best mean return
+        of so many combinations drawn evenly from the whole subspace, each played on the task itself.
+        """
+        out, n = super().evaluate(tasks), self.agent.values.oracle_rollouts
+        for task in tasks if n else ():
+            alphas = self.chance.numpy("oracle").dirichlet(np.ones(len(self.agent.anchors)), n)
+            played = [
+                self.deterministic(task, self.agent.mixed_actor(alpha.tolist()), 1, "eval", "/oracle")
+                for alpha in alphas
+            ]
+            out[task.task_id]["oracle_reward"] = max(float(one.returns.mean()) for one in played)
+        return out
+
 
 class Rewire(Framework):
     """Rewire: keep the best of the K modes, or undo the task if none is better than before it."""
@@ -299,7 +119,7 @@ class Rewire(Framework):
         super().begin(task, env)
         if self.stage:
             n = self.settings.selection_rollouts
-            done = self._deterministic(task, self.agent.mode_actor(0), n, "selection")
+            done = self.deterministic(task, self.agent.mode_actor(0), n, "selection")
             self.before = float(done.returns.mean())
 
     def finish(self, task: Task, env: VectorEnv, training: Training) -> None:
@@ -308,7 +128,7 @@ class Rewire(Framework):
             n, threshold = self.settings.selection_rollouts, self.settings.improvement_threshold
             modes = range(self.agent.values.k)
             after = [
-                float(self._deterministic(task, self.agent.mode_actor(k), n, "selection").returns.mean())
+                float(self.deterministic(task, self.agent.mode_actor(k), n, "selection").returns.mean())
                 for k in modes
             ]
             self.agent.best = int(np.argmax(after))

@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import layer_norm, leaky_relu, linear
+from torch.nn.functional import layer_norm, leaky_relu
+
+from rewire_repro.dense import dense, twins
 
 SLOPE = 0.2
 Actor = Callable[[Tensor], Tensor]  # observations (B, n_in) -> mean before tanh (B, n_actions)
@@ -50,11 +52,10 @@ class Net:
         """Returns the outputs (B, out)."""
         last = len(self.weights) - 1
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = linear(x, weight, bias)
             if i == 0 and self.norm:
-                x = torch.tanh(layer_norm(x, x.shape[-1:], self.norm[0], self.norm[1]))
-            elif i < last:
-                x = leaky_relu(x, SLOPE)
+                x = normalised(dense(x, weight, bias), self.norm)
+            else:
+                x = dense(x, weight, bias, SLOPE if i < last else None)
         return x
 
     def tensors(self) -> list[Tensor]:
@@ -92,17 +93,17 @@ class TwinCritics:
             torch.stack([one, two])[:, None] for one, two in zip(*(n.norm for n in nets), strict=True)
         ]
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Returns Q (2, B) of the inputs (B, n_in)."""
-        x = x.expand(2, *x.shape)
-        last = len(self.weights) - 1
-        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = torch.baddbmm(bias, x, weight)
-            if i == 0 and self.norm:
-                x = torch.tanh(layer_norm(x, x.shape[-1:]) * self.norm[0] + self.norm[1])
-            elif i < last:
-                x = leaky_relu(x, SLOPE)
-        return x[..., 0]
+    def __call__(self, x: Tensor, inputs_only: bool = False) -> Tensor:
+        """Returns Q (2, B) of the inputs (B, n_in).
+
+        Args: inputs_only — gradients will be asked for towards the inputs alone.
+        """
+        if not self.norm:
+            return twins(x, self.weights, self.biases, SLOPE, inputs_only)[..., 0]
+        y = normalised(torch.baddbmm(self.biases[0], x.expand(2, *x.shape), self.weights[0]), self.norm)
+        for weight, bias in zip(self.weights[1:-1], self.biases[1:-1], strict=True):
+            y = leaky_relu(torch.baddbmm(bias, y, weight), SLOPE)
+        return torch.baddbmm(self.biases[-1], y, self.weights[-1])[..., 0]
 
     def tensors(self) -> list[Tensor]:
         """Returns every parameter."""
@@ -123,6 +124,16 @@ class TwinCritics:
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
         load_arrays(self.tensors(), state["tensors"])
+
+
+def rescaled(x: Tensor, norm: Sequence[Tensor]) -> Tensor:
+    """Returns the layer norm of x (…, h); norm — (scale, shift)."""
+    return layer_norm(x, x.shape[-1:]) * norm[0] + norm[1]
+
+
+def normalised(x: Tensor, norm: Sequence[Tensor]) -> Tensor:
+    """Returns what the original's "layer_norm: True" makes of a first layer's z: tanh of its layer norm."""
+    return torch.tanh(rescaled(x, norm))
 
 
 def count(tensors: Sequence[Tensor]) -> int:

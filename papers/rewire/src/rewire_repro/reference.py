@@ -27,7 +27,7 @@ METHOD = "sac_n"
 
 def entries(records: Sequence[RunRecord], profile: str) -> dict[str, Any]:
     """Returns per scenario {tasks, returns, seeds}: S_j, the mean over seeds of R[j, j] of sac_n's done
-    runs.
+    runs; where tasks have a goal also `auc`, the mean of the successes while training.
     """
     groups: dict[str, list[RunRecord]] = {}
     for record in records:
@@ -46,6 +46,9 @@ def entries(records: Sequence[RunRecord], profile: str) -> dict[str, Any]:
             "returns": [round(float(one), 6) for one in np.mean(diagonals, axis=0)],
             "seeds": sorted(run.seed for run in runs),
         }
+        successes = [[np.mean(one) for one in run.series.get("curve_success", [])] for run in runs]
+        if all(len(one) == len(runs[0].data["tasks"]) for one in successes):
+            out[f"{profile}/{setting}"]["auc"] = [round(float(one), 6) for one in np.mean(successes, axis=0)]
     return out
 
 

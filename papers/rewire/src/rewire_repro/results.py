@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Results:
     success_final: list[list[float]] = field(default_factory=list)
     n_parameters: list[dict[str, int]] = field(default_factory=list)
     facts: list[dict[str, float]] = field(default_factory=list)
+    oracle: list[list[float]] = field(default_factory=list)  # csp's, where it was asked for
 
     def add(
         self, evaluation: Mapping[int, Mapping[str, float]], sizes: dict[str, int], facts: dict[str, float]
@@ -47,6 +48,8 @@ class Results:
         }
         for name, row in rows.items():
             row.append([one[name] for _, one in sorted(evaluation.items())])
+        if all("oracle_reward" in one for one in evaluation.values()):
+            self.oracle.append([one["oracle_reward"] for _, one in sorted(evaluation.items())])
         self.n_parameters.append(sizes)
         self.facts.append(facts)
 
@@ -61,24 +64,30 @@ def identity(settings: Settings) -> str:
     return hashlib.sha256(canonical_json(json.loads(json.dumps(body))).encode()).hexdigest()
 
 
-def references(settings: Settings) -> NDArray[np.float64] | None:
-    """Returns S (T,), each task learnt from scratch under the same profile, if references.json has it."""
+def references(settings: Settings, what: str = "returns") -> NDArray[np.float64] | None:
+    """Returns S (T,), each task learnt from scratch under the same profile, if references.json has it.
+
+    Args: what — "returns", or "auc": the mean of the successes while training.
+    """
     if not REFERENCES.is_file():
         return None
     one, stored = settings.scenario, json.loads(REFERENCES.read_text(encoding="utf-8"))
     entry = stored.get(f"{settings.profile}/{one.domain}/{one.name}")
     if entry is None or tuple(entry["tasks"]) != one.sequence:
         return None
-    return np.asarray(entry["returns"], np.float64)
+    return np.asarray(entry[what], np.float64) if what in entry else None
 
 
-def metrics(settings: Settings, results: Results, one_policy: int) -> dict[str, float]:
-    """Returns the numbers of a record, in hundredths of what tables show: P, F and T in returns, P_rel,
-    F_rel and
-    T_rel relative to tasks learnt from scratch (absent where that is no sound scale), size in policies.
+def metrics(
+    settings: Settings, results: Results, one_policy: int, curves: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, float]:
+    """Returns the numbers of a record, in hundredths of what tables show: P, F and T in returns, T_2 (T on
+    the second half of a sequence that repeats its tasks), P_rel, F_rel and T_rel relative to tasks learnt
+    from scratch (absent where that is no sound scale), size in policies; successes as fractions where tasks
+    have a goal, with ft_auc from what happened while training.
 
     Args: one_policy — parameters of a single network of the run's hidden size (pnn: that of the other
-    methods).
+    methods); curves — per task {"success": of the episodes that ended while training}.
     """
     r = np.asarray(results.returns, np.float64)
     out = {"P": continual.rewire_performance(r) / HUNDRED, "F": continual.rewire_forgetting(r) / HUNDRED}
@@ -86,6 +95,8 @@ def metrics(settings: Settings, results: Results, one_policy: int) -> dict[str, 
     scratch = references(settings)
     if scratch is not None:
         out["T"] = continual.rewire_transfer(r, scratch) / HUNDRED
+        if settings.scenario.repeat_scenario > 1:
+            out["T_2"] = continual.rewire_transfer(r, scratch, first=len(r) // 2) / HUNDRED
         scale = continual.rewire_scale(scratch)
         if scale is not None:
             relative = r / scale
@@ -101,6 +112,10 @@ def metrics(settings: Settings, results: Results, one_policy: int) -> dict[str, 
             "final_success": continual.rewire_performance(final),
         }
         out["success_F"] = continual.rewire_forgetting(reached)
+        alone = references(settings, "auc")
+        if alone is not None and curves and all(one["success"] for one in curves):
+            auc = [float(np.mean(one["success"])) for one in curves]
+            out["ft_auc"] = continual.forward_transfer_auc(auc, alone)
     return out
 
 
@@ -135,6 +150,7 @@ def document(
         "success_final": results.success_final + none,
         "n_parameters": results.n_parameters,
         "facts": results.facts,
+        **({"oracle": results.oracle + none} if results.oracle else {}),
         "interactions": framework.interactions,
         "wall": {**framework.wall, "compile_s": scenario.compile_s()},
     }

@@ -93,7 +93,7 @@ class Sac:
         outputs = self.agent.forward(obs, context)
         mu, log_sigma = split(outputs)
         action, log_pi = squash(mu, log_sigma, self._noise(mu), self.faithful)
-        q = self.critic(side_by_side(obs, action, context))
+        q = self.critic(side_by_side(obs, action, context), inputs_only=True)
         alpha = self.log_alpha.detach().exp()
         q_loss = (alpha * log_pi - torch.minimum(q[0], q[1])).mean()
         extra = self.agent.regularizer(obs, outputs)

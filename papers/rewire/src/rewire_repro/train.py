@@ -12,10 +12,13 @@ from rewire_repro.gaussian import split, squash
 from rewire_repro.networks import TwinCritics
 from rewire_repro.replay import Replay
 from rewire_repro.sac import Sac
-from rewire_repro.scenarios import VectorEnv
+from rewire_repro.scenarios import Step, VectorEnv
 from rewire_repro.settings import SacSettings
 
 CHECK_EVERY = 50  # epochs between two looks at whether the losses are numbers
+RUNNING = ("obs", "ended", "totals", "reached", "gained")  # tensors about the running episodes
+LISTS = ("finished", "succeeded", "finished_at", "rewards", "rewards_at")
+STRETCHES = 20  # into which a task's training is cut for its learning curve
 
 
 class Training:
@@ -50,8 +53,14 @@ class Training:
             env.n_envs, dtype=torch.float64, device=chance.device
         )  # of running episodes
         self.interactions = self.epochs = self.acted = 0
+        self.reached = torch.zeros_like(self.ended)  # a goal, in the running episodes
         self.finished: list[float] = []  # mean return of the episodes that ended, as they came
+        self.succeeded: list[float] = []  # the part of them that reached their goal
         self.finished_at: list[int] = []
+        self.gained = torch.zeros(1, dtype=torch.float64, device=chance.device)  # in the stretch since
+        self.stretch = 0  # steps of it, in every environment
+        self.rewards: list[float] = []  # per step, stretch by stretch
+        self.rewards_at: list[int] = []
 
     def start(self, seed: int) -> None:
         """Begin with new episodes."""
@@ -81,13 +90,13 @@ class Training:
             action = self._action(context)
             step = self.env.step(action)
             if not bool(torch.isfinite(step.reward).all()):
-                raise FloatingPointError(f"step {self.interactions}: the environment's reward is no number")
+                raise FloatingPointError(f"step {self.interactions}: {_what_broke(action)}")
             # The original takes the horizon for an end of the task, so nothing is bootstrapped there.
             terminated = step.ended if self.faithful else step.terminated
             self.replay.push(self.obs, action, context, step.next_obs, step.reward, terminated)
             if self.faithful_pairs and bool(step.ended.any()):
                 self._push_reset(step.ended, step.next_obs, step.obs, action, context)
-            self._count(step.reward, step.ended)
+            self._count(step)
             self.obs, self.ended = step.obs, step.ended
 
     def _action(self, context: Tensor | None) -> Tensor:
@@ -106,14 +115,38 @@ class Training:
         held = None if context is None else context[ended]
         self.replay.push(led_to[ended], action[ended], held, obs[ended], none, none)
 
-    def _count(self, reward: Tensor, ended: Tensor) -> None:
-        self.totals += reward
+    def _count(self, step: Step) -> None:
+        self.totals += step.reward
+        self.reached |= step.success
         self.interactions += self.env.n_envs
         self.acted += 1
+        self.gained += step.reward.double().mean()
+        self.stretch += 1
+        if self.interactions * STRETCHES >= (len(self.rewards) + 1) * self.n_steps:
+            self.rewards.append(float(self.gained) / self.stretch)
+            self.rewards_at.append(self.interactions)
+            self.gained, self.stretch = torch.zeros_like(self.gained), 0
+        ended = step.ended
         if bool(ended.any()):
             self.finished.append(float(self.totals[ended].mean()))
+            self.succeeded.append(float(self.reached[ended].double().mean()))
             self.finished_at.append(self.interactions)
             self.totals[ended] = 0.0
+            self.reached &= ~ended
+
+    def curve(self) -> dict[str, list[Any]]:
+        """Returns what happened while training.
+
+        `steps`, `returns`, `success`: when episodes ended, their mean return, the part that reached a goal;
+        `reward_steps`, `rewards`: the mean reward per step of each twentieth, and the step at which it ended.
+        """
+        return {
+            "steps": self.finished_at,
+            "returns": self.finished,
+            "success": self.succeeded,
+            "reward_steps": self.rewards_at,
+            "rewards": self.rewards,
+        }
 
     def report(self) -> dict[str, float]:
         """Returns what is worth logging now."""
@@ -124,15 +157,14 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """Returns learner, buffer, environments and counters (agent, critic, generators save themselves)."""
-        tensors = {"obs": self.obs, "ended": self.ended, "totals": self.totals}
+        tensors = {name: getattr(self, name) for name in RUNNING}
         return {
             "sac": self.sac.state(),
             "replay": self.replay.state(),
             "env": self.env.state(),
             **{name: one.cpu().numpy().copy() for name, one in tensors.items()},
-            "counts": [self.interactions, self.epochs, self.acted],
-            "finished": self.finished,
-            "finished_at": self.finished_at,
+            "counts": [self.interactions, self.epochs, self.acted, self.stretch],
+            **{name: list(getattr(self, name)) for name in LISTS},
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -140,8 +172,15 @@ class Training:
         self.sac.load(state["sac"])
         self.replay.load(state["replay"])
         self.env.load(state["env"])
-        self.obs, self.ended, self.totals = (
-            torch.tensor(state[name], device=self.chance.device) for name in ("obs", "ended", "totals")
-        )
-        self.interactions, self.epochs, self.acted = (int(one) for one in state["counts"])
-        self.finished, self.finished_at = list(state["finished"]), list(state["finished_at"])
+        for name in RUNNING:
+            setattr(self, name, torch.tensor(state[name], device=self.chance.device))
+        self.interactions, self.epochs, self.acted, self.stretch = (int(one) for one in state["counts"])
+        for name in LISTS:
+            setattr(self, name, list(state[name]))
+
+
+def _what_broke(action: Tensor) -> str:
+    """Why a reward is no number."""
+    if bool(torch.isfinite(action).all()):
+        return "the environment's reward is no number"
+    return "the policy has diverged (an action is no number)"

@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rewire_repro.agents.agent import Agent, PolicyValues, sizes_of, squared_distance, without_gradient
+from rewire_repro.agents.agent import PolicyValues, sizes_of
+from rewire_repro.agents.l2 import HeldActionAgent
 from rewire_repro.gaussian import LOG_SIGMA
-from rewire_repro.networks import Actor, Net, load_arrays, to_arrays, to_tensors
+from rewire_repro.networks import Net, to_arrays, to_tensors
 
 FLOOR = 1e-5  # of every sample's Fisher information, as in the original
 CHUNK = 2**22  # Jacobian entries held at a time
@@ -21,15 +22,13 @@ class EWCValues(PolicyValues):
     fisher_coeff: float = 1.0
 
 
-class EWCActionAgent(Agent):
-    """The loss adds lambda · sum_j F_j (theta_j - theta*_j)², F summed over the tasks seen (no ½)."""
+class EWCActionAgent(HeldActionAgent):
+    """Each weight is held by its Fisher information, summed over the tasks seen (no ½)."""
 
     Values = EWCValues
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.net = self.fresh_net()
-        self.anchor: list[Tensor] = []
         self.fisher: list[Tensor] = []
 
     def add_fisher(self, obs: Tensor) -> None:
@@ -37,30 +36,13 @@ class EWCActionAgent(Agent):
         new = fisher_diagonal(self.net, obs, self.shape.n_actions, self.faithful)
         self.fisher = [a + b for a, b in zip(self.fisher, new, strict=True)] if self.fisher else new
 
-    def set_task(self, task_id: int | None) -> None:
-        """After a task: theta* <- theta."""
-        if task_id == -1:
-            self.anchor = [one.detach().clone() for one in self.net.tensors()]
+    def strength(self) -> float:
+        """Returns lambda."""
+        return float(self.values.fisher_coeff)
 
-    def trainable(self) -> list[Tensor]:
-        """Returns all parameters."""
-        return self.net.tensors()
-
-    def forward(self, obs: Tensor, context: Tensor | None) -> Tensor:
-        """Returns the network's outputs."""
-        return self.net(obs)
-
-    def regularizer(self, obs: Tensor, outputs: Tensor) -> Tensor | None:
-        """Returns lambda times the weighted squared distance to theta*."""
-        if not self.fisher:
-            return None
-        return float(self.values.fisher_coeff) * squared_distance(
-            self.net.tensors(), self.anchor, self.fisher
-        )
-
-    def actor(self, task_id: int | None = None) -> Actor:
-        """Returns the one policy."""
-        return without_gradient(self.net, self.shape.n_actions)
+    def importance(self) -> list[Tensor]:
+        """Returns the Fisher information."""
+        return self.fisher
 
     def numel(self) -> dict[str, int]:
         """Returns one network to act; theta* and F besides to learn."""
@@ -69,13 +51,11 @@ class EWCActionAgent(Agent):
 
     def state(self) -> dict[str, Any]:
         """Returns the parameters, theta* and F."""
-        parts = {"net": self.net.tensors(), "anchor": self.anchor, "fisher": self.fisher}
-        return {name: to_arrays(tensors) for name, tensors in parts.items()}
+        return {**super().state(), "fisher": to_arrays(self.fisher)}
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
-        load_arrays(self.net.tensors(), state["net"])
-        self.anchor = to_tensors(state["anchor"], self.chance.device)
+        super().load(state)
         self.fisher = to_tensors(state["fisher"], self.chance.device)
 
 

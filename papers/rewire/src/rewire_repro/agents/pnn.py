@@ -4,11 +4,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import leaky_relu, linear
+from torch.nn.functional import leaky_relu
 
-from clrepro.errors import UsageError
 from rewire_repro.agents.agent import Agent, sizes_of
-from rewire_repro.networks import SLOPE, Actor, Net, count, linear_init, to_arrays, to_tensors
+from rewire_repro.dense import dense
+from rewire_repro.networks import SLOPE, Actor, Net, count, linear_init, normalised, to_arrays, to_tensors
 
 LAYERS = (1, 2, 3)  # those with lateral connections
 
@@ -22,22 +22,21 @@ class PNNActionAgent(Agent):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.values.layer_norm:
-            raise UsageError("framework.params.policy_agent.layer_norm=True: not offered with pnn")
         self.columns: list[list[Tensor]] = [self._column(0)]
         self.begun = 0
 
     def _column(self, c: int) -> list[Tensor]:
-        """Fresh tensors of column c: four weights, four biases, then (V, a, U, bias of U) per lateral
-        layer.
+        """Fresh tensors of column c: four weights, four biases, (V, a, U, bias of U) per lateral layer, then
+        (scale, shift) of a layer norm.
         """
         rng, h = self.chance.stream("init"), self.values.hidden_size
-        tensors = Net.make(self.widths, rng).tensors()
+        net = Net.make(self.widths, rng, self.values.layer_norm)
+        tensors = [*net.weights, *net.biases]
         for i in LAYERS if c else ():
             v, _ = linear_init(h, h * c, rng)
             a = torch.rand(1, generator=rng, device=rng.device) / c
             tensors += [v, a, *linear_init(self.widths[i + 1], h, rng)]
-        return tensors
+        return [*tensors, *net.norm]
 
     def set_task(self, task_id: int | None) -> None:
         """A new task appends a column; the first one uses what is there."""
@@ -55,14 +54,18 @@ class PNNActionAgent(Agent):
         hidden: list[list[Tensor]] = []  # per column, the activations of its three hidden layers
         x = obs
         for c, column in enumerate(self.columns[: last + 1]):
-            x, layers = leaky_relu(linear(obs, column[0], column[4]), SLOPE), []
+            if self.values.layer_norm:
+                x = normalised(dense(obs, column[0], column[4]), column[-2:])
+            else:
+                x = dense(obs, column[0], column[4], SLOPE)
+            layers: list[Tensor] = []
             for i in LAYERS:
                 layers.append(x)
-                y = linear(x, column[i], column[4 + i])
+                y = dense(x, column[i], column[4 + i])
                 if c:
                     v, a, u, bias = column[8 + 4 * (i - 1) : 12 + 4 * (i - 1)]
                     earlier = torch.cat([one[i - 1] for one in hidden], dim=-1)
-                    y = y + linear(leaky_relu(linear(a * earlier, v), SLOPE), u, bias)
+                    y = y + dense(dense(a * earlier, v, None, SLOPE), u, bias)
                 last_layer = i == LAYERS[-1]
                 x = y if last_layer and not (self.faithful and c == 0) else leaky_relu(y, SLOPE)
             hidden.append(layers)

@@ -1,39 +1,22 @@
 """rewire: one network whose neurons are permuted anew for every task (Sun & Mu 2023)."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import leaky_relu, linear
+from torch.nn.functional import linear
 
-from clrepro.errors import UsageError
 from rewire_repro import alignment
-from rewire_repro.agents.agent import Agent, PolicyValues, sizes_of, without_gradient
-from rewire_repro.gaussian import split
-from rewire_repro.networks import SLOPE, Actor, Net, count, load_arrays, to_arrays, to_tensors
+from rewire_repro.agents import permuted
+from rewire_repro.agents.agent import Agent, sizes_of, without_gradient
+from rewire_repro.agents.permuted import RewireValues
+from rewire_repro.alignment import Layer
+from rewire_repro.networks import Actor, Net, count, load_arrays, to_arrays, to_tensors
 from rewire_repro.softsort import amplified, even_scores, gumbel, permute, scores_of, soft_permutation
 
 DROPOUT = 0.1  # in place of Gumbel noise where beta = 0
-MU_CLIP = 20.0  # of the second mode's mean, in the divergence
 HIDDEN = 3
-
-
-@dataclass(frozen=True)
-class RewireValues(PolicyValues):
-    """Configuration keys; the contract's section 4.8 says what each does."""
-
-    tau: float = 1.0
-    beta: float = 0.1
-    tau2: float = 0.1
-    beta2: float = 0.0
-    k: int = 3
-    cycle: int = -1
-    divergence: float = 1e-5
-    divergence_batch: int = 256
-    coeff: float = 1.0
-    align: bool = True
-    rewire_last: bool | str = "expand"
 
 
 class RewireActionAgent(Agent):
@@ -48,24 +31,16 @@ class RewireActionAgent(Agent):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        v, where = self.values, "framework.params.policy_agent"
-        if v.layer_norm:
-            raise UsageError(f"{where}.layer_norm=True: not offered with rewire")
-        if (
-            v.rewire_last not in ("expand", True, False)
-            or v.tau <= 0
-            or v.tau2 <= 0
-            or not (v.cycle > 0 or v.cycle == -1)
-        ):
-            raise UsageError(
-                f"{where}: rewire_last is expand, True or False; tau and tau2 above 0; cycle 1 or more, or -1"
-            )
+        v = self.values
+        v.check("framework.params.policy_agent")
         net, device = self.fresh_net(), self.chance.device
-        self.layers = list(zip(net.weights[:HIDDEN], net.biases[:HIDDEN], strict=True))
+        # (weight, bias); with layer_norm also the first one's scale and shift, which move with its neurons
+        self.layers: list[Layer] = list(zip(net.weights[:HIDDEN], net.biases[:HIDDEN], strict=True))
+        self.layers[0] = (*self.layers[0], *net.norm)
         self.heads = [(net.weights[HIDDEN], net.biases[HIDDEN])]
         self.scores = [even_scores(v.hidden_size, device).repeat(v.k, 1) for _ in range(HIDDEN)]
         self.wirings: list[list[Tensor]] = []
-        self.old: list[tuple[Tensor, Tensor]] = []  # weights after the last task, the shared head's last
+        self.old: list[Layer] = []  # weights after the last task, the shared head's last
         self.out: list[Tensor] = []  # alignment scores of layer outputs, and of inputs of the layers after
         self.into: list[Tensor] = []
         self.begun = self.slot = self.head = self.best = 0
@@ -127,13 +102,13 @@ class RewireActionAgent(Agent):
                 for i in range(HIDDEN):
                     into = self.into[i] if i < len(self.into) else None
                     wiring[i] = alignment.carried_over(wiring[i], self.out[i].detach(), into)
-        self.old = [(w.detach().clone(), b.detach().clone()) for w, b in self._held()]
+        self.old = [tuple(one.detach().clone() for one in layer) for layer in self._held()]
         n, device = self.values.hidden_size, self.chance.device
         self.out = [even_scores(n, device) for _ in range(HIDDEN)]
         inputs = HIDDEN if self.values.rewire_last is True else HIDDEN - 1
         self.into = [even_scores(n, device) for _ in range(inputs)]
 
-    def _held(self) -> list[tuple[Tensor, Tensor]]:
+    def _held(self) -> list[Layer]:
         """The layers that the regulariser holds: the hidden ones and a shared head."""
         return self.layers if self.values.rewire_last == "expand" else [*self.layers, self.heads[0]]
 
@@ -163,11 +138,12 @@ class RewireActionAgent(Agent):
         """Returns the outputs under a random mode, its permutations noisy and differentiable."""
         self.mode = self._draw_mode()
         v, x = self.values, obs
-        for (weight, bias), scores in zip(self.layers, self.scores, strict=True):
+        for layer, scores in zip(self.layers, self.scores, strict=True):
             s = amplified(scores[self.mode], v.k)
             if v.beta > 0:
                 s = s + v.beta * gumbel(v.hidden_size, self.chance.stream("gumbel"))
-            x = leaky_relu(permute(self._noisy(linear(x, weight, bias)), *soft_permutation(s, v.tau)), SLOPE)
+            z = self._noisy(permuted.before(layer, x))
+            x = permuted.after(layer, permute(z, *soft_permutation(s, v.tau)))
         return linear(x, *self.heads[self.head])
 
     def explore(self, obs: Tensor, context: Tensor | None) -> Tensor:
@@ -176,9 +152,9 @@ class RewireActionAgent(Agent):
 
     def _hard(self, obs: Tensor, mode: int) -> Tensor:
         x = obs
-        for (weight, bias), scores in zip(self.layers, self.scores, strict=True):
+        for layer, scores in zip(self.layers, self.scores, strict=True):
             order = torch.argsort(scores[mode].detach(), stable=True)
-            x = leaky_relu(self._noisy(linear(x, weight, bias)).index_select(-1, order), SLOPE)
+            x = permuted.after(layer, self._noisy(permuted.before(layer, x)).index_select(-1, order))
         return linear(x, *self.heads[self.head])
 
     def regularizer(self, obs: Tensor, outputs: Tensor) -> Tensor | None:
@@ -199,38 +175,24 @@ class RewireActionAgent(Agent):
         k, values = self.values.k, self.values
         other = (self.mode + 1 + int(self.chance.numpy("modes").integers(k - 1))) % k
         with torch.no_grad():
-            mu_2, log_sigma_2 = split(self._hard(obs, other))
-        mu, log_sigma = split(outputs)
-        squares = (mu - mu_2.clamp(-MU_CLIP, MU_CLIP)).square() + (log_sigma - log_sigma_2).square()
+            hard = self._hard(obs, other)
         factor = float(values.divergence) * 2 * values.divergence_batch * self.shape.n_actions
-        scaled: Tensor = squares.mean() * factor
+        scaled: Tensor = factor * permuted.divergence(outputs, hard)
         return scaled
 
-    def _targets(self) -> list[tuple[Tensor, Tensor]]:
-        """C^T W' A and C^T b' per held layer."""
-        v, rng = self.values, self.chance.stream("alignment")
+    def _targets(self) -> list[Layer]:
+        """The old weights, aligned unless `align` is off."""
+        v = self.values
         if not v.align:
             return self.old
-        out: list[Tensor | None] = [alignment.matrix(c, v.tau2, v.beta2, rng) for c in self.out]
-        into: list[Tensor | None] = [None, *(alignment.matrix(a, v.tau2, v.beta2, rng) for a in self.into)]
-        into += [None] * (len(self.old) - len(into))
-        out += [None] * (len(self.old) - len(out))
-        return [
-            (alignment.aligned(w, c, a), alignment.aligned(b, c, None))
-            for (w, b), c, a in zip(self.old, out, into, strict=True)
-        ]
+        rng = self.chance.stream("alignment")
+        return alignment.targets(self.old, self.out, self.into, v.tau2, v.beta2, rng)
 
     # --- Acting ------------------------------------------------------------------------------------------
 
     def folded(self, orders: list[Tensor], head: int) -> Net:
-        """Returns the plain network that these permutations make: rows of weights and biases in their
-        order.
-        """
-        rows = [
-            (w.detach()[order], b.detach()[order]) for (w, b), order in zip(self.layers, orders, strict=True)
-        ]
-        weights, biases = zip(*rows, self.heads[head], strict=True)
-        return Net(weights, biases)
+        """Returns the plain network that these permutations make."""
+        return permuted.folded(self.layers, self.heads[head], orders)
 
     def mode_actor(self, mode: int) -> Actor:
         """Returns the deterministic policy of one mode of the task in training."""
@@ -278,10 +240,11 @@ class RewireActionAgent(Agent):
 
     def state(self) -> dict[str, Any]:
         """Returns everything."""
-        pairs = {"layers": self.layers, "heads": self.heads, "old": self.old}
+        groups: dict[str, Sequence[Sequence[Tensor]]]
+        groups = {"layers": self.layers, "heads": self.heads, "old": self.old}
         tensors = {"scores": self.scores, "out": self.out, "into": self.into}
         return {
-            **{name: [to_arrays(pair) for pair in value] for name, value in pairs.items()},
+            **{name: [to_arrays(one) for one in value] for name, value in groups.items()},
             **{name: to_arrays(value) for name, value in tensors.items()},
             "wirings": [to_arrays(wiring) for wiring in self.wirings],
             "counts": [self.begun, self.slot, self.head, self.best, self.mode],
@@ -292,10 +255,9 @@ class RewireActionAgent(Agent):
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
         device = self.chance.device
-        pairs = {name: [to_tensors(p, device) for p in state[name]] for name in ("layers", "heads", "old")}
-        self.layers, self.heads, self.old = (
-            [(w, b) for w, b in pairs[name]] for name in ("layers", "heads", "old")
-        )
+        groups = {name: [to_tensors(p, device) for p in state[name]] for name in ("layers", "heads", "old")}
+        self.layers, self.old = ([tuple(one) for one in groups[name]] for name in ("layers", "old"))
+        self.heads = [(w, b) for w, b in groups["heads"]]
         self.scores, self.out, self.into = (
             to_tensors(state[name], device) for name in ("scores", "out", "into")
         )

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import leaky_relu, linear
+from torch.nn.functional import leaky_relu
 
 from clrepro.errors import UsageError
 from rewire_repro.agents.agent import Agent, PolicyValues, sizes_of, without_gradient
-from rewire_repro.networks import SLOPE, Actor, Net, to_arrays, to_tensors
+from rewire_repro.dense import dense
+from rewire_repro.networks import SLOPE, Actor, Net, normalised, to_arrays, to_tensors
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class SubspaceActionAgent(Agent):
         v, where = self.values, "framework.params.policy_agent"
         if v.dist_type not in ("flat", "peaked"):
             raise UsageError(f"{where}.dist_type={v.dist_type}: flat or peaked")
-        fixed = {"layer_norm": False, "refresh_rate": 1.0, "lr_scaling": 0.0, "oracle_rollouts": 0}
+        fixed = {"refresh_rate": 1.0, "lr_scaling": 0.0}
         for name, value in fixed.items():
             if getattr(v, name) != value:
                 raise UsageError(f"{where}.{name}={getattr(v, name)}: csp is offered with {value} only")
@@ -134,11 +135,15 @@ class SubspaceActionAgent(Agent):
         x, last = obs, len(self.widths) - 2
         for i in range(last + 1):
             parts = [
-                linear(x, a.weights[i], a.biases[i]) * context[:, j : j + 1]
+                dense(x, a.weights[i], a.biases[i]) * context[:, j : j + 1]
                 for j, a in enumerate(self.anchors)
             ]
             x = torch.stack(parts).sum(0)
-            x = leaky_relu(x, SLOPE) if i < last else x
+            if i == 0 and self.values.layer_norm:
+                norms = zip(*(a.norm for a in self.anchors), strict=True)  # (scales, shifts) of all anchors
+                x = normalised(x, [context @ torch.stack(one) for one in norms])
+            elif i < last:
+                x = leaky_relu(x, SLOPE)
         return x
 
     def folded(self, alpha: Sequence[float]) -> Net:
@@ -148,14 +153,15 @@ class SubspaceActionAgent(Agent):
         tensors = [sum(a * one.detach() for a, one in zip(padded, stack, strict=True)) for stack in stacks]
         return self.anchors[0].rebuilt(tensors)
 
+    def mixed_actor(self, alpha: Sequence[float]) -> Actor:
+        """Returns the policy of one combination."""
+        return without_gradient(self.folded(alpha), self.shape.n_actions)
+
     def actor(self, task_id: int | None = None) -> Actor:
         """Returns the policy of the task's stored combination; unseen or in training: all anchors alike."""
-        known = task_id is not None and task_id < len(self.alphas)
         k = len(self.anchors)
-        return without_gradient(
-            self.folded(self.alphas[task_id] if known and task_id is not None else [1 / k] * k),
-            self.shape.n_actions,
-        )
+        known = task_id is not None and task_id < len(self.alphas)
+        return self.mixed_actor(self.alphas[task_id] if known and task_id is not None else [1 / k] * k)
 
     def numel(self) -> dict[str, int]:
         """Returns the size of all anchors."""

@@ -7,6 +7,7 @@ first state are one program; the observation before that reset comes out too.
 """
 
 import copy
+import logging
 import time
 import warnings
 from dataclasses import asdict
@@ -249,6 +250,7 @@ def brax_scenario(settings: Settings, device: torch.device) -> Scenario:
         raise UsageError(f"scenario.friction_rule={one.friction_rule}: product or linear")
     import jax
 
+    logging.getLogger("jax").setLevel(logging.WARNING)  # it reports every accelerator that is not there
     use_compilation_cache()
     backend, reason = choose_backend(one.backend, one.domain, device.type == "cuda")
     where = jax.devices("gpu" if device.type == "cuda" and jax.default_backend() == "gpu" else "cpu")[0]

@@ -134,12 +134,6 @@ def _sized(text: bytes) -> bytes:
 def torch_files(canary: str) -> Iterator[Named]:
     """Torch's zip layout and its older one, with pickles of others' making."""
     call = f"cos\nsystem\n(S'touch {canary}'\ntR.".encode()
-    tensor = (
-        b"\x80\x02}X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n(((X\x07\x00\x00\x00storagectorch\n"
-        b"FloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu%stQK\x00(%st(K\x01t\x89Ntccollections\nOrderedDict"
-        b"\n)R"
-    )
-    del tensor  # kept simple below: torch itself writes the storage part
     yield "torch zip with a call", torch_zip(call)
     yield "torch zip with a deep pickle", torch_zip(b"]" * 100_000 + b"a" * 99_999 + b".")
     yield "torch zip with a long number", torch_zip(b"\x80\x02" + b"\x8b" + struct.pack("<i", 1 << 20) + b"\x7f" * MB + b".")
@@ -163,7 +157,7 @@ def torch_zip(data: bytes, bomb: bool = False) -> bytes:
     """A file in torch's zip layout around a pickle."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED if bomb else zipfile.ZIP_STORED) as archive:
-        archive.writestr("archive/data.pkl", data + b"\0" * (512 * MB if bomb else 0))
+        archive.writestr("archive/data.pkl", data + b"\0" * (256 * MB if bomb else 0))
         archive.writestr("archive/byteorder", b"little")
         archive.writestr("archive/version", b"3\n")
     return buffer.getvalue()
@@ -283,8 +277,8 @@ def archives(canary: str) -> Iterator[Named]:
         for at in range(len(broken) // 2, len(broken) - 8, 7):
             broken[at] ^= 0x55
         yield f"tar.{name} damaged inside", bytes(broken)
-    yield "gz bomb in a name", gzip.compress(_giant_header(b"L", 1 << 31), 1)
-    yield "gz bomb in a header", gzip.compress(_giant_header(b"x", 1 << 31), 1)
+    for kind, where in ((b"L", "a name"), (b"x", "a header"), (b"0", "a file")):
+        yield f"gz bomb in {where}", gzip.compress(_giant_header(kind, 5 << 30, fill=0)) + _gz_zeros(5 << 30)
     yield "tar member without end", _giant_header(b"0", (1 << 63) - 1, fill=0)
     yield "tar of negative size", _giant_header(b"0", -512, fill=0)
     yield "tar header of negative size", _giant_header(b"x", -512, fill=0)
@@ -342,6 +336,11 @@ def _giant_header(kind: bytes, size: int, fill: int = -1) -> bytes:
     return bytes(header) + b"a" * (size if fill < 0 else fill)
 
 
+def _gz_zeros(n: int) -> bytes:
+    """So many bytes, multiples of 64 MB, as gzip members one after the other."""
+    return gzip.compress(b"a" * (64 * MB), 1) * (n // (64 * MB))
+
+
 def _sparse() -> bytes:
     info = tarfile.TarInfo("A/x.png")
     info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(1 << 40)}
@@ -391,7 +390,7 @@ def arrays(canary: str) -> Iterator[Named]:
     yield "npz names that lead away", zip_of({"../../batch_task.npy": npy("'<i2'", "(0,)")})
     yield "idx giant", b"\0\0\x08\x04" + b"\xff" * 16
     yield "idx of no dimensions", b"\0\0\x08\x00"
-    yield "idx gz bomb", gzip.compress(b"\0\0\x08\x01" + struct.pack(">I", 1 << 31) + b"\0" * (64 * MB), 9)
+    yield "idx gz bomb", gzip.compress(b"\0\0\x08\x01" + struct.pack(">I", 3 << 30)) + _gz_zeros(3 << 30)
     head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
     yield "mat nested", head + _mat_nested(3000)
     yield "mat bomb", head + _mat_packed(b"\0" * (400 * MB))

@@ -20,7 +20,8 @@ class Subject:
 
     Attributes: make — writes a valid file, with what belongs to it, into an empty folder and returns its
     path; read — the reader; errors — what it may raise; pack — puts a payload where the format holds a part
-    of another format (a pickle in an archive, ...): (folder, payload) to path.
+    of another format (a pickle in an archive, ...): (folder, payload) to path; unseal — a valid file without its
+    checksum, which its reader takes too.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Subject:
     guard: str
     errors: tuple[type[BaseException], ...]
     pack: Callable[[Path, bytes], Path] | None = None
+    unseal: Callable[[bytes], bytes] | None = None
 
 
 def digest(value: Any) -> str:

@@ -1,0 +1,65 @@
+"""Run fault campaigns and print what was tried, survived, lost and executed: `python ci/faults --quick`."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+CI = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(CI))
+
+from faults.tally import Tally  # noqa: E402
+
+Campaign = Callable[[Tally, argparse.Namespace], None]
+
+
+def _hostile(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.readers import hostile_files
+
+    hostile_files(tally, seed=args.seed, quick=args.quick, papers=args.papers)
+
+
+def _corrupt(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.readers import corrupt_files
+
+    corrupt_files(tally, seed=args.seed, quick=args.quick, papers=args.papers)
+
+
+CAMPAIGNS: dict[str, Campaign] = {"hostile": _hostile, "corrupt": _corrupt}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns: 0; 1 if something was lost or executed; 2 for a wrong command line; 130 if stopped."""
+    args = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    tally, code = Tally(), 0
+    try:
+        for name in args.only or CAMPAIGNS:
+            CAMPAIGNS[name](tally, args)
+    except KeyboardInterrupt:
+        code = 130
+    print(tally.table())
+    tally.write(args.out)
+    print(f"written: {args.out}" + (" (stopped before the end)" if code else ""))
+    return code or int(tally.bad)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="faults", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a bounded run of about two minutes")
+    parser.add_argument("--only", nargs="+", choices=CAMPAIGNS, metavar="GROUP", help=", ".join(CAMPAIGNS))
+    parser.add_argument("--seed", type=int, default=0, help="of the random plans (default 0)")
+    parser.add_argument("--kills", type=int, default=200, metavar="N", help="kills over all papers (default 200)")
+    parser.add_argument("--papers", nargs="+", metavar="PAPER", help="these papers only (default: all)")
+    parser.add_argument("--out", type=Path, default=CI.parent / "results" / "faults.json", help="where to store the table")
+    parser.add_argument(
+        "--python", action="append", default=[], metavar="PAPER=PATH", help="the interpreter of a paper (default: this)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -30,6 +30,9 @@ _PACKED: dict[bytes, Callable[..., Any]] = {
 }
 
 
+MAX_PIECE = 1 << 28  # bytes that are in memory at once
+
+
 class Archive:
     """A tar archive that is read once from its beginning to its end.
 
@@ -52,10 +55,16 @@ class Archive:
         while self._stream.read(1 << 20):
             pass
 
-    def read(self, member: tarfile.TarInfo) -> bytes:
-        """Returns the content of the member that came last, b"" if it is no file."""
+    def open(self, member: tarfile.TarInfo) -> IO[bytes]:
+        """Returns a stream of the content of the member that came last."""
         stream = self._tar.extractfile(member)
-        return b"" if stream is None else stream.read()
+        if stream is None:
+            raise DataError(f"{self._path}: {member.name[:80]} is no file")
+        return stream
+
+    def read(self, member: tarfile.TarInfo) -> bytes:
+        """Returns the content of the member that came last."""
+        return self.open(member).read()
 
 
 class _Bounded:
@@ -98,7 +107,11 @@ def opened(path: Path, max_member: int, max_archive: int) -> Iterator[Archive]:
             start = file.read(6)
         unpack = next((way for mark, way in _PACKED.items() if start.startswith(mark)), open)
         with unpack(path, "rb") as stream:
-            yield Archive(path, _Bounded(path, stream, max(max_member, 1 << 20), max_archive), max_member)
+            yield Archive(
+                path,
+                _Bounded(path, stream, max(1 << 20, min(max_member, MAX_PIECE)), max_archive),
+                max_member,
+            )
     except DAMAGE as problem:
         raise DataError(f"{path}: not a readable archive ({str(problem)[:160]}); fetch it again") from None
 

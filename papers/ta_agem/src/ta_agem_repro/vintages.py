@@ -6,6 +6,7 @@ of the clusters.  Ours have the last form, with one boundary and one time per ta
 """
 
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ from clrepro.errors import DataError
 from ta_agem_repro.result import Epoch
 
 Data = Mapping[Any, Any]
+MAX_TASKS = 1 << 15
+MAX_CELLS = 1 << 24  # evaluations times tasks
+MAX_BITS = 256  # of an integer; a float holds 1023
 
 
 def epochs(data: Data, where: str, rebuilt: list[str]) -> tuple[list[Epoch], list[int]]:
@@ -30,7 +34,10 @@ def epochs(data: Data, where: str, rebuilt: list[str]) -> tuple[list[Epoch], lis
     if not isinstance(entries, Sequence) or not all(isinstance(entry, Mapping) for entry in entries):
         raise DataError(f"{where}: epoch_data is no list of dicts")
     rows = [_accuracies(entry, f"{where}: epoch_data[{e}]") for e, entry in enumerate(entries)]
-    order = _order(data, entries, max(len(row) for row in rows), where, rebuilt)
+    n_tasks = max(len(row) for row in rows)
+    if n_tasks > MAX_TASKS or n_tasks * len(rows) > MAX_CELLS:
+        raise DataError(f"{where}: {len(rows)} evaluations of {n_tasks} tasks; no run has so many")
+    order = _order(data, entries, n_tasks, where, rebuilt)
     found = []
     for e, (entry, row) in enumerate(zip(entries, rows, strict=True)):
         place = f"{where}: epoch_data[{e}]"
@@ -97,14 +104,15 @@ def _order(data: Data, entries: Sequence[Data], n: int, where: str, rebuilt: lis
     if stored is not None:
         if (
             not isinstance(stored, Sequence)
-            or not all(type(task) is int and 0 <= task < 2**15 for task in stored)
+            or not all(type(task) is int and 0 <= task < MAX_TASKS for task in stored)
             or not n <= len(set(stored)) == len(stored)
         ):
-            raise DataError(f"{where}: task_order {stored!r}; expected {n} different task ids")
+            raise DataError(f"{where}: task_order {_short(stored)}; expected {n} different task ids")
         return list(stored)
     tasks = [_task(entry.get("task_id"), where) for entry in entries]
     order = [task for task in dict.fromkeys(tasks) if task >= 0][:n]
-    order += [task for task in range(2 * n) if task not in order][: n - len(order)]
+    known = set(order)
+    order += [task for task in range(2 * n) if task not in known][: n - len(order)]
     if order != list(range(n)):
         rebuilt.append("task_order")
     return order
@@ -186,6 +194,8 @@ def number(value: Any, place: str, low: float = -math.inf, high: float = math.in
         value = value.item()
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise DataError(f"{place} is {_short(value)}, expected a number")
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise DataError(f"{place} is an integer of {value.bit_length()} bits, expected a number")
     if not low <= value <= high:
         allowed = f"{low:g} to {high:g}" if high < math.inf else f"{low:g} or more"
         raise DataError(f"{place} is {value!r}, expected {allowed}")
@@ -205,9 +215,13 @@ def _loss(value: Any, place: str) -> float:
 
 def _task(value: Any, place: str) -> int:
     """A task id; of a mixed epoch, t + i/n, the task that is leaving; -1 where there is none."""
-    return -1 if value is None else math.floor(number(value, f"{place}.task_id", -1, 2**15 - 1))
+    return -1 if value is None else math.floor(number(value, f"{place}.task_id", -1, MAX_TASKS - 1))
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"a {type(value).__name__}"
+    """A few words about a value, which may be too large to be written out."""
+    try:
+        text = reprlib.repr(value)
+    except ValueError:  # an integer of thousands of digits
+        text = ""
+    return text if 0 < len(text) <= 60 else f"a {type(value).__name__}"

@@ -78,7 +78,9 @@ def _main(argv: Sequence[str] | None) -> None:
     from tag_repro.stable_files import trial_id
 
     folder = flags["out"] / trial_id(settings)
-    run_once(settings, flags, folder, RunDir(folder), fresh=not flags["resume"])
+    run = RunDir(folder)
+    with run.lock():  # the folder of a command line: two of them would write the same files
+        run_once(settings, flags, folder, run, fresh=not flags["resume"])
 
 
 def run_once(

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 CI = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(CI))
@@ -27,13 +28,46 @@ def _corrupt(tally: Tally, args: argparse.Namespace) -> None:
     corrupt_files(tally, seed=args.seed, quick=args.quick, papers=args.papers)
 
 
-CAMPAIGNS: dict[str, Campaign] = {"hostile": _hostile, "corrupt": _corrupt}
+def _output(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.disks import outputs
+
+    outputs(tally)
+
+
+def _disk(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.disks import full
+
+    full(tally, n=1 if args.quick else 8, **_works(args))
+
+
+def _kills(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.stops import kills
+
+    kills(tally, n=min(args.kills, 8) if args.quick else args.kills, **_works(args))
+
+
+def _signals(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.stops import polite
+
+    polite(tally, n=4 if args.quick else 60, **_works(args))
+
+
+def _works(args: argparse.Namespace) -> dict[str, Any]:
+    """What the campaigns that disturb running commands are told."""
+    papers = args.papers or (["tag"] if args.quick else None)
+    pythons = dict(pair.split("=", 1) for pair in args.python)
+    return {"seed": args.seed, "pythons": pythons, "papers": papers}
+
+
+CAMPAIGNS: dict[str, Campaign] = {
+    "hostile": _hostile, "corrupt": _corrupt, "output": _output, "disk": _disk, "kills": _kills, "signals": _signals,
+}  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns: 0; 1 if something was lost or executed; 2 for a wrong command line; 130 if stopped."""
     args = _parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     tally, code = Tally(), 0
     try:
@@ -54,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of the random plans (default 0)")
     parser.add_argument("--kills", type=int, default=200, metavar="N", help="kills over all papers (default 200)")
     parser.add_argument("--papers", nargs="+", metavar="PAPER", help="these papers only (default: all)")
-    parser.add_argument("--out", type=Path, default=CI.parent / "results" / "faults.json", help="where to store the table")
+    parser.add_argument(
+        "--out", type=Path, default=CI.parent / "results" / "faults.json", help="where to store the table"
+    )
     parser.add_argument(
         "--python", action="append", default=[], metavar="PAPER=PATH", help="the interpreter of a paper (default: this)"
     )

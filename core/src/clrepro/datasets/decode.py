@@ -50,5 +50,7 @@ def decode(
                 return np.asarray(image, dtype=np.uint8)
     except DataError:
         raise
+    except image_module.UnidentifiedImageError:
+        raise DataError(f"{name}: not a readable image (no JPEG or PNG)") from None
     except Exception as problem:  # a decoder meets damage with almost any kind of error
         raise DataError(f"{name}: not a readable image ({' '.join(str(problem).split())[:120]})") from None

@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     cases = hostile_cases(subject, folder) if mode == "hostile" else corrupt_cases(subject, folder, int(seed))
     want = digest(subject.read(subject.make(_empty(folder / "valid"))))
     canary = folder / "canary"
-    for number, (case, path) in enumerate(cases(int(first), int(count)), int(first)):
+    for number, case, path in cases(int(first), int(count)):
         print(json.dumps({"begin": number, "case": case}), flush=True)
         began = time.monotonic()
         result = _try(subject, path, want, mode)
@@ -99,13 +99,13 @@ def hostile_cases(subject: Subject, folder: Path) -> Any:
     # A sealed file refuses every change: here it is opened, as a forger would.
     plan += [(case, False) for case in twisted(subject.unseal(good) if subject.unseal else good)]
 
-    def cases(first: int, count: int) -> Iterator[tuple[str, Path]]:
+    def cases(first: int, count: int) -> Iterator[tuple[int, str, Path]]:
         place = subject.make(_empty(folder / "case"))
-        for source, packed in plan[first : first + count]:
+        for number, (source, packed) in enumerate(plan[first : first + count], first):
             if isinstance(source, tuple):
                 name, data = source
                 place.write_bytes(data)
-                yield name, place
+                yield number, name, place
                 continue
             if packed:
                 if source.stat().st_size > 1 << 24:
@@ -114,7 +114,7 @@ def hostile_cases(subject: Subject, folder: Path) -> Any:
                 place = subject.pack(_empty(folder / "case"), source.read_bytes())
             else:
                 shutil.copyfile(source, place)
-            yield f"{source.name}{' (packed)' if packed else ''}", place
+            yield number, f"{source.name}{' (packed)' if packed else ''}", place
 
     return cases
 
@@ -125,15 +125,15 @@ def corrupt_cases(subject: Subject, folder: Path, seed: int) -> Any:
     good = place.read_bytes()
     plan = corruptions(len(good), seed)
 
-    def cases(first: int, count: int) -> Iterator[tuple[str, Path]]:
-        for kind, at, bit in plan[first : first + count]:
+    def cases(first: int, count: int) -> Iterator[tuple[int, str, Path]]:
+        for number, (kind, at, bit) in enumerate(plan[first : first + count], first):
             data = bytearray(good)
             if kind == "cut":
                 del data[at:]
             else:
                 data[at] ^= 1 << bit
             place.write_bytes(data)
-            yield f"{kind} at {at} of {len(good)}" + (f", bit {bit}" if kind == "flip" else ""), place
+            yield number, f"{kind} at {at} of {len(good)}" + (f", bit {bit}" if kind == "flip" else ""), place
 
     return cases
 

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from clrepro import __version__
 from clrepro.errors import BusyError, DataError, UsageError
@@ -21,6 +21,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print `error: <message>; see --help` and exit."""
         self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+    def print_help(self, file: IO[str] | None = None) -> None:
+        """Print the help; unlike argparse's own this does not hide that it could not be written."""
+        print(self.format_help(), end="", file=file)
 
 
 def choice(*allowed: str) -> Callable[[str], str]:
@@ -133,9 +137,10 @@ def guarded(program: Callable[[], int]) -> int:
 
 
 def _output_is_lost() -> bool:
-    """Whether standard output holds what it cannot write."""
+    """Whether standard output takes nothing more."""
     try:
         sys.stdout.flush()
+        os.write(sys.stdout.fileno(), b"\n")  # an unbuffered output has forgotten what failed
     except OSError:
         return True
     return False

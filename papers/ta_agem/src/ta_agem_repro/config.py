@@ -30,6 +30,7 @@ ALIASES = {
 LITE: Mapping[str, Any] = MappingProxyType({"batch_size": 50, "quick_test_mode": True})
 LITE_TASKS = 2
 MAX_TEXT, MAX_NODES = 1 << 20, 10_000  # of a configuration file
+MAX_BITS = 64  # of an integer in it
 # What a method is, beyond its name.
 METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
     "paper": {"memory_update": "batch", "use_learning_rate_scheduler": True, "random_em": False},
@@ -194,7 +195,12 @@ def _split(content: Mapping[str, Any], where: str) -> dict[str, Any]:
 def _task_specific(file: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     table = copy.deepcopy(TASK_SPECIFIC)
     for source in (file, changes):
-        for task_type, keys in (source.get("task_specific") or {}).items():
+        given = source.get("task_specific") or {}
+        if not isinstance(given, dict):
+            raise UsageError(
+                f"task_specific {reprlib.repr(given)}: a table under one of {', '.join(TASK_TYPES)}"
+            )
+        for task_type, keys in given.items():
             if task_type not in table or not isinstance(keys, dict):
                 raise UsageError(f"task_specific.{task_type}: a table under one of {', '.join(TASK_TYPES)}")
             table[task_type].update(keys)
@@ -234,6 +240,8 @@ def _value(key: str, value: Any) -> Any:
         raise UsageError(
             f"{key} {reprlib.repr(value)}: expected {'true or false' if kind is bool else kind.__name__}"
         )
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise UsageError(f"{key}: a number of {value.bit_length()} bits; expected at most {MAX_BITS}")
     return float(value) if kind is float else value
 
 

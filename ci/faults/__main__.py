@@ -12,6 +12,9 @@ CI = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(CI))
 
 from faults.tally import Tally  # noqa: E402
+from faults.works import SOURCES  # noqa: E402
+
+sys.path[1:1] = SOURCES  # this checkout, whatever is installed
 
 Campaign = Callable[[Tally, argparse.Namespace], None]
 
@@ -52,6 +55,31 @@ def _signals(tally: Tally, args: argparse.Namespace) -> None:
     polite(tally, n=4 if args.quick else 60, **_works(args))
 
 
+def _writers(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.writers import two_writers
+
+    two_writers(tally, n=2 if args.quick else 8, **_works(args))
+
+
+def _clock(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.writers import clocks
+
+    clocks(tally, n=1 if args.quick else 5, **_works(args))
+
+
+def _workers(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.workers import environment_workers
+
+    environment_workers(tally, n=6 if args.quick else 60, seed=args.seed)
+
+
+def _fuzz(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.fuzzing import fuzz
+
+    python = dict(pair.split("=", 1) for pair in args.python).get("fuzz", "")
+    fuzz(tally, seconds=1 if args.quick else 10, seed=args.seed, papers=args.papers, python=python)
+
+
 def _works(args: argparse.Namespace) -> dict[str, Any]:
     """What the campaigns that disturb running commands are told."""
     papers = args.papers or (["tag"] if args.quick else None)
@@ -61,6 +89,8 @@ def _works(args: argparse.Namespace) -> dict[str, Any]:
 
 CAMPAIGNS: dict[str, Campaign] = {
     "hostile": _hostile, "corrupt": _corrupt, "output": _output, "disk": _disk, "kills": _kills, "signals": _signals,
+    "writers": _writers, "clock": _clock, "workers": _workers,
+    "fuzz": _fuzz,
 }  # fmt: skip
 
 
@@ -86,13 +116,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="a bounded run of about two minutes")
     parser.add_argument("--only", nargs="+", choices=CAMPAIGNS, metavar="GROUP", help=", ".join(CAMPAIGNS))
     parser.add_argument("--seed", type=int, default=0, help="of the random plans (default 0)")
-    parser.add_argument("--kills", type=int, default=200, metavar="N", help="kills over all papers (default 200)")
+    parser.add_argument(
+        "--kills", type=int, default=200, metavar="N", help="kills over all papers (default 200)"
+    )
     parser.add_argument("--papers", nargs="+", metavar="PAPER", help="these papers only (default: all)")
     parser.add_argument(
         "--out", type=Path, default=CI.parent / "results" / "faults.json", help="where to store the table"
     )
     parser.add_argument(
-        "--python", action="append", default=[], metavar="PAPER=PATH", help="the interpreter of a paper (default: this)"
+        "--python",
+        action="append",
+        default=[],
+        metavar="PAPER=PATH",
+        help="the interpreter of a paper, or of fuzz",
     )
     return parser
 

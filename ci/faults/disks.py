@@ -28,7 +28,10 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
     """A file system in memory at `folder`.  Raises: NoMount."""
     folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         raise NoMount(done.stderr.strip() or "mount failed")
@@ -51,10 +54,18 @@ def full(tally: Tally, *, n: int, seed: int, pythons: dict[str, str], papers: li
             size = sum(path.stat().st_size for path in (folder / "straight").rglob("*") if path.is_file())
             with tally.row("disk full", work.name) as row:
                 for place in range(n):
-                    _one_full(row, work, folder / f"full{place}", max(16, int(size * rng.uniform(0.05, 1.1)) >> 10), straight)
+                    _one_full(
+                        row,
+                        work,
+                        folder / f"full{place}",
+                        max(16, int(size * rng.uniform(0.05, 1.1)) >> 10),
+                        straight,
+                    )
             with tally.row("file size limit", work.name) as row:
                 for place in range(n):
-                    _one_limited(row, work, folder / f"limit{place}", rng.randrange(1, max(2, size // 2)), straight)
+                    _one_limited(
+                        row, work, folder / f"limit{place}", rng.randrange(1, max(2, size // 2)), straight
+                    )
             with tally.row("read-only", work.name) as row:
                 _read_only(row, work, folder, straight)
 
@@ -119,7 +130,9 @@ def _one_line(code: int | None, out: Path, *, may_succeed: bool) -> str:
 
 def _then_good(work: Work, out: Path, straight: Straight) -> str:
     code = finish(work.start(out, out.parent))
-    return f"with room it ends with {code}: {log_of(out)[-300:]}" if code else work.problem(out, straight.want)
+    return (
+        f"with room it ends with {code}: {log_of(out)[-300:]}" if code else work.problem(out, straight.want)
+    )
 
 
 COMMANDS = {
@@ -140,7 +153,12 @@ def outputs(tally: Tally) -> None:
         for kind in ("full", "closed", "unbuffered full"):
             with tally.row("output", f"stdout {kind}") as row:
                 for command, words in COMMANDS.items():
-                    argv = [sys.executable, "-m", "clrepro.cli", *(word.replace("{out}", str(out)) for word in words)]
+                    argv = [
+                        sys.executable,
+                        "-m",
+                        "clrepro.cli",
+                        *(word.replace("{out}", str(out)) for word in words),
+                    ]
                     extra = {"PYTHONUNBUFFERED": "1"} if kind.startswith("unb") else {}
                     row.add(_to_nowhere(argv, {**environment, **extra}, kind), case=command)
 
@@ -152,9 +170,11 @@ def _to_nowhere(argv: list[str], environment: dict[str, str], kind: str) -> str:
         os.close(reader)
         target = os.fdopen(writer, "wb")
     else:
-        target = open("/dev/full", "wb")  # noqa: SIM115
+        target = open("/dev/full", "wb")
     with target:
-        done = subprocess.run(argv, stdout=target, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+        done = subprocess.run(
+            argv, stdout=target, stderr=subprocess.PIPE, text=True, env=environment, check=False
+        )
     said = done.stderr.strip()
     if "Traceback" in said or "Exception ignored" in said:
         return said[-400:]

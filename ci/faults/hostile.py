@@ -59,11 +59,17 @@ def pickles(canary: str) -> Iterator[Named]:
     yield "pickle REDUCE", b"cos\nsystem\n(S'" + text + b"'\ntR."
     yield "pickle NEWOBJ", b"\x80\x02csubprocess\nPopen\n(X" + _sized(text) + b"tt\x81."
     yield "pickle NEWOBJ_EX", b"\x80\x04csubprocess\nPopen\n)}\x92."
-    yield "pickle STACK_GLOBAL", b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c" + bytes([len(text)]) + text + b"\x85R."
+    yield (
+        "pickle STACK_GLOBAL",
+        b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c" + bytes([len(text)]) + text + b"\x85R.",
+    )
     dotted = b"\x80\x04\x8c\x05numpy\x8c\x09os.system\x93\x8c" + bytes([len(text)]) + text + b"\x85R."
     yield "pickle dotted name", dotted
     yield "pickle BUILD on a function", b"\x80\x02cnumpy\nndarray\n}X\x08\x00\x00\x00__call__K\x01sb."
-    yield "pickle BUILD on a class", b"\x80\x02ccollections\nOrderedDict\n)R}X\x05\x00\x00\x00itemscos\nsystem\nsb."
+    yield (
+        "pickle BUILD on a class",
+        b"\x80\x02ccollections\nOrderedDict\n)R}X\x05\x00\x00\x00itemscos\nsystem\nsb.",
+    )
     for operation in (b"\x82\x01", b"\x83\x01\x00", b"\x84\x01\x00\x00\x00"):
         yield f"pickle extension {operation[0]:#x}", b"\x80\x02" + operation + b"."
     yield "pickle persistent id", b"Pcanary\n."
@@ -75,7 +81,10 @@ def pickles(canary: str) -> Iterator[Named]:
         (b"importlib", b"import_module"), (b"webbrowser", b"open"), (b"shutil", b"rmtree"),
         (b"_codecs", b"decode"), (b"copyreg", b"_reconstructor"), (b"numpy", b"load"),
     ):  # fmt: skip
-        yield f"pickle {module.decode()}.{name.decode()}", b"c" + module + b"\n" + name + b"\n(S'" + text + b"'\ntR."
+        yield (
+            f"pickle {module.decode()}.{name.decode()}",
+            b"c" + module + b"\n" + name + b"\n(S'" + text + b"'\ntR.",
+        )
     yield "pickle codec with a module", b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x03\x00\x00\x00hextR."
     yield from _pickle_bombs()
 
@@ -85,7 +94,10 @@ def _pickle_bombs() -> Iterator[Named]:
         b"]q" + bytes([i + 1]) + b"(h" + bytes([i]) + b"h" + bytes([i]) + b"e" for i in range(60)
     )
     yield "pickle memo bomb", doubled + b"."
-    yield "pickle memo bomb of texts", b"\x80\x02X" + _sized(b"a" * 1000) + b"q\x00(" + b"h\x00" * 400_000 + b"t."
+    yield (
+        "pickle memo bomb of texts",
+        b"\x80\x02X" + _sized(b"a" * 1000) + b"q\x00(" + b"h\x00" * 400_000 + b"t.",
+    )
     yield "pickle tuple keys bomb", b"\x80\x02)q\x00" + b"0h\x00h\x00\x86q\x00" * 50 + b"0}h\x00K\x01s."
     yield "pickle deep list", b"]" * 200_000 + b"a" * 199_999 + b"."
     yield "pickle deep tuple", b"K\x01" + b"\x85" * 200_000 + b"."
@@ -98,8 +110,9 @@ def _pickle_bombs() -> Iterator[Named]:
     yield "pickle long number in digits", b"L" + b"9" * 400_000 + b"L\n."
     yield "pickle long number", pickle.dumps(10**20_000, 4)
     yield "pickle long label", pickle.dumps({"data": np.zeros((1, 3072), np.uint8), "labels": [10**6000]}, 4)
-    yield "pickle long fine label", pickle.dumps(
-        {"data": np.zeros((1, 3072), np.uint8), "fine_labels": [-(10**6000)]}, 4
+    yield (
+        "pickle long fine label",
+        pickle.dumps({"data": np.zeros((1, 3072), np.uint8), "fine_labels": [-(10**6000)]}, 4),
     )
     yield "pickle long key", pickle.dumps({10**6000: 1, "data": 10**6000, "mean": 10**6000}, 4)
     yield "pickle long loss", pickle.dumps(
@@ -108,17 +121,35 @@ def _pickle_bombs() -> Iterator[Named]:
     yield "pickle long memory size", pickle.dumps(
         {"epoch_data": [{"individual_accuracies": [0.5], "overall_accuracy": 0.5, "task_id": 0,
                          "memory_size": 10**400}]}, 4)  # fmt: skip
-    yield "pickle wide row", pickle.dumps(
-        {"epoch_data": [{"individual_accuracies": [0.5] * 300_000, "overall_accuracy": 0.5, "task_id": 0}]}, 4)
-    yield "pickle ragged places", pickle.dumps(
-        {"image_data": np.zeros((4, 84, 84, 3), np.uint8), "class_dict": {"a": [[1], [1, 2]]}}, 4
+    yield (
+        "pickle wide row",
+        pickle.dumps(
+            {
+                "epoch_data": [
+                    {"individual_accuracies": [0.5] * 300_000, "overall_accuracy": 0.5, "task_id": 0}
+                ]
+            },
+            4,
+        ),
+    )
+    yield (
+        "pickle ragged places",
+        pickle.dumps(
+            {"image_data": np.zeros((4, 84, 84, 3), np.uint8), "class_dict": {"a": [[1], [1, 2]]}}, 4
+        ),
     )
     shape = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tX\x01\x00\x00\x00btR"
     dtype = b"cnumpy\ndtype\n(X\x02\x00\x00\x00u1K\x00K\x01tR"
     huge = b"\x8a\x08" + struct.pack("<q", 1 << 50)
-    yield "pickle array of giant shape", b"\x80\x02" + shape + b"(K\x01(" + huge + b"t" + dtype + b"K\x00C\x04abcdtb."
+    yield (
+        "pickle array of giant shape",
+        b"\x80\x02" + shape + b"(K\x01(" + huge + b"t" + dtype + b"K\x00C\x04abcdtb.",
+    )
     objects = b"cnumpy\ndtype\n(X\x02\x00\x00\x00O8K\x00K\x01tR"
-    yield "pickle array of objects", b"\x80\x02" + shape + b"(K\x01(K\x01t" + objects + b"K\x00](cos\nsystem\netb."
+    yield (
+        "pickle array of objects",
+        b"\x80\x02" + shape + b"(K\x01(K\x01t" + objects + b"K\x00](cos\nsystem\netb.",
+    )
     loop = b"\x80\x02]q\x00h\x00a."
     yield "pickle that holds itself", loop
     yield "pickle of unhashable keys", b"\x80\x02}]K\x01s."
@@ -136,7 +167,10 @@ def torch_files(canary: str) -> Iterator[Named]:
     call = f"cos\nsystem\n(S'touch {canary}'\ntR.".encode()
     yield "torch zip with a call", torch_zip(call)
     yield "torch zip with a deep pickle", torch_zip(b"]" * 100_000 + b"a" * 99_999 + b".")
-    yield "torch zip with a long number", torch_zip(b"\x80\x02" + b"\x8b" + struct.pack("<i", 1 << 20) + b"\x7f" * MB + b".")
+    yield (
+        "torch zip with a long number",
+        torch_zip(b"\x80\x02" + b"\x8b" + struct.pack("<i", 1 << 20) + b"\x7f" * MB + b"."),
+    )
     yield "torch zip, compressed bomb", torch_zip(b"\x80\x02N.", bomb=True)
     yield "torch zip without a pickle", zip_of({"archive/version": b"3\n"})
     yield "torch zip with two roots", zip_of({"a/data.pkl": b"N.", "b/data.pkl": call})
@@ -145,7 +179,10 @@ def torch_files(canary: str) -> Iterator[Named]:
     system = pickle.dumps({"protocol_version": 1001, "little_endian": True, "type_sizes": {}}, 2)
     yield "old torch file with a call", magic + system + call
     yield "old torch file, call in the keys", magic + system + b"\x80\x02N." + call
-    yield "old torch file, endless storage", magic + system + b"\x80\x02N." + pickle.dumps(["0"], 2) + b"\xff" * 8
+    yield (
+        "old torch file, endless storage",
+        magic + system + b"\x80\x02N." + pickle.dumps(["0"], 2) + b"\xff" * 8,
+    )
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w") as archive:
         for name in ("pickle", "storages", "tensors"):
@@ -190,7 +227,10 @@ def yamls(canary: str) -> Iterator[Named]:
     yield "yaml billion laughs", laughs.encode()
     yield "yaml billion laughs in a setting", (laughs + "batch_size: *a11\n").encode()
     yield "yaml billion laughs in num_epochs", (laughs + "num_epochs: *a11\n").encode()
-    yield "yaml billion laughs in task_specific", (laughs + "task_specific: {permutation: {num_tasks: *a11}}\n").encode()
+    yield (
+        "yaml billion laughs in task_specific",
+        (laughs + "task_specific: {permutation: {num_tasks: *a11}}\n").encode(),
+    )
     merges = "a0: &a0 {k: 1}\n" + "".join(
         f"a{i}: &a{i} {{<<: [{','.join([f'*a{i - 1}'] * 10)}]}}\n" for i in range(1, 12)
     )
@@ -215,8 +255,21 @@ def jsons() -> Iterator[Named]:
     for depth in (100, 300, 500, 900, 100_000):
         yield f"json deep list {depth}", b'{"a": ' + b"[" * depth + b"]" * depth + b"}"
         yield f"json deep table {depth}", b'{"a": ' * depth + b"1" + b"}" * depth
-    for value in ("1e999", "-1e999", "NaN", "Infinity", "9" * 4000, "9" * 5000, "1e400", "-0", "1" + "0" * 400):
-        yield f"json number {value[:12]}", f'{{"a": {value}, "seed": {value}, "metrics": {{"RA": {value}}}}}'.encode()
+    for value in (
+        "1e999",
+        "-1e999",
+        "NaN",
+        "Infinity",
+        "9" * 4000,
+        "9" * 5000,
+        "1e400",
+        "-0",
+        "1" + "0" * 400,
+    ):
+        yield (
+            f"json number {value[:12]}",
+            f'{{"a": {value}, "seed": {value}, "metrics": {{"RA": {value}}}}}'.encode(),
+        )
     yield "json surrogate", b'{"a": "\\ud800", "\\udfff": 1}'
     yield "json twice", b'{"a": 1, "a": 2}'
     yield "json nul", b'{"a": "\\u0000"}\x00'
@@ -235,9 +288,20 @@ def tomls() -> Iterator[Named]:
     yield "toml deep header", b"[" + b".".join([b"a"] * 20_000) + b"]"
     yield "toml long number", b"[quick]\nseeds = [" + b"9" * 20_000 + b"]"
     yield "toml long hexadecimal", b"seeds = 0x" + b"f" * 100_000
-    for value in (b"nan", b"inf", b"-inf", b"1e999", b"1979-05-27T07:32:00Z", b"9999-99-99", b"07:32:00", b'"\\uD800"'):
-        yield f"toml value {value.decode()}", b"[quick]\nseeds = [0]\n[[quick.row]]\nsetting = 's'\nmethod = 'm'\n" + (
-            b"command = 'main.py {seed}'\nseconds = " + value + b"\n"
+    for value in (
+        b"nan",
+        b"inf",
+        b"-inf",
+        b"1e999",
+        b"1979-05-27T07:32:00Z",
+        b"9999-99-99",
+        b"07:32:00",
+        b'"\\uD800"',
+    ):
+        yield (
+            f"toml value {value.decode()}",
+            b"[quick]\nseeds = [0]\n[[quick.row]]\nsetting = 's'\nmethod = 'm'\n"
+            + (b"command = 'main.py {seed}'\nseconds = " + value + b"\n"),
         )
         yield f"toml profile of {value.decode()}", b"quick = " + value
     names = b"[" + b",".join(b'"n%d"' % i for i in range(2000)) + b"]"
@@ -246,28 +310,50 @@ def tomls() -> Iterator[Named]:
         + b'\nmetric = "A"\nbetter = ' + names + b"\nworse = " + names + b"\nslack_pct = 1\n"
     )  # fmt: skip
     yield "toml keys with dots and blanks", b'["..".".."]\nx = 1\n["quick\\u0000"]\ny = 1'
-    yield "toml path as a name", (
-        b"[\"../../x\"]\nseeds = [0]\n[[\"../../x\".row]]\nsetting = '../../../etc'\nmethod = 'm'\n"
-        b"command = 'main.py {seed}'\n"
+    yield (
+        "toml path as a name",
+        (
+            b"[\"../../x\"]\nseeds = [0]\n[[\"../../x\".row]]\nsetting = '../../../etc'\nmethod = 'm'\n"
+            b"command = 'main.py {seed}'\n"
+        ),
     )
-    yield "toml path as a method", (
-        b"[quick]\nseeds = [0]\n[[quick.row]]\nsetting = '../../../etc'\nmethod = '..'\ncommand = 'main.py {seed}'\n"
+    yield (
+        "toml path as a method",
+        (
+            b"[quick]\nseeds = [0]\n[[quick.row]]\nsetting = '../../../etc'\nmethod = '..'\ncommand = 'main.py {seed}'\n"
+        ),
     )
 
 
 def archives(canary: str) -> Iterator[Named]:
     """Zip and tar files that lead elsewhere, unpack without end or are no files at all."""
-    outside = ("/" + canary.lstrip("/"), "../" * 12 + canary.lstrip("/"), "a/../../../" + canary.lstrip("/"), "C:\\x\\y.png")
+    outside = (
+        "/" + canary.lstrip("/"),
+        "../" * 12 + canary.lstrip("/"),
+        "a/../../../" + canary.lstrip("/"),
+        "C:\\x\\y.png",
+    )
     for name in outside:
         yield f"zip member {name[:12]}", zip_of({name: b"x"})
     for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
-        for name in (*outside, f"../mnist_rotations.pt{' ' * 3}", "../../mnist_rotations.pt", "/tmp/mnist_rotations.pt"):
+        for name in (
+            *outside,
+            f"../mnist_rotations.pt{' ' * 3}",
+            "../../mnist_rotations.pt",
+            "/tmp/mnist_rotations.pt",
+        ):
             yield f"tar member {name[:12]} {form}", tar_of([(tarfile.TarInfo(name), b"x")], form)
         yield f"tar of devices {form}", tar_of(_specials(canary), form)
-    yield "tar link then file", tar_of([(_link("mnist_rotations.pt", canary), b""), (tarfile.TarInfo("mnist_rotations.pt"), b"x")])
+    yield (
+        "tar link then file",
+        tar_of([(_link("mnist_rotations.pt", canary), b""), (tarfile.TarInfo("mnist_rotations.pt"), b"x")]),
+    )
     yield "zip link", _zip_link(canary)
     for packer in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
-        yield f"zip bomb {packer}", zip_of({"train/a/x.png": b"\0" * (64 * MB), "test/a/x.png": b"\0"}, packer)
+        yield (
+            f"zip bomb {packer}",
+            zip_of({"train/a/x.png": b"\0" * (64 * MB), "test/a/x.png": b"\0"}, packer),
+        )
         broken = bytearray(zip_of({"train/a/x.png": bytes(range(256)) * 16, "test/a/x.png": b"y"}, packer))
         broken[60:90] = b"\xff" * 30
         yield f"zip damaged inside {packer}", bytes(broken)
@@ -288,7 +374,10 @@ def archives(canary: str) -> Iterator[Named]:
     yield "pax bad length", tar_of([(tarfile.TarInfo("A/x"), b"y")])[:512].replace(b"\x000\x00", b"\x00x\x00")
     yield "zip of many", zip_of({f"train/{i}/x.png": b"" for i in range(20_000)})
     yield "zip end without start", b"PK\x05\x06" + b"\xff" * 18
-    yield "zip 64 nonsense", b"PK\x06\x06" + b"\xff" * 52 + b"PK\x06\x07" + b"\0" * 16 + b"PK\x05\x06" + b"\xff" * 16 + b"\0\0"
+    yield (
+        "zip 64 nonsense",
+        b"PK\x06\x06" + b"\xff" * 52 + b"PK\x06\x07" + b"\0" * 16 + b"PK\x05\x06" + b"\xff" * 16 + b"\0\0",
+    )
 
 
 def tar_of(members: "list[tuple[tarfile.TarInfo, bytes]]", form: int = tarfile.PAX_FORMAT) -> bytes:
@@ -313,7 +402,13 @@ def _link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarI
 
 def _specials(canary: str) -> "list[tuple[tarfile.TarInfo, bytes]]":
     kinds = [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
-    names = ["A/x.png", "mnist_rotations.pt", "cifar-10-batches-py/data_batch_1", "images.txt", "train/a/x.png"]
+    names = [
+        "A/x.png",
+        "mnist_rotations.pt",
+        "cifar-10-batches-py/data_batch_1",
+        "images.txt",
+        "train/a/x.png",
+    ]
     return [(_link(name, canary, kind), b"") for name in names for kind in kinds]
 
 
@@ -382,11 +477,23 @@ def arrays(canary: str) -> Iterator[Named]:
         "version": b"\x93NUMPY\x09\x00", "records": npy("[('a', '|O')]", "(1,)", evil),
         "two gigabytes": npy("'|u1'", f"({1 << 31},)"),
     }  # fmt: skip
-    names = ("tree", "a0", "batch_task", "batch_epoch", "batch_number", "batch_loss", "tracking", "tracking_task")
+    names = (
+        "tree",
+        "a0",
+        "batch_task",
+        "batch_epoch",
+        "batch_number",
+        "batch_loss",
+        "tracking",
+        "tracking_task",
+    )
     for name, body in bodies.items():
         yield f"npy {name}", body
         yield f"npz {name}", zip_of({f"{member}.npy": body for member in names})
-    yield "npz bomb", zip_of({"batch_task.npy": npy("'<i2'", f"({300 * MB},)", b"\0" * (600 * MB))}, zipfile.ZIP_DEFLATED)
+    yield (
+        "npz bomb",
+        zip_of({"batch_task.npy": npy("'<i2'", f"({300 * MB},)", b"\0" * (600 * MB))}, zipfile.ZIP_DEFLATED),
+    )
     yield "npz names that lead away", zip_of({"../../batch_task.npy": npy("'<i2'", "(0,)")})
     yield "idx giant", b"\0\0\x08\x04" + b"\xff" * 16
     yield "idx of no dimensions", b"\0\0\x08\x00"

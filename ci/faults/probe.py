@@ -97,7 +97,7 @@ def hostile_cases(subject: Subject, folder: Path) -> Any:
     plan: list[tuple[Any, bool]] = [(path, packed) for packed in ways for path in corpus]
     good = subject.make(_empty(folder / "case")).read_bytes()
     # A sealed file refuses every change: here it is opened, as a forger would.
-    plan += [(case, False) for case in twisted(subject.unseal(good) if subject.unseal else good)]
+    plan += [(case, False) for case in twisted(subject.opened(good))]
 
     def cases(first: int, count: int) -> Iterator[tuple[int, str, Path]]:
         place = subject.make(_empty(folder / "case"))

@@ -14,6 +14,7 @@ from faults import hostile
 from faults.probe import CASE_SECONDS
 from faults.subjects_papers import every
 from faults.tally import Row, Tally
+from faults.works import SOURCES
 
 HERE = Path(__file__).resolve().parents[1]
 MANY = 1 << 30
@@ -60,16 +61,20 @@ def _probe(row: Row, subject: str, mode: str, work: Path, seed: int, count: int)
     while True:
         work.mkdir(parents=True, exist_ok=True)
         words = [subject, mode, str(work), str(first), str(count - first), str(seed)]
-        child = subprocess.Popen(
-            [sys.executable, "-m", "faults.probe", *words],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])},
-        )  # fmt: skip
-        began = _follow(child, row, results, first)
+        said = work.with_name("stderr")  # a pipe would fill up and stop the child
+        with open(said, "wb") as stderr:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "faults.probe", *words],
+                stdout=subprocess.PIPE, stderr=stderr, text=True, errors="replace", start_new_session=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *SOURCES])},
+            )  # fmt: skip
+        began = _follow(child, row, results, first, said)
         if began is None:
             break
         number, case, error = began
-        row.add(f"its process died ({error})", executed=(work / "canary").exists(), case=f"{mode} {number} {case}")
+        row.add(
+            f"its process died ({error})", executed=(work / "canary").exists(), case=f"{mode} {number} {case}"
+        )
         (work / "canary").unlink(missing_ok=True)
         first = number + 1
     others = f", {results['other']} taken for another good file" if results["other"] else ""
@@ -77,10 +82,10 @@ def _probe(row: Row, subject: str, mode: str, work: Path, seed: int, count: int)
 
 
 def _follow(
-    child: "subprocess.Popen[str]", row: Row, results: "Counter[str]", first: int
+    child: "subprocess.Popen[str]", row: Row, results: "Counter[str]", first: int, stderr: Path
 ) -> tuple[int, str, str] | None:
     """Count what a child tells.  Returns the case that it died of, with the reason; None if it did all."""
-    assert child.stdout is not None and child.stderr is not None
+    assert child.stdout is not None
     begun: tuple[int, str] = (first - 1, "")
     open_case = False
     watch = _Watch(child)
@@ -97,8 +102,8 @@ def _follow(
         results[said["result"]] += 1
         problem = said["result"][1:] if said["result"].startswith("!") else ""
         row.add(problem, executed=said["executed"], case=f"{begun[0]} {begun[1]}")
-    error = child.stderr.read()
     code = child.wait()
+    error = stderr.read_text(errors="replace")
     watch.stop()
     if code == 0:
         return None

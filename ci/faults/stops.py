@@ -83,7 +83,9 @@ def _kill_often(row: Row, work: Work, folder: Path, n: int, rng: random.Random) 
             cases = cases[1:]
         for _ in cases:
             row.add()
-    row.note = f"{folders} folders, {resumed} kills with a checkpoint there, a straight run {straight.seconds:.1f} s"
+    row.note = (
+        f"{folders} folders, {resumed} kills with a checkpoint there, a straight run {straight.seconds:.1f} s"
+    )
 
 
 def _finish_well(work: Work, out: Path, folder: Path, want: Any) -> str:
@@ -101,7 +103,9 @@ def polite(tally: Tally, *, n: int, seed: int, pythons: dict[str, str], papers: 
         for number, work in enumerate(works):
             share = max(1, n // len(works))
             with tally.row("signals", work.name) as row:
-                _signal_often(row, work, Path(name) / str(number), share, random.Random(f"{seed}/{work.name}"))
+                _signal_often(
+                    row, work, Path(name) / str(number), share, random.Random(f"{seed}/{work.name}")
+                )
 
 
 def _signal_often(row: Row, work: Work, folder: Path, n: int, rng: random.Random) -> None:

@@ -20,8 +20,8 @@ class Subject:
 
     Attributes: make — writes a valid file, with what belongs to it, into an empty folder and returns its
     path; read — the reader; errors — what it may raise; pack — puts a payload where the format holds a part
-    of another format (a pickle in an archive, ...): (folder, payload) to path; unseal — a valid file without its
-    checksum, which its reader takes too.
+    of another format (a pickle in an archive, ...): (folder, payload) to path; opened — a valid file's content
+    without its checksum; sealed — content with its checksum put before it, where the reader asks for one.
     """
 
     name: str
@@ -30,7 +30,8 @@ class Subject:
     guard: str
     errors: tuple[type[BaseException], ...]
     pack: Callable[[Path, bytes], Path] | None = None
-    unseal: Callable[[bytes], bytes] | None = None
+    opened: Callable[[bytes], bytes] = bytes
+    sealed: Callable[[bytes], bytes] = bytes
 
 
 def digest(value: Any) -> str:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from faults.hostile import torch_zip
-from faults.subject import AUTHORED, CHECKSUM, EVIDENCE, Subject
 
 from clrepro.errors import BusyError, DataError, UsageError
+from faults.hostile import checkpoint, torch_zip
+from faults.subject import AUTHORED, CHECKSUM, EVIDENCE, Subject
 
 ERRORS = (DataError, UsageError, BusyError)
 PROFILE = """
@@ -92,7 +92,9 @@ def _sweep_files() -> Iterator[Subject]:
         return folder / "mer.json"
 
     def made_job(folder: Path) -> Path:
-        return _write(folder / "job.json", Job("mer", "quick", "walk/6", "short", 3, ["main.py"], "ab", 1.5).to_json())
+        return _write(
+            folder / "job.json", Job("mer", "quick", "walk/6", "short", 3, ["main.py"], "ab", 1.5).to_json()
+        )
 
     def report(path: Path) -> Any:
         """What `cl-repro report` does with records."""
@@ -103,7 +105,9 @@ def _sweep_files() -> Iterator[Subject]:
 
         if problems:
             raise DataError(problems[0])
-        table = results_table("mer", "quick", records, Claims("t", {name: name for r in records for name in r.metrics}))
+        table = results_table(
+            "mer", "quick", records, Claims("t", {name: name for r in records for name in r.metrics})
+        )
         return (table.markdown() + table.csv()).encode()
 
     def home(folder: Path) -> Path:
@@ -122,7 +126,9 @@ def _sweep_files() -> Iterator[Subject]:
                   None, unsealed)  # fmt: skip
     yield Subject("jobs", made_job, lambda path: Job.from_json(_text(path)), EVIDENCE, ERRORS)
     yield Subject("profiles", home, lambda path: load_profiles(path.parents[2], "mer"), AUTHORED, ERRORS)
-    yield Subject("claims", lambda folder: _write(folder / "claims.toml", CLAIMS), load_claims, AUTHORED, ERRORS)
+    yield Subject(
+        "claims", lambda folder: _write(folder / "claims.toml", CLAIMS), load_claims, AUTHORED, ERRORS
+    )
     yield Subject("done markers", made_done, done, AUTHORED, ERRORS)
 
 
@@ -146,13 +152,18 @@ def _checkpoints() -> Iterator[Subject]:
     def made(folder: Path) -> Path:
         return _write(folder / "task.state", encode_state(state))
 
-    yield Subject("checkpoints", made, lambda path: decode_state(path.read_bytes(), str(path)), CHECKSUM, ERRORS)
+    yield Subject("checkpoints", made, lambda path: decode_state(path.read_bytes(), str(path)), CHECKSUM, ERRORS,
+                  None, lambda data: data[data.index(b"\n") + 1 :], checkpoint)  # fmt: skip
 
 
 def _pickles() -> Iterator[Subject]:
     from clrepro import restricted
 
-    content = {"a": [1, 2.5, "b", None, (1, 2)], "x": np.arange(12, dtype=np.float32).reshape(3, 4), "s": {1, 2}}
+    content = {
+        "a": [1, 2.5, "b", None, (1, 2)],
+        "x": np.arange(12, dtype=np.float32).reshape(3, 4),
+        "s": {1, 2},
+    }
 
     def made(folder: Path) -> Path:
         return _write(folder / "x.pkl", pickle.dumps(content, 4))
@@ -184,12 +195,17 @@ def _data_sets() -> Iterator[Subject]:
     from clrepro.datasets.idx import read_idx
     from clrepro.datasets.svhn import read_svhn
 
-    idx = b"\0\0\x08\x03" + (5).to_bytes(4, "big") + (8).to_bytes(4, "big") * 2 + bytes(range(256)) + bytes(64)
+    idx = (
+        b"\0\0\x08\x03" + (5).to_bytes(4, "big") + (8).to_bytes(4, "big") * 2 + bytes(range(256)) + bytes(64)
+    )
 
     def svhn(folder: Path) -> Path:
         from scipy.io import savemat
 
-        x, y = np.arange(32 * 32 * 3 * 4, dtype=np.uint8).reshape(32, 32, 3, 4), np.array([[1], [2], [10], [3]], np.uint8)
+        x, y = (
+            np.arange(32 * 32 * 3 * 4, dtype=np.uint8).reshape(32, 32, 3, 4),
+            np.array([[1], [2], [10], [3]], np.uint8),
+        )
         savemat(folder / "train_32x32.mat", {"X": x, "y": y}, do_compression=True)
         return folder / "train_32x32.mat"
 
@@ -202,7 +218,9 @@ def _data_sets() -> Iterator[Subject]:
     yield Subject("cifar, python tar", lambda folder: _cifar(folder, python=True),
                   lambda path: read_cifar(path, "cifar10"), EVIDENCE, ERRORS,
                   lambda folder, data: _cifar(folder, python=True, payload=data))  # fmt: skip
-    yield Subject("cifar, a file", _cifar_file, lambda path: read_cifar(path.parent, "cifar10"), EVIDENCE, ERRORS)
+    yield Subject(
+        "cifar, a file", _cifar_file, lambda path: read_cifar(path.parent, "cifar10"), EVIDENCE, ERRORS
+    )
     yield Subject("images in a zip", lambda folder: _pictures(folder, None), lambda path: read_folder(path, 32),
                   EVIDENCE, ERRORS, _pictures)  # fmt: skip
     yield from _archives()
@@ -216,10 +234,17 @@ def _cifar(folder: Path, python: bool, payload: bytes | None = None) -> Path:
         for i, name in enumerate(names):
             pixels = np.full((2, 3072), i, np.uint8)
             if python:
-                data = payload if payload is not None and i == 0 else pickle.dumps({"data": pixels, "labels": [i, 1]}, 2)
+                data = (
+                    payload
+                    if payload is not None and i == 0
+                    else pickle.dumps({"data": pixels, "labels": [i, 1]}, 2)
+                )
                 inner = f"cifar-10-batches-py/{name}"
             else:
-                data, inner = b"".join(bytes([i]) + row.tobytes() for row in pixels), f"cifar-10-batches-bin/{name}.bin"
+                data, inner = (
+                    b"".join(bytes([i]) + row.tobytes() for row in pixels),
+                    f"cifar-10-batches-bin/{name}.bin",
+                )
             info = tarfile.TarInfo(inner)
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
@@ -257,14 +282,22 @@ def _archives() -> Iterator[Subject]:
     from clrepro.datasets.cub import LISTS, read_cub
 
     def letters(folder: Path, payload: bytes | None = None) -> Path:
-        members = {f"notMNIST_small/{letter}/{i}.png": picture(28, i) for letter in notmnist.LETTERS for i in range(3)}
-        members["notMNIST_small/A/0.png"] = payload if payload is not None else members["notMNIST_small/A/0.png"]
+        members = {
+            f"notMNIST_small/{letter}/{i}.png": picture(28, i)
+            for letter in notmnist.LETTERS
+            for i in range(3)
+        }
+        members["notMNIST_small/A/0.png"] = (
+            payload if payload is not None else members["notMNIST_small/A/0.png"]
+        )
         return _write(folder / "notMNIST_small.tar.gz", _targz(members))
 
     def birds(folder: Path, payload: bytes | None = None) -> Path:
         lists = ("1 001.A/a.jpg\n2 002.B/b.jpg\n", "1 1\n2 2\n", "1 1\n2 0\n")
         members = {f"CUB_200_2011/{name}": text.encode() for name, text in zip(LISTS, lists, strict=True)}
-        members["CUB_200_2011/images/001.A/a.jpg"] = payload if payload is not None else picture(40, 7, "JPEG")
+        members["CUB_200_2011/images/001.A/a.jpg"] = (
+            payload if payload is not None else picture(40, 7, "JPEG")
+        )
         members["CUB_200_2011/images/002.B/b.jpg"] = picture(50, 9, "JPEG")
         return _write(folder / "CUB_200_2011.tgz", _targz(members))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from faults.hostile import tar_of
 from faults.subject import AUTHORED, CHECKSUM, EVIDENCE, Subject
 from faults.subjects_core import ERRORS, _write
@@ -27,6 +28,7 @@ def mer() -> Iterator[Subject]:
     import io
 
     import torch
+
     from mer_repro.artefacts import read_tuple
     from mer_repro.data import load_tasks, save_dense, save_lazy
     from mer_repro.get_data import unpack
@@ -60,7 +62,17 @@ def mer() -> Iterator[Subject]:
 
     def results(folder: Path) -> Path:
         buffer = io.BytesIO()
-        torch.save((torch.eye(2), torch.ones(2), {"w": torch.eye(2)}, [torch.tensor(0.5)], "x", argparse.Namespace(a=1)), buffer)
+        torch.save(
+            (
+                torch.eye(2),
+                torch.ones(2),
+                {"w": torch.eye(2)},
+                [torch.tensor(0.5)],
+                "x",
+                argparse.Namespace(a=1),
+            ),
+            buffer,
+        )
         return _write(folder / "results.pt", buffer.getvalue())
 
     yield Subject("mer: task files", lazy, rows, EVIDENCE, ERRORS)
@@ -74,12 +86,19 @@ def ta_agem() -> Iterator[Subject]:
     import io
 
     import torch
+
     from ta_agem_repro import reader
     from ta_agem_repro.artefacts import load_model
     from ta_agem_repro.config import resolve
     from ta_agem_repro.images import read_env
 
-    entry = {"task_id": 0, "overall_accuracy": 0.5, "individual_accuracies": [0.5], "epoch_loss": 0.25, "memory_size": 3}
+    entry = {
+        "task_id": 0,
+        "overall_accuracy": 0.5,
+        "individual_accuracies": [0.5],
+        "epoch_loss": 0.25,
+        "memory_size": 3,
+    }
     run = {
         "params": {"task_type": "permutation"}, "timestamp": "2025-08-01T10:00:00", "task_order": [0, 1],
         "task_boundaries": [0, 1], "training_times": [1.0, 2.0],
@@ -131,6 +150,7 @@ def tag() -> Iterator[Subject]:
         import io
 
         import torch
+
         from tag_repro.resnet18 import ResNet18
 
         torch.manual_seed(0)
@@ -161,6 +181,7 @@ def rewire() -> Iterator[Subject]:
     import io
 
     import torch
+
     from rewire_repro.checkpoint import _read
 
     def made(folder: Path) -> Path:
@@ -169,16 +190,6 @@ def rewire() -> Iterator[Subject]:
         return _write(folder / "task.pt", buffer.getvalue())
 
     yield Subject("rewire: checkpoints", made, _read, CHECKSUM, ERRORS)
-
-
-def hvcl() -> Iterator[Subject]:
-    """Saved experience."""
-    from clrepro.runs import decode_state, encode_state
-
-    def made(folder: Path) -> Path:
-        return _write(folder / "experience", encode_state({"columns": {"x": np.eye(3)}, "n": 3}))
-
-    yield Subject("hvcl: experience", made, lambda path: decode_state(path.read_bytes(), str(path)), CHECKSUM, ERRORS)
 
 
 PAPERS = {"mer": mer, "ta_agem": ta_agem, "tag": tag, "rewire": rewire}

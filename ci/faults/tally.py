@@ -79,7 +79,12 @@ class Tally:
             "cores": str(os.cpu_count()),
         }
         made = datetime.now(UTC).isoformat(timespec="seconds")
-        return {"schema": SCHEMA, "machine": machine, "made": made, "rows": [asdict(row) for row in self.rows]}
+        return {
+            "schema": SCHEMA,
+            "machine": machine,
+            "made": made,
+            "rows": [asdict(row) for row in self.rows],
+        }
 
     def write(self, path: Path) -> None:
         """Store the document, by a temporary name."""

@@ -62,7 +62,7 @@ class Work:
             absent.mkdir(parents=True, exist_ok=True)
             (absent / "__init__.py").write_text("raise ModuleNotFoundError")
         path = os.pathsep.join([str(work / "absent"), *SOURCES, os.environ.get("PYTHONPATH", "")])
-        log = open(out.with_name(out.name + ".log"), "a", encoding="utf-8")  # noqa: SIM115 (the child's)
+        log = open(out.with_name(out.name + ".log"), "a", encoding="utf-8")
         with log:
             return subprocess.Popen(
                 [self.python, str(script), *(word.replace("{out}", str(out)) for word in self.words)],
@@ -79,7 +79,12 @@ class Work:
             return f"results cannot be read: {type(error).__name__}: {error}"
         if found != want:
             return f"other results: {_difference(found, want)}"
-        strays = [str(p.relative_to(out)) for pattern in LEFT_OVERS for p in out.rglob(pattern) if p.name not in self.keep]
+        strays = [
+            str(p.relative_to(out))
+            for pattern in LEFT_OVERS
+            for p in out.rglob(pattern)
+            if p.name not in self.keep
+        ]
         return f"left over: {', '.join(strays[:3])}" if strays else ""
 
 
@@ -150,7 +155,10 @@ def tables(out: Path) -> Any:
     files = sorted(path for path in out.rglob("*") if path.is_file() and path.name != ".lock")
     kept = (".csv", ".npy")
     return [
-        (path.relative_to(out).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest() if path.suffix in kept else "")
+        (
+            path.relative_to(out).as_posix(),
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.suffix in kept else "",
+        )
         for path in files
     ]
 
@@ -160,19 +168,34 @@ def mer_files(out: Path) -> Any:
     names = sorted(path.suffix for path in (out / "results").iterdir())
     (text,), (record,) = (out / "results").glob("*.txt"), (out / "results").glob("*.json")
     body = json.loads(record.read_text())
-    return names, text.read_text(), body["metrics"], body["series"], len(list((out / "checkpoints").iterdir()))
+    return (
+        names,
+        text.read_text(),
+        body["metrics"],
+        body["series"],
+        len(list((out / "checkpoints").iterdir())),
+    )
 
 
 def all_works(shared: Path, pythons: dict[str, str], papers: list[str] | None) -> list[Work]:
     """The works of the papers asked for.  Args: shared — a folder for data that they read."""
     works = [
-        _sweep("mer", "rotations*/*[4d]*", "import mer_repro.train; mer_repro.train.CHECKPOINT_EVERY_S = 0.0"),
-        _sweep("ta_agem", "digits/permutation/*oldest", "import ta_agem_repro.train; ta_agem_repro.train.CHECKPOINT_EVERY = 0.0"),
+        _sweep(
+            "mer", "rotations*/*[4d]*", "import mer_repro.train; mer_repro.train.CHECKPOINT_EVERY_S = 0.0"
+        ),
+        _sweep(
+            "ta_agem",
+            "digits/permutation/*oldest",
+            "import ta_agem_repro.train; ta_agem_repro.train.CHECKPOINT_EVERY = 0.0",
+        ),
         _sweep("tag", "experiment-2/rotated/*", ""),
         _mer_program(shared),
         _tag_program(),
     ]
-    for paper, only, profile in (("hvcl", "split-digits/fine-tune", "quick"), ("rewire", "toy/forgetting/ft_1", "toy")):
+    for paper, only, profile in (
+        ("hvcl", "split-digits/fine-tune", "quick"),
+        ("rewire", "toy/forgetting/ft_1", "toy"),
+    ):
         if paper in pythons:
             works.append(_sweep(paper, only, "", profile=profile))
     chosen = [work for work in works if papers is None or work.paper in papers]
@@ -182,8 +205,28 @@ def all_works(shared: Path, pythons: dict[str, str], papers: list[str] | None) -
 
 
 def _sweep(paper: str, only: str, patch: str, profile: str = "quick") -> Work:
-    words = ["reproduce", paper, "--profile", profile, "--only", only, "--seeds", "1", "--jobs", "2", "--out", "{out}"]
-    return Work(f"{paper}: sweep", paper, SWEEP.format(patch=patch), words, records, environment={"CL_REPRO_HOME": str(ROOT)})
+    words = [
+        "reproduce",
+        paper,
+        "--profile",
+        profile,
+        "--only",
+        only,
+        "--seeds",
+        "1",
+        "--jobs",
+        "2",
+        "--out",
+        "{out}",
+    ]
+    return Work(
+        f"{paper}: sweep",
+        paper,
+        SWEEP.format(patch=patch),
+        words,
+        records,
+        environment={"CL_REPRO_HOME": str(ROOT)},
+    )
 
 
 def _mer_program(shared: Path) -> Work:
@@ -213,7 +256,15 @@ def _tag_program() -> Work:
         "--profile", "quick", "--dataset", "rot-mnist", "--tasks", "10", "--epochs-per-task", "1", "--hiddens", "60",
         "--lr", "0.01", "--gamma", "1.0", "--batch-size", "10", "--dropout", "0.25", "--no-plots", "--resume", "--out", "{out}",
     ]  # fmt: skip
-    return Work("tag: stable_sgd", "tag", script, words, tables, cwd=ROOT / "papers/tag", keep=("task.state", "task.state.prev"))
+    return Work(
+        "tag: stable_sgd",
+        "tag",
+        script,
+        words,
+        tables,
+        cwd=ROOT / "papers/tag",
+        keep=("task.state", "task.state.prev"),
+    )
 
 
 def _difference(found: Any, want: Any) -> str:

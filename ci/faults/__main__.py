@@ -88,9 +88,8 @@ def _works(args: argparse.Namespace) -> dict[str, Any]:
 
 
 CAMPAIGNS: dict[str, Campaign] = {
-    "hostile": _hostile, "corrupt": _corrupt, "output": _output, "disk": _disk, "kills": _kills, "signals": _signals,
-    "writers": _writers, "clock": _clock, "workers": _workers,
-    "fuzz": _fuzz,
+    "hostile": _hostile, "corrupt": _corrupt, "output": _output, "disk": _disk, "kills": _kills,
+    "signals": _signals, "writers": _writers, "clock": _clock, "workers": _workers, "fuzz": _fuzz,
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Campaigns with disks that are full, folders that are read-only, and a standard output that takes nothing."""
+"""Campaigns with full disks, read-only folders, and a standard output that takes nothing."""
 
 import contextlib
 import os
@@ -135,10 +135,11 @@ def _then_good(work: Work, out: Path, straight: Straight) -> str:
     )
 
 
+ROW = "experiment-2/rotated/plastic"
 COMMANDS = {
     "list": ["list"], "data": ["data"], "doctor": ["doctor"], "report": ["report", "--out", "{out}"],
-    "check": ["check", "all", "--out", "{out}"], "help": ["--help"], "help reproduce": ["reproduce", "--help"],
-    "reproduce": ["reproduce", "tag", "--only", "experiment-2/rotated/plastic", "--seeds", "1", "--out", "{out}"],
+    "check": ["check", "all", "--out", "{out}"], "help": ["--help"], "help data": ["data", "--help"],
+    "reproduce": ["reproduce", "tag", "--only", ROW, "--seeds", "1", "--out", "{out}"],
 }  # fmt: skip
 
 

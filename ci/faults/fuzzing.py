@@ -34,8 +34,8 @@ def _one(row: Row, subject: Subject, folder: Path, seconds: int, seed: int, pyth
         f"-rss_limit_mb={MEMORY_MB}", f"-artifact_prefix={folder}/",
     ]  # fmt: skip
     done = subprocess.run(
-        [python, str(TARGET), *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=seconds + 300, check=False,
+        [python, str(TARGET), *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        errors="replace", env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=seconds + 300, check=False,
     )  # fmt: skip
     found = UNITS.search(done.stderr)
     units = int(found.group(1)) if found else 0

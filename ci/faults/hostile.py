@@ -320,7 +320,8 @@ def tomls() -> Iterator[Named]:
     yield (
         "toml path as a method",
         (
-            b"[quick]\nseeds = [0]\n[[quick.row]]\nsetting = '../../../etc'\nmethod = '..'\ncommand = 'main.py {seed}'\n"
+            b"[quick]\nseeds = [0]\n[[quick.row]]\nsetting = '../../../etc'\nmethod = '..'\n"
+            b"command = 'main.py {seed}'\n"
         ),
     )
 

@@ -89,8 +89,8 @@ def _empty(folder: Path) -> Path:
 
 
 def hostile_cases(subject: Subject, folder: Path) -> Any:
-    """Every file of the corpus in the place of the valid file, inside of it where it holds parts, and the valid
-    file with values replaced.
+    """Every file of the corpus in the place of the valid file, inside of it where it holds parts, and the
+    valid file with values replaced.
     """
     corpus = sorted(folder.with_name("corpus").iterdir())
     ways = [False, True] if subject.pack else [False]

@@ -41,7 +41,7 @@ def corrupt_files(tally: Tally, *, seed: int, quick: bool, papers: list[str] | N
 
 
 def _write_corpus(folder: Path, canary: str, limit: int, seed: int) -> None:
-    """The hostile files, once per session (the canary's place is the same for all); some of them if limited."""
+    """The hostile files, once per session (all have one canary); some of them if limited."""
     if folder.exists():
         return
     folder.mkdir(parents=True)

@@ -97,7 +97,7 @@ def _finish_well(work: Work, out: Path, folder: Path, want: Any) -> str:
 
 
 def polite(tally: Tally, *, n: int, seed: int, pythons: dict[str, str], papers: list[str] | None) -> None:
-    """SIGTERM, SIGINT to the whole group as a terminal does, SIGHUP: ends soon, with its code, and goes on."""
+    """SIGTERM, SIGINT to the group as a terminal does, SIGHUP: ends soon, with its code, and goes on."""
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         works = all_works(Path(name) / "shared", pythons, papers)
         for number, work in enumerate(works):

@@ -20,8 +20,8 @@ class Subject:
 
     Attributes: make — writes a valid file, with what belongs to it, into an empty folder and returns its
     path; read — the reader; errors — what it may raise; pack — puts a payload where the format holds a part
-    of another format (a pickle in an archive, ...): (folder, payload) to path; opened — a valid file's content
-    without its checksum; sealed — content with its checksum put before it, where the reader asks for one.
+    of another format (a pickle in an archive, ...): (folder, payload) to path; opened — a valid file's
+    content without its checksum; sealed — content with its checksum, where the reader asks for one.
     """
 
     name: str

@@ -64,9 +64,10 @@ def record() -> Any:
     from clrepro.records import RunRecord
 
     return RunRecord(
-        paper="mer", profile="quick", setting="walk/6", method="short", seed=3, command=["main.py", "--seed", "3"],
-        settings={"lr": 0.1, "model": "short"}, settings_hash="ab" * 32, metrics={"RA": 0.75, "LA": float("nan")},
-        series={"R": [[0.5, float("nan")], [0.25, 0.75]]}, data={"file": "x", "sha256": "00"},
+        paper="mer", profile="quick", setting="walk/6", method="short", seed=3,
+        command=["main.py", "--seed", "3"], settings={"lr": 0.1, "model": "short"}, settings_hash="ab" * 32,
+        metrics={"RA": 0.75, "LA": float("nan")}, series={"R": [[0.5, float("nan")], [0.25, 0.75]]},
+        data={"file": "x", "sha256": "00"},
         versions={"python": "3.11"}, cost={"wall_s": 1.25},
     )  # fmt: skip
 
@@ -152,8 +153,13 @@ def _checkpoints() -> Iterator[Subject]:
     def made(folder: Path) -> Path:
         return _write(folder / "task.state", encode_state(state))
 
-    yield Subject("checkpoints", made, lambda path: decode_state(path.read_bytes(), str(path)), CHECKSUM, ERRORS,
-                  None, lambda data: data[data.index(b"\n") + 1 :], checkpoint)  # fmt: skip
+    def read(path: Path) -> Any:
+        return decode_state(path.read_bytes(), str(path))
+
+    def body(data: bytes) -> bytes:
+        return data[data.index(b"\n") + 1 :]
+
+    yield Subject("checkpoints", made, read, CHECKSUM, ERRORS, None, body, checkpoint)
 
 
 def _pickles() -> Iterator[Subject]:
@@ -210,8 +216,11 @@ def _data_sets() -> Iterator[Subject]:
         return folder / "train_32x32.mat"
 
     yield Subject("idx files", lambda folder: _write(folder / "images", idx), read_idx, EVIDENCE, ERRORS)
-    yield Subject("idx files, gz", lambda folder: _write(folder / "images.gz", gzip.compress(idx, mtime=0)),
-                  read_idx, EVIDENCE, ERRORS, lambda folder, data: _write(folder / "images.gz", gzip.compress(data)))  # fmt: skip
+
+    def packed(folder: Path, data: bytes = idx) -> Path:
+        return _write(folder / "images.gz", gzip.compress(data, mtime=0))
+
+    yield Subject("idx files, gz", packed, read_idx, EVIDENCE, ERRORS, packed)
     yield Subject("svhn", svhn, read_svhn, EVIDENCE, ERRORS)
     yield Subject("cifar, binary tar", lambda folder: _cifar(folder, python=False),
                   lambda path: read_cifar(path, "cifar10"), EVIDENCE, ERRORS)  # fmt: skip
@@ -221,8 +230,9 @@ def _data_sets() -> Iterator[Subject]:
     yield Subject(
         "cifar, a file", _cifar_file, lambda path: read_cifar(path.parent, "cifar10"), EVIDENCE, ERRORS
     )
-    yield Subject("images in a zip", lambda folder: _pictures(folder, None), lambda path: read_folder(path, 32),
-                  EVIDENCE, ERRORS, _pictures)  # fmt: skip
+    yield Subject(
+        "images in a zip", _pictures, lambda path: read_folder(path, 32), EVIDENCE, ERRORS, _pictures
+    )
     yield from _archives()
 
 
@@ -269,7 +279,7 @@ def picture(size: int, value: int, form: str = "PNG") -> bytes:
     return buffer.getvalue()
 
 
-def _pictures(folder: Path, payload: bytes | None) -> Path:
+def _pictures(folder: Path, payload: bytes | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(folder / "images.zip", "w") as archive:
         for i, name in enumerate(("train/a/1.png", "train/b/1.png", "test/a/1.png", "test/b/1.png")):
@@ -308,7 +318,7 @@ def _archives() -> Iterator[Subject]:
         return folder / "train"
 
     def read_caches(path: Path) -> Any:
-        """The reader with one class of three images in place of 100 of 600: the official files have 1.3 GB."""
+        """The reader with one class of three images, not 100 of 600: the official files have 1.3 GB."""
         saved = mini_imagenet.PER_CLASS, mini_imagenet.TRAIN_PER_CLASS, dict(mini_imagenet.PARTS)
         mini_imagenet.PER_CLASS, mini_imagenet.TRAIN_PER_CLASS = 3, 2
         mini_imagenet.PARTS.update(dict.fromkeys(saved[2], 1))

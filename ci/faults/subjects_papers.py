@@ -11,6 +11,7 @@ from faults.hostile import tar_of
 from faults.subject import AUTHORED, CHECKSUM, EVIDENCE, Subject
 from faults.subjects_core import ERRORS, _write
 
+ENV = "export DATASET_LOCATION_MNIST='/x'\n# c\n"
 YAML = """
 dataset_name: digits
 num_epochs: [1, 2]
@@ -133,8 +134,7 @@ def ta_agem() -> Iterator[Subject]:
         return resolve({"seed": 1}, config=str(path))
 
     yield Subject("ta_agem: yaml", lambda folder: _write(folder / "x.yaml", YAML), settings, AUTHORED, ERRORS)
-    yield Subject("ta_agem: .env", lambda folder: _write(folder / ".env", "export DATASET_LOCATION_MNIST='/x'\n# c\n"),
-                  read_env, AUTHORED, ERRORS)  # fmt: skip
+    yield Subject("ta_agem: .env", lambda folder: _write(folder / ".env", ENV), read_env, AUTHORED, ERRORS)
     yield Subject("ta_agem: result pickles", old, measured, EVIDENCE, ERRORS)
     yield Subject("ta_agem: result documents", document, measured, EVIDENCE, ERRORS)
     yield Subject("ta_agem: result archives", archive, measured, EVIDENCE, ERRORS)

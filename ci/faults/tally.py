@@ -56,7 +56,7 @@ class Tally:
 
     @contextmanager
     def row(self, group: str, name: str) -> Iterator[Row]:
-        """A row to count into; its seconds are those of the block.  It stays when the block is interrupted."""
+        """A row to count into; its seconds are those of the block, and it stays if that is interrupted."""
         row = Row(group, name)
         self.rows.append(row)
         began = time.monotonic()

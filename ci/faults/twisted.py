@@ -1,4 +1,4 @@
-"""A valid JSON, YAML or pickle file with one value after the other replaced by what its reader may not expect."""
+"""A valid JSON, YAML or pickle file, each of its values replaced by what its reader may not expect."""
 
 import copy
 import datetime
@@ -14,17 +14,22 @@ for _ in range(60):
     DEEP = [DEEP]
 # As JSON texts, which Python's own writer would not write.
 TEXTS = (
-    "null", "true", "-1", "0.5", "1e999", "-1e999", "9" * 30, "9" * 400, "-" + "9" * 400, "1e308", '""', '"\\ud800"',
-    '"\\u0000"', '"../../x"', '"' + "x" * 100_000 + '"', "[]", "{}", "[[], 1]", "[null]", '["a"]', "[1, [2]]",
-    "[" * 300 + "]" * 300, "[" * 900 + "]" * 900, '{"a":' * 450 + "1" + "}" * 450, "[" + "0.5," * 70_000 + "1]",
-    '"0001-01-01T00:00:00+14:00"', '"9999-12-31T23:59:59-14:00"', '{"__array__": 0}', "1e-400", "[1e999]", '"inf"',
+    "null", "true", "-1", "0.5", "1e999", "-1e999", "9" * 30, "9" * 400, "-" + "9" * 400, "1e308", '""',
+    '"\\ud800"', '"\\u0000"', '"../../x"', '"' + "x" * 100_000 + '"', "[]", "{}", "[[], 1]", "[null]",
+    '["a"]',
+    "[1, [2]]", "[" * 300 + "]" * 300, "[" * 900 + "]" * 900, '{"a":' * 450 + "1" + "}" * 450,
+    "[" + "0.5," * 70_000 + "1]",
+    '"0001-01-01T00:00:00+14:00"', '"9999-12-31T23:59:59-14:00"', '{"__array__": 0}', "1e-400",
+    "[1e999]", '"inf"',
 )  # fmt: skip
 MARK = "@@HERE@@"
+HOURS = datetime.timedelta(hours=14)
 VALUES: tuple[Any, ...] = (
-    None, True, -1, 0.5, float("nan"), float("inf"), 10**30, 10**400, -(10**5000), "", "\ud800", "\0", b"\xff", "x" * 100_000,
-    [], {}, [[], 1], [None], (1, [2]), {1: 2}, {None: [1]}, set(), [10**400], [0.5] * 70_000, DEEP, np.zeros(0), np.zeros((2, 3)),
-    np.float32(2), np.array(["a"]), np.zeros((1, 1, 1, 1, 1)), datetime.datetime.min.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=14))),
-    datetime.datetime.max.replace(tzinfo=datetime.timezone(-datetime.timedelta(hours=14))), datetime.timedelta.max, 1j,
+    None, True, -1, 0.5, float("nan"), float("inf"), 10**30, 10**400, -(10**5000), "", "\ud800", "\0",
+    b"\xff", "x" * 100_000, [], {}, [[], 1], [None], (1, [2]), {1: 2}, {None: [1]}, set(), [10**400],
+    [0.5] * 70_000, DEEP, np.zeros(0), np.zeros((2, 3)), np.float32(2), np.array(["a"]), np.zeros((1, 1, 1, 1, 1)),
+    datetime.datetime.min.replace(tzinfo=datetime.timezone(HOURS)),
+    datetime.datetime.max.replace(tzinfo=datetime.timezone(-HOURS)), datetime.timedelta.max, 1j,
 )  # fmt: skip
 
 

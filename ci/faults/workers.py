@@ -120,7 +120,7 @@ def _judge(
 
 
 def _starting(kind: Any, wait: float) -> str:
-    """Kill the workers while they import: a working environment or one clear error, and nothing left behind."""
+    """Kill the workers while they import: a working environment or one clear error, and nothing is left."""
     import multiprocessing
     import threading
 

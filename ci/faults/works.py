@@ -53,7 +53,7 @@ class Work:
     keep: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
 
-    def start(self, out: Path, work: Path, **variables: str) -> "subprocess.Popen[str]":
+    def start(self, out: Path, work: Path) -> "subprocess.Popen[str]":
         """The command in a process group of its own; its output is kept in a file beside `out`."""
         script = work / f"{self.name.replace(' ', '_').replace(':', '')}.py"
         if not script.exists():
@@ -66,7 +66,7 @@ class Work:
         with log:
             return subprocess.Popen(
                 [self.python, str(script), *(word.replace("{out}", str(out)) for word in self.words)],
-                env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **self.environment, **variables},
+                env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **self.environment},
                 cwd=self.cwd, stdout=log, stderr=log, text=True, start_new_session=True,
                 preexec_fn=_hear_signals,
             )  # fmt: skip
@@ -234,9 +234,10 @@ def _mer_program(shared: Path) -> Work:
     script = PROGRAM.format(folder=str(ROOT / "papers/mer/src"), patch=patch, module="mer_repro.cli")
     script = script.replace("from mer_repro.cli", MER_DATA.format(shared=str(shared)) + "from mer_repro.cli")
     words = [
-        "--model", "eralg4", "--n_hiddens", "40", "--samples_per_task", "100", "--batch_size", "5", "--lr", "0.05",
-        "--log_every", "100", "--eval_policy", "tasks", "--data_path", str(shared), "--data_file", "mnist_rotations.pt",
-        "--save_path", "{out}/results", "--checkpoint_dir", "{out}/checkpoints", "--seed", "3",
+        "--model", "eralg4", "--n_hiddens", "40", "--samples_per_task", "100", "--batch_size", "5",
+        "--lr", "0.05", "--log_every", "100", "--eval_policy", "tasks", "--data_path", str(shared), "--seed", "3",
+        "--data_file", "mnist_rotations.pt",
+        "--save_path", "{out}/results", "--checkpoint_dir", "{out}/checkpoints",
     ]  # fmt: skip
     return Work("mer: main.py", "mer", script, words, mer_files, cwd=ROOT / "papers/mer")
 
@@ -253,8 +254,9 @@ if __name__ == "__main__" and not Path({shared!r}, "mnist_rotations.pt").exists(
 def _tag_program() -> Work:
     script = PROGRAM.format(folder=str(ROOT / "papers/tag/src"), patch="", module="tag_repro.stable_cli")
     words = [
-        "--profile", "quick", "--dataset", "rot-mnist", "--tasks", "10", "--epochs-per-task", "1", "--hiddens", "60",
-        "--lr", "0.01", "--gamma", "1.0", "--batch-size", "10", "--dropout", "0.25", "--no-plots", "--resume", "--out", "{out}",
+        "--profile", "quick", "--dataset", "rot-mnist", "--tasks", "10", "--epochs-per-task", "1",
+        "--hiddens", "60", "--lr", "0.01", "--gamma", "1.0", "--batch-size", "10", "--dropout", "0.25",
+        "--no-plots", "--resume", "--out", "{out}",
     ]  # fmt: skip
     return Work(
         "tag: stable_sgd",

@@ -27,7 +27,8 @@ HOURS = datetime.timedelta(hours=14)
 VALUES: tuple[Any, ...] = (
     None, True, -1, 0.5, float("nan"), float("inf"), 10**30, 10**400, -(10**5000), "", "\ud800", "\0",
     b"\xff", "x" * 100_000, [], {}, [[], 1], [None], (1, [2]), {1: 2}, {None: [1]}, set(), [10**400],
-    [0.5] * 70_000, DEEP, np.zeros(0), np.zeros((2, 3)), np.float32(2), np.array(["a"]), np.zeros((1, 1, 1, 1, 1)),
+    [0.5] * 70_000, DEEP, np.zeros(0), np.zeros((2, 3)), np.float32(2), np.array(["a"]),
+    np.zeros((1, 1, 1, 1, 1)),
     datetime.datetime.min.replace(tzinfo=datetime.timezone(HOURS)),
     datetime.datetime.max.replace(tzinfo=datetime.timezone(-HOURS)), datetime.timedelta.max, 1j,
 )  # fmt: skip

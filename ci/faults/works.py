@@ -235,7 +235,8 @@ def _mer_program(shared: Path) -> Work:
     script = script.replace("from mer_repro.cli", MER_DATA.format(shared=str(shared)) + "from mer_repro.cli")
     words = [
         "--model", "eralg4", "--n_hiddens", "40", "--samples_per_task", "100", "--batch_size", "5",
-        "--lr", "0.05", "--log_every", "100", "--eval_policy", "tasks", "--data_path", str(shared), "--seed", "3",
+        "--lr", "0.05", "--log_every", "100", "--eval_policy", "tasks", "--data_path", str(shared),
+        "--seed", "3",
         "--data_file", "mnist_rotations.pt",
         "--save_path", "{out}/results", "--checkpoint_dir", "{out}/checkpoints",
     ]  # fmt: skip

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from clrepro import restricted
 from clrepro.claims import load_claims
 from clrepro.datasets import cub, decode, folder, mini_imagenet, svhn, tar_files
 from clrepro.errors import DataError
@@ -161,6 +162,12 @@ def test_a_pipe_in_the_place_of_a_record_does_not_hang(tmp_path: Path) -> None:
     assert load_many(tmp_path)[1] == [
         f"{tmp_path}/seed0.json: no file, so it is no run record; remove it and run again"
     ]
+
+
+def test_a_pipe_in_the_place_of_a_pickle_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.pkl")
+    with pytest.raises(DataError, match=r"x\.pkl: is no file"):
+        restricted.load(tmp_path / "x.pkl")
 
 
 def test_lists_in_claims_stand_for_so_many_and_no_more(tmp_path: Path) -> None:

@@ -154,6 +154,8 @@ def newest(folder: Path, count: int | None = None, *, columns: bool = False) -> 
 
 def _document(path: Path) -> dict[str, Any]:
     try:
+        if path.exists() and not path.is_file():  # a pipe would never end
+            raise DataError(f"{path}: is no file")
         if path.stat().st_size > MAX_BYTES:
             raise DataError(f"{path}: {path.stat().st_size} bytes; expected at most {MAX_BYTES}")
         return parse_json_object(path.read_text(encoding="utf-8"), str(path))

@@ -40,7 +40,7 @@ def _output(tally: Tally, args: argparse.Namespace) -> None:
 def _disk(tally: Tally, args: argparse.Namespace) -> None:
     from faults.disks import full
 
-    full(tally, n=1 if args.quick else 8, **_works(args))
+    full(tally, n=_rounds(args), **_works(args))
 
 
 def _kills(tally: Tally, args: argparse.Namespace) -> None:
@@ -52,19 +52,19 @@ def _kills(tally: Tally, args: argparse.Namespace) -> None:
 def _signals(tally: Tally, args: argparse.Namespace) -> None:
     from faults.stops import polite
 
-    polite(tally, n=4 if args.quick else 60, **_works(args))
+    polite(tally, n=3 * _rounds(args), **_works(args))
 
 
 def _writers(tally: Tally, args: argparse.Namespace) -> None:
     from faults.writers import two_writers
 
-    two_writers(tally, n=2 if args.quick else 8, **_works(args))
+    two_writers(tally, n=_rounds(args), **_works(args))
 
 
 def _clock(tally: Tally, args: argparse.Namespace) -> None:
     from faults.writers import clocks
 
-    clocks(tally, n=1 if args.quick else 5, **_works(args))
+    clocks(tally, n=_rounds(args), **_works(args))
 
 
 def _workers(tally: Tally, args: argparse.Namespace) -> None:
@@ -78,6 +78,10 @@ def _fuzz(tally: Tally, args: argparse.Namespace) -> None:
 
     python = dict(pair.split("=", 1) for pair in args.python).get("fuzz", "")
     fuzz(tally, seconds=1 if args.quick else 10, seed=args.seed, papers=args.papers, python=python)
+
+
+def _rounds(args: argparse.Namespace) -> int:
+    return 1 if args.quick else int(args.rounds)
 
 
 def _works(args: argparse.Namespace) -> dict[str, Any]:
@@ -117,6 +121,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of the random plans (default 0)")
     parser.add_argument(
         "--kills", type=int, default=200, metavar="N", help="kills over all papers (default 200)"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=4,
+        metavar="N",
+        help="of disk, signals, writers, clock per work (default 4)",
     )
     parser.add_argument("--papers", nargs="+", metavar="PAPER", help="these papers only (default: all)")
     parser.add_argument(

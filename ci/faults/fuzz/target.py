@@ -14,7 +14,17 @@ import warnings
 from pathlib import Path
 
 CI = Path(__file__).resolve().parents[2]
-PACKAGES = ["clrepro", "mer_repro", "ta_agem_repro", "tag_repro", "rewire_repro"]
+PACKAGES = [
+    "clrepro",
+    "mer_repro",
+    "ta_agem_repro",
+    "tag_repro",
+    "rewire_repro",
+    "tomllib",
+    "yaml",
+    "tarfile",
+    "zipfile",
+]
 
 
 def main(argv: list[str]) -> None:

@@ -101,11 +101,8 @@ def polite(tally: Tally, *, n: int, seed: int, pythons: dict[str, str], papers: 
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         works = all_works(Path(name) / "shared", pythons, papers)
         for number, work in enumerate(works):
-            share = max(1, n // len(works))
             with tally.row("signals", work.name) as row:
-                _signal_often(
-                    row, work, Path(name) / str(number), share, random.Random(f"{seed}/{work.name}")
-                )
+                _signal_often(row, work, Path(name) / str(number), n, random.Random(f"{seed}/{work.name}"))
 
 
 def _signal_often(row: Row, work: Work, folder: Path, n: int, rng: random.Random) -> None:

@@ -27,7 +27,7 @@ class Straight:
         out.mkdir(parents=True)
         code = finish(work.start(out, folder))  # once for data and compiled code
         if code != 0:
-            raise RuntimeError(f"{work.name} ends with {code} undisturbed: {log_of(out)}")
+            raise RuntimeError(f"{work.name} ends with {code} undisturbed: {log_of(out)[-800:]}")
         self.want = work.results(out)
         second = folder / "straight2"
         second.mkdir()
@@ -39,9 +39,9 @@ class Straight:
 
 
 def log_of(out: Path) -> str:
-    """The end of what a command said."""
+    """What a command and those before it in the same folder said."""
     path = out.with_name(out.name + ".log")
-    return path.read_text(errors="replace")[-800:] if path.exists() else ""
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 def kills(tally: Tally, *, n: int, seed: int, pythons: dict[str, str], papers: list[str] | None) -> None:

@@ -69,7 +69,7 @@ class Stop(Exception):
 
 
 class StopAfter:
-    """Ends the run in the middle of what comes after a task, as a kill may; `told`: tasks that got through."""
+    """Ends the run amid what comes after a task, as a kill may; `told`: the tasks that got through."""
 
     def __init__(self, tasks, told=None):
         self.left, self.told = tasks, [] if told is None else told

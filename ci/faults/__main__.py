@@ -22,13 +22,13 @@ Campaign = Callable[[Tally, argparse.Namespace], None]
 def _hostile(tally: Tally, args: argparse.Namespace) -> None:
     from faults.readers import hostile_files
 
-    hostile_files(tally, seed=args.seed, quick=args.quick, papers=args.papers)
+    hostile_files(tally, **_readers(args))
 
 
 def _corrupt(tally: Tally, args: argparse.Namespace) -> None:
     from faults.readers import corrupt_files
 
-    corrupt_files(tally, seed=args.seed, quick=args.quick, papers=args.papers)
+    corrupt_files(tally, **_readers(args))
 
 
 def _output(tally: Tally, args: argparse.Namespace) -> None:
@@ -77,7 +77,15 @@ def _fuzz(tally: Tally, args: argparse.Namespace) -> None:
     from faults.fuzzing import fuzz
 
     python = dict(pair.split("=", 1) for pair in args.python).get("fuzz", "")
-    fuzz(tally, seconds=1 if args.quick else 10, seed=args.seed, papers=args.papers, python=python)
+    seconds = 1 if args.quick else args.seconds
+    fuzz(tally, seconds=seconds, seed=args.seed, papers=args.papers, glob=args.reader, python=python)
+
+
+def _readers(args: argparse.Namespace) -> dict[str, Any]:
+    """What the campaigns on files are told."""
+    return {
+        "seed": args.seed, "quick": args.quick, "papers": args.papers, "glob": args.reader, "case": args.case,
+    }  # fmt: skip
 
 
 def _rounds(args: argparse.Namespace) -> int:
@@ -129,6 +137,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="of disk, signals, writers, clock per work (default 4)",
     )
+    parser.add_argument(
+        "--reader", default="*", metavar="GLOB", help="files: these readers only, e.g. 'ta_agem*'"
+    )
+    parser.add_argument(
+        "--case", type=int, metavar="N", help="files: the case of this number only, as printed"
+    )
+    parser.add_argument("--seconds", type=int, default=10, metavar="N", help="fuzz: per reader (default 10)")
     parser.add_argument("--papers", nargs="+", metavar="PAPER", help="these papers only (default: all)")
     parser.add_argument(
         "--out", type=Path, default=CI.parent / "results" / "faults.json", help="where to store the table"

@@ -21,23 +21,28 @@ MANY = 1 << 30
 QUICK = 40  # cases per reader
 
 
-def hostile_files(tally: Tally, *, seed: int, quick: bool, papers: list[str] | None = None) -> None:
+def hostile_files(
+    tally: Tally, *, seed: int, quick: bool, papers: list[str] | None, glob: str, case: int | None
+) -> None:
     """Every hostile file to every reader."""
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         root = Path(name)
-        for subject in every(papers):
+        for subject in every(papers, glob):
             with tally.row("hostile", subject.name) as row:
                 work = root / "work"
                 _write_corpus(root / "corpus", str(work / "canary"), quick and QUICK, seed)
-                _probe(row, subject.name, "hostile", work, seed, MANY)
+                _probe(row, subject.name, "hostile", work, seed, case, MANY)
 
 
-def corrupt_files(tally: Tally, *, seed: int, quick: bool, papers: list[str] | None = None) -> None:
+def corrupt_files(
+    tally: Tally, *, seed: int, quick: bool, papers: list[str] | None, glob: str, case: int | None
+) -> None:
     """Every reader's valid file, damaged at every region."""
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        for subject in every(papers):
+        for subject in every(papers, glob):
             with tally.row("corrupt", subject.name) as row:
-                _probe(row, subject.name, "corrupt", Path(name) / "work", seed, QUICK if quick else MANY)
+                most = QUICK if quick else MANY
+                _probe(row, subject.name, "corrupt", Path(name) / "work", seed, case, most)
 
 
 def _write_corpus(folder: Path, canary: str, limit: int, seed: int) -> None:
@@ -54,10 +59,10 @@ def _write_corpus(folder: Path, canary: str, limit: int, seed: int) -> None:
             path.unlink()
 
 
-def _probe(row: Row, subject: str, mode: str, work: Path, seed: int, count: int) -> None:
-    """Run the cases of a reader in child processes; a new one behind each case that ended its process."""
+def _probe(row: Row, subject: str, mode: str, work: Path, seed: int, case: int | None, count: int) -> None:
+    """Run the cases of a reader, or one, in child processes; a new one behind each that ended its process."""
     results: Counter[str] = Counter()
-    first = 0
+    first, count = (0, count) if case is None else (case, case + 1)
     while True:
         work.mkdir(parents=True, exist_ok=True)
         words = [subject, mode, str(work), str(first), str(count - first), str(seed)]

@@ -1,5 +1,6 @@
 """The papers' own readers.  Each imports its paper inside, so that one that is not installed is left out."""
 
+import fnmatch
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -195,8 +196,15 @@ def rewire() -> Iterator[Subject]:
 PAPERS = {"mer": mer, "ta_agem": ta_agem, "tag": tag, "rewire": rewire}
 
 
-def every(papers: "list[str] | None" = None) -> Iterator[Subject]:
-    """Yields the core's readers and those of the papers that can be imported; says which cannot."""
+def every(papers: "list[str] | None" = None, glob: str = "*") -> Iterator[Subject]:
+    """Yields the core's readers and those of the papers that can be imported; says which cannot.
+
+    Args: papers — of these only; glob — readers whose name matches.
+    """
+    yield from (subject for subject in _all(papers) if fnmatch.fnmatchcase(subject.name, glob))
+
+
+def _all(papers: "list[str] | None") -> Iterator[Subject]:
     import sys
 
     from faults import subjects_core

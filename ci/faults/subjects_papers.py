@@ -166,13 +166,19 @@ def tag() -> Iterator[Subject]:
         load_pretrained(network, path)
         return network.state_dict()["conv1.weight"]
 
+    known = {(0.1,): 0.5, (0.01,): 0.625, (0.001,): 0.25}
+
     def cells(folder: Path) -> Path:
-        return _write(folder / "grid.csv", grid._table(["lr"], {(0.1,): 0.5, (0.01,): 0.625, (0.001,): 0.25}))
+        return _write(folder / "grid.csv", grid._table(["lr"], known))
+
+    def wrong_cells(path: Path) -> Any:
+        """What differs from what was written; cells that are cut off are searched again."""
+        return {key: value for key, value in grid._read(path, ["lr"]).items() if known.get(key) != value}
 
     def accuracies(folder: Path) -> Path:
         return _write(folder / "x.pickle", pickle.dumps({"mean": np.arange(8.0).reshape(1, 2, 2, 2)}, 4))
 
-    yield Subject("tag: grids", cells, lambda path: grid._read(path, ["lr"]), CHECKSUM, ERRORS)
+    yield Subject("tag: grids", cells, wrong_cells, CHECKSUM, ERRORS)
     yield Subject("tag: accuracies", accuracies, last_row, EVIDENCE, ERRORS)
     yield Subject("tag: published weights", weights, load, EVIDENCE, ERRORS)
 

@@ -12,7 +12,7 @@ CI = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(CI))
 
 from faults.tally import Tally  # noqa: E402
-from faults.works import SOURCES  # noqa: E402
+from faults.works import SOURCES, stop_all  # noqa: E402
 
 sys.path[1:1] = SOURCES  # this checkout, whatever is installed
 
@@ -116,6 +116,8 @@ def main(argv: list[str] | None = None) -> int:
             CAMPAIGNS[name](tally, args)
     except KeyboardInterrupt:
         code = 130
+    finally:
+        stop_all()
     print(tally.table())
     tally.write(args.out)
     print(f"written: {args.out}" + (" (stopped before the end)" if code else ""))

@@ -64,12 +64,14 @@ class Work:
         path = os.pathsep.join([str(work / "absent"), *SOURCES, os.environ.get("PYTHONPATH", "")])
         log = open(out.with_name(out.name + ".log"), "a", encoding="utf-8")
         with log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [self.python, str(script), *(word.replace("{out}", str(out)) for word in self.words)],
                 env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **self.environment},
                 cwd=self.cwd, stdout=log, stderr=log, text=True, start_new_session=True,
                 preexec_fn=_hear_signals,
             )  # fmt: skip
+        STARTED.append(process)
+        return process
 
     def problem(self, out: Path, want: Any) -> str:
         """What is wrong with the results of a finished command; "" if they are those wanted and all."""
@@ -95,6 +97,16 @@ def _hear_signals() -> None:
     """What is ignored where the campaign runs (under nohup, in a shell's background) would stay ignored."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+
+
+STARTED: "list[subprocess.Popen[str]]" = []
+
+
+def stop_all() -> None:
+    """End every command that a campaign has started and not waited for."""
+    for process in STARTED:
+        if process.poll() is None:
+            kill_group(process.pid)
 
 
 def finish(process: "subprocess.Popen[str]", timeout: float = 300) -> int | None:

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import Any, NoReturn
 
 from clrepro import __version__
 from clrepro.errors import BusyError, DataError, UsageError
@@ -22,7 +22,7 @@ class Parser(argparse.ArgumentParser):
         """Print `error: <message>; see --help` and exit."""
         self.exit(2, f"error: {message}; see {self.prog} --help\n")
 
-    def print_help(self, file: IO[str] | None = None) -> None:
+    def print_help(self, file: Any = None) -> None:
         """Print the help; unlike argparse's own this does not hide that it could not be written."""
         print(self.format_help(), end="", file=file)
 

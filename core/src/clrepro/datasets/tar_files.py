@@ -105,7 +105,9 @@ def opened(path: Path, max_member: int, max_archive: int) -> Iterator[Archive]:
     try:
         with open(path, "rb") as file:
             start = file.read(6)
-        unpack = next((way for mark, way in _PACKED.items() if start.startswith(mark)), open)
+        unpack: Callable[..., Any] = next(
+            (way for mark, way in _PACKED.items() if start.startswith(mark)), open
+        )
         with unpack(path, "rb") as stream:
             yield Archive(
                 path,

@@ -46,7 +46,7 @@ def _disk(tally: Tally, args: argparse.Namespace) -> None:
 def _kills(tally: Tally, args: argparse.Namespace) -> None:
     from faults.stops import kills
 
-    kills(tally, n=min(args.kills, 8) if args.quick else args.kills, **_works(args))
+    kills(tally, n=min(args.kills, 4) if args.quick else args.kills, **_works(args))
 
 
 def _signals(tally: Tally, args: argparse.Namespace) -> None:
@@ -78,7 +78,15 @@ def _fuzz(tally: Tally, args: argparse.Namespace) -> None:
 
     python = dict(pair.split("=", 1) for pair in args.python).get("fuzz", "")
     seconds = 1 if args.quick else args.seconds
-    fuzz(tally, seconds=seconds, seed=args.seed, papers=args.papers, glob=args.reader, python=python)
+    fuzz(
+        tally,
+        seconds=seconds,
+        seed=args.seed,
+        papers=args.papers,
+        glob=args.reader,
+        python=python,
+        quick=args.quick,
+    )
 
 
 def _readers(args: argparse.Namespace) -> dict[str, Any]:
@@ -96,7 +104,7 @@ def _works(args: argparse.Namespace) -> dict[str, Any]:
     """What the campaigns that disturb running commands are told."""
     papers = args.papers or (["tag"] if args.quick else None)
     pythons = dict(pair.split("=", 1) for pair in args.python)
-    return {"seed": args.seed, "pythons": pythons, "papers": papers}
+    return {"seed": args.seed, "pythons": pythons, "papers": papers, "quick": args.quick}
 
 
 CAMPAIGNS: dict[str, Campaign] = {

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from faults.stops import Straight, log_of
+from faults.stops import Straight, log_of, session, straight
 from faults.tally import Row, Tally
 from faults.works import ROOT, SOURCES, Work, all_works, finish
 
@@ -45,13 +45,16 @@ def _remount(folder: Path, options: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
 
 
-def full(tally: Tally, *, n: int, seed: int, pythons: dict[str, str], papers: list[str] | None) -> None:
+def full(
+    tally: Tally, *, n: int, seed: int, pythons: dict[str, str], papers: list[str] | None, quick: bool
+) -> None:
     """Full disks of different sizes, then room; read-only, then not; limits on the size of files."""
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        for number, work in enumerate(all_works(Path(name) / "shared", pythons, papers)):
+        for number, work in enumerate(all_works(session() / "shared", pythons, papers, quick)):
             folder, rng = Path(name) / str(number), random.Random(f"{seed}/{work.name}")
-            straight = Straight(work, folder)
-            size = sum(path.stat().st_size for path in (folder / "straight").rglob("*") if path.is_file())
+            quiet = straight(work)
+            size = quiet.size
+            folder.mkdir(parents=True)
             with tally.row("disk full", work.name) as row:
                 for place in range(n):
                     _one_full(
@@ -59,30 +62,30 @@ def full(tally: Tally, *, n: int, seed: int, pythons: dict[str, str], papers: li
                         work,
                         folder / f"full{place}",
                         max(16, int(size * rng.uniform(0.05, 1.1)) >> 10),
-                        straight,
+                        quiet,
                     )
             with tally.row("file size limit", work.name) as row:
                 for place in range(n):
                     _one_limited(
-                        row, work, folder / f"limit{place}", rng.randrange(1, max(2, size // 2)), straight
+                        row, work, folder / f"limit{place}", rng.randrange(1, max(2, size // 2)), quiet
                     )
             with tally.row("read-only", work.name) as row:
-                _read_only(row, work, folder, straight)
+                _read_only(row, work, folder, quiet)
 
 
-def _one_full(row: Row, work: Work, out: Path, kilobytes: int, straight: Straight) -> None:
+def _one_full(row: Row, work: Work, out: Path, kilobytes: int, quiet: Straight) -> None:
     case = f"{kilobytes} kB"
     try:
         with mounted(out, f"size={kilobytes}k"):
             code = finish(work.start(out, out.parent), BRIEF)
             problem = _one_line(code, out, may_succeed=True)
             _remount(out, f"size={PLENTY}")
-            row.add(problem or _then_good(work, out, straight), case=case)
+            row.add(problem or _then_good(work, out, quiet), case=case)
     except NoMount as problem:
         row.note = f"no mount here: {problem}"
 
 
-def _one_limited(row: Row, work: Work, out: Path, limit: int, straight: Straight) -> None:
+def _one_limited(row: Row, work: Work, out: Path, limit: int, quiet: Straight) -> None:
     """RLIMIT_FSIZE: a file may have so many bytes; its log too, so that must be short enough."""
     out.mkdir()
     saved = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -94,10 +97,10 @@ def _one_limited(row: Row, work: Work, out: Path, limit: int, straight: Straight
         resource.setrlimit(resource.RLIMIT_FSIZE, saved)
         signal.signal(signal.SIGXFSZ, previous)
     problem = _one_line(finish(process, BRIEF), out, may_succeed=True)
-    row.add(problem or _then_good(work, out, straight), case=f"{limit} bytes")
+    row.add(problem or _then_good(work, out, quiet), case=f"{limit} bytes")
 
 
-def _read_only(row: Row, work: Work, folder: Path, straight: Straight) -> None:
+def _read_only(row: Row, work: Work, folder: Path, quiet: Straight) -> None:
     for case, prepared in (("empty", False), ("with results", True)):
         out = folder / f"readonly-{prepared}"
         try:
@@ -108,7 +111,7 @@ def _read_only(row: Row, work: Work, folder: Path, straight: Straight) -> None:
                 out.with_name(out.name + ".log").unlink(missing_ok=True)
                 problem = _one_line(finish(work.start(out, folder), BRIEF), out, may_succeed=False)
                 _remount(out, "rw")
-                row.add(problem or _then_good(work, out, straight), case=case)
+                row.add(problem or _then_good(work, out, quiet), case=case)
         except NoMount as problem:
             row.note = f"no mount here: {problem}"
 
@@ -128,11 +131,9 @@ def _one_line(code: int | None, out: Path, *, may_succeed: bool) -> str:
     return ""
 
 
-def _then_good(work: Work, out: Path, straight: Straight) -> str:
+def _then_good(work: Work, out: Path, quiet: Straight) -> str:
     code = finish(work.start(out, out.parent))
-    return (
-        f"with room it ends with {code}: {log_of(out)[-300:]}" if code else work.problem(out, straight.want)
-    )
+    return f"with room it ends with {code}: {log_of(out)[-300:]}" if code else work.problem(out, quiet.want)
 
 
 ROW = "experiment-2/rotated/plastic"

@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from faults.readers import chosen
 from faults.subject import Subject
-from faults.subjects_papers import every
 from faults.tally import Row, Tally
 
 TARGET = Path(__file__).with_name("fuzz") / "target.py"
@@ -17,13 +17,15 @@ UNITS = re.compile(r"number_of_executed_units:\s*(\d+)")
 SLOWEST, MEMORY_MB = 20, 4096  # of one file
 
 
-def fuzz(tally: Tally, *, seconds: int, seed: int, papers: list[str] | None, glob: str, python: str) -> None:
+def fuzz(
+    tally: Tally, *, seconds: int, seed: int, papers: list[str] | None, glob: str, python: str, quick: bool
+) -> None:
     """Fuzz every reader.  Args: python — an interpreter with atheris, "" for this one."""
     if not python and importlib.util.find_spec("atheris") is None:
         print("left out: fuzz (atheris is not installed: pip install atheris)", file=sys.stderr)
         return
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        for subject in every(papers, glob):
+        for subject in chosen(papers, glob, quick, seed):
             with tally.row("fuzz", subject.name) as row:
                 _one(row, subject, Path(name), seconds, seed, python or sys.executable)
 

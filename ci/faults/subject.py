@@ -8,10 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from clrepro.errors import BusyError, DataError, UsageError
+
 # What a file of other content, which its reader takes for a good one, means:
 CHECKSUM = "checksum"  # a loss: the file holds its own checksum, so every change must be noticed
 EVIDENCE = "evidence"  # the user's data in a format without checksum: its sha256 goes into the run's record
 AUTHORED = "authored"  # written by hand: another text is another statement of its author
+
+
+ERRORS = (DataError, UsageError, BusyError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +37,13 @@ class Subject:
     pack: Callable[[Path, bytes], Path] | None = None
     opened: Callable[[bytes], bytes] = bytes
     sealed: Callable[[bytes], bytes] = bytes
+
+
+def write(path: Path, data: bytes | str) -> Path:
+    """Write a file of a subject.  Returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return path
 
 
 def digest(value: Any) -> str:

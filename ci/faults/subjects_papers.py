@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from faults.hostile import tar_of
-from faults.subject import AUTHORED, CHECKSUM, EVIDENCE, Subject
-from faults.subjects_core import ERRORS, _write
+from faults.packing import tar_of
+from faults.subject import AUTHORED, CHECKSUM, ERRORS, EVIDENCE, Subject, write
 
 ENV = "export DATASET_LOCATION_MNIST='/x'\n# c\n"
 YAML = """
@@ -57,7 +56,7 @@ def mer() -> Iterator[Subject]:
 
         data = payload if payload is not None else lazy(folder).read_bytes()
         archive = tar_of([(tarfile.TarInfo("mnist/mnist_permutations.pt"), data)])
-        return _write(folder / "mnist_permutations.tar.gz", gzip.compress(archive, 1, mtime=0))
+        return write(folder / "mnist_permutations.tar.gz", gzip.compress(archive, 1, mtime=0))
 
     def unpacked(path: Path) -> Any:
         return [load_tasks(done) and done.read_bytes() for done in unpack(path, path.parent / "out")]
@@ -75,7 +74,7 @@ def mer() -> Iterator[Subject]:
             ),
             buffer,
         )
-        return _write(folder / "results.pt", buffer.getvalue())
+        return write(folder / "results.pt", buffer.getvalue())
 
     yield Subject("mer: task files", lazy, rows, EVIDENCE, ERRORS)
     yield Subject("mer: dense task files", dense, rows, EVIDENCE, ERRORS)
@@ -108,12 +107,12 @@ def ta_agem() -> Iterator[Subject]:
     }  # fmt: skip
 
     def old(folder: Path) -> Path:
-        return _write(folder / "results-x.pkl", pickle.dumps(run, 4))
+        return write(folder / "results-x.pkl", pickle.dumps(run, 4))
 
     def document(folder: Path) -> Path:
         import json
 
-        return _write(folder / "results-x.json", json.dumps(run))
+        return write(folder / "results-x.json", json.dumps(run))
 
     def archive(folder: Path) -> Path:
         document(folder)
@@ -129,13 +128,13 @@ def ta_agem() -> Iterator[Subject]:
     def model(folder: Path) -> Path:
         buffer = io.BytesIO()
         torch.save({"0.weight": torch.eye(3), "0.bias": torch.ones(3)}, buffer)
-        return _write(folder / "model.pt", buffer.getvalue())
+        return write(folder / "model.pt", buffer.getvalue())
 
     def settings(path: Path) -> Any:
         return resolve({"seed": 1}, config=str(path))
 
-    yield Subject("ta_agem: yaml", lambda folder: _write(folder / "x.yaml", YAML), settings, AUTHORED, ERRORS)
-    yield Subject("ta_agem: .env", lambda folder: _write(folder / ".env", ENV), read_env, AUTHORED, ERRORS)
+    yield Subject("ta_agem: yaml", lambda folder: write(folder / "x.yaml", YAML), settings, AUTHORED, ERRORS)
+    yield Subject("ta_agem: .env", lambda folder: write(folder / ".env", ENV), read_env, AUTHORED, ERRORS)
     yield Subject("ta_agem: result pickles", old, measured, EVIDENCE, ERRORS)
     yield Subject("ta_agem: result documents", document, measured, EVIDENCE, ERRORS)
     yield Subject("ta_agem: result archives", archive, measured, EVIDENCE, ERRORS)
@@ -157,7 +156,7 @@ def tag() -> Iterator[Subject]:
         torch.manual_seed(0)
         buffer = io.BytesIO()
         torch.save({k: v.half() for k, v in ResNet18(2).state_dict().items()}, buffer)
-        return _write(folder / "resnet18.pt", buffer.getvalue())
+        return write(folder / "resnet18.pt", buffer.getvalue())
 
     def load(path: Path) -> Any:
         from tag_repro.resnet18 import ResNet18, load_pretrained
@@ -169,14 +168,14 @@ def tag() -> Iterator[Subject]:
     known = {(0.1,): 0.5, (0.01,): 0.625, (0.001,): 0.25}
 
     def cells(folder: Path) -> Path:
-        return _write(folder / "grid.csv", grid._table(["lr"], known))
+        return write(folder / "grid.csv", grid._table(["lr"], known))
 
     def wrong_cells(path: Path) -> Any:
         """What differs from what was written; cells that are cut off are searched again."""
         return {key: value for key, value in grid._read(path, ["lr"]).items() if known.get(key) != value}
 
     def accuracies(folder: Path) -> Path:
-        return _write(folder / "x.pickle", pickle.dumps({"mean": np.arange(8.0).reshape(1, 2, 2, 2)}, 4))
+        return write(folder / "x.pickle", pickle.dumps({"mean": np.arange(8.0).reshape(1, 2, 2, 2)}, 4))
 
     yield Subject("tag: grids", cells, wrong_cells, CHECKSUM, ERRORS)
     yield Subject("tag: accuracies", accuracies, last_row, EVIDENCE, ERRORS)
@@ -194,7 +193,7 @@ def rewire() -> Iterator[Subject]:
     def made(folder: Path) -> Path:
         buffer = io.BytesIO()
         torch.save({"meta": {"stage": 1}, "state": {"w": torch.eye(3)}}, buffer)
-        return _write(folder / "task.pt", buffer.getvalue())
+        return write(folder / "task.pt", buffer.getvalue())
 
     yield Subject("rewire: checkpoints", made, _read, CHECKSUM, ERRORS)
 

@@ -120,7 +120,12 @@ def test_a_baseline_round_trip_is_exact_and_in_one_order(tmp_path: Path) -> None
     assert read_baseline(path, "p")["a/b", "m"][1]["RA"] == 0.1 + 0.2
     write_baseline(path, "p", "quick", records[::-1])
     assert path.read_text() == text
-    assert text.count("\n") == 9
+    assert text.count("\n") == 10
+    path.write_text(text.replace("0.30000000000000004", "0.30000000000000005"))
+    assert read_baseline(path, "p")["a/b", "m"][1]["RA"] == 0.1 + 0.2  # the same number
+    path.write_text(text.replace("0.30000000000000004", "0.35"))
+    with pytest.raises(DataError, match=r"p\.json: damaged \(its sha256"):
+        read_baseline(path, "p")
 
 
 @pytest.mark.parametrize(

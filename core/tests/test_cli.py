@@ -76,7 +76,23 @@ def test_known_errors_are_one_line(
     assert capsys.readouterr().err == "error: what was given\n"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["list"], ["data", "--help"]])
+def test_a_full_standard_output_is_one_line(words: list[str], unbuffered: str, fake_paper: Any) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "clrepro.cli", *words], stdout=full, stderr=subprocess.PIPE, text=True,
+            env={**fake_paper.environment(), "PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
+    assert done.returncode == 1
+    reason = "standard output: cannot be written (No space left on device)"
+    assert done.stderr == f"error: {reason}; files finished before are kept\n"
+
+
 def test_our_own_bugs_keep_their_traceback() -> None:
+    with pytest.raises(OSError, match="a bug of ours"):
+        cli.guarded(lambda: (_ for _ in ()).throw(OSError("a bug of ours")))
     with pytest.raises(ZeroDivisionError):
         cli.guarded(lambda: 1 // 0)
 

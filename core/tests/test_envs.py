@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clrepro.envs import VectorEnv, modern
-from clrepro.errors import UsageError
+from clrepro.errors import DataError, UsageError
 
 
 class Box:
@@ -123,6 +123,25 @@ def test_a_dead_worker_is_started_again_and_reported(caplog):
         assert np.all(np.isfinite(lost["last"][3:]))
         assert np.all(np.isfinite(envs.step(np.zeros((5, 3), np.float32))["last"]))
     assert "start again" in caplog.text
+
+
+def die_while(path, n):
+    """An environment whose first `n` processes die while they make it."""
+    with open(path, "a+") as deaths:
+        deaths.seek(0)
+        if len(deaths.read()) < n:
+            deaths.write("x")
+            deaths.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    return Walk()
+
+
+def test_workers_that_die_as_they_start_are_replaced_twice_and_then_reported(tmp_path):
+    seeds = [0]
+    with VectorEnv([partial(die_while, tmp_path / "few", 2)], 3, 2, seeds, 1) as envs:
+        assert envs.reset().shape == (1, 3)
+    with pytest.raises(DataError, match="die as they start, 3 times"):
+        VectorEnv([partial(die_while, tmp_path / "many", 99)], 3, 2, seeds, 1)
 
 
 def test_an_environments_own_error_reaches_the_caller():

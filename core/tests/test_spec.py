@@ -103,7 +103,7 @@ def test_other_mistakes(fake_paper: Any, tmp_path: Path) -> None:
         load_spec(write(tmp_path, BORROWED * 2), fake_paper.home)
     with pytest.raises(UsageError, match="no profile 'full'"):
         load_spec(write(tmp_path, BORROWED.replace("quick", "full")), fake_paper.home)
-    with pytest.raises(DataError, match="not a readable"):
+    with pytest.raises(DataError, match="cannot be read"):
         load_spec(tmp_path / "missing.toml", fake_paper.home)
 
 

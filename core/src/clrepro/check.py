@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.errors import DataError
-from clrepro.records import RunRecord, canonical_json, parse_json_object
+from clrepro.records import SEAL, RunRecord, canonical_json, check_seal, checksum, parse_json_object
 from clrepro.runs import write_atomically
 
 FALSE_DISCOVERY_RATE = 0.05
@@ -101,14 +101,16 @@ def baseline_path(home: Path, paper: str) -> Path:
 def write_baseline(path: Path, paper: str, profile: str, records: list[RunRecord]) -> None:
     """Replace the baseline by the metrics of `records`, one run per line.  Raises: DataError if it cannot."""
     done = sorted((r for r in records if r.status == "done"), key=lambda r: (r.setting, r.method, r.seed))
-    runs = []
+    runs, lines = [], []
     for record in done:
         metrics = {name: value if math.isfinite(value) else None for name, value in record.metrics.items()}
         run = {"setting": record.setting, "method": record.method, "seed": record.seed, "metrics": metrics}
-        runs.append("  " + canonical_json(run))
-    head = f'{{\n"paper": "{paper}",\n"profile": "{profile}",\n"schema": 1,\n"runs": [\n'
+        runs.append(run)
+        lines.append("  " + canonical_json(run))
+    seal = checksum({"paper": paper, "profile": profile, "schema": 1, "runs": runs})
+    head = f'{{\n"paper": "{paper}",\n"profile": "{profile}",\n"schema": 1,\n"{SEAL}": "{seal}",\n"runs": [\n'
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, (head + ",\n".join(runs) + "\n]\n}\n").encode())
+    write_atomically(path, (head + ",\n".join(lines) + "\n]\n}\n").encode())
 
 
 def read_baseline(path: Path, paper: str) -> Table:
@@ -129,6 +131,7 @@ def read_baseline(path: Path, paper: str) -> Table:
         if seed in table[row]:
             raise DataError(f"{path}: run {i} repeats seed {seed} of {'/'.join(row)}")
         table[row][seed] = metrics
+    check_seal({name: value for name, value in body.items() if name != SEAL}, body.get(SEAL), str(path))
     return dict(table)
 
 
@@ -143,8 +146,9 @@ def _run(run: Any, where: str) -> tuple[tuple[str, str], int, dict[str, float]]:
     ):
         raise DataError(f"{where}: setting and method are text, seed an integer, metrics an object")
     for name, value in metrics.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise DataError(f"{where}: metric {name!r} is {value!r}, expected a number or null")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (number and math.isfinite(value)):
+            raise DataError(f"{where}: metric {name!r} is {value!r}, expected a finite number or null")
     return names, seed, {name: math.nan if value is None else float(value) for name, value in metrics.items()}
 
 

@@ -16,7 +16,6 @@ many orderings at their boundary, one in twenty may be called wrongly.
 
 import itertools
 import math
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -31,6 +30,7 @@ from clrepro.metrics.stats import (
     seeds_to_decide,
     t_interval,
 )
+from clrepro.texts import load_toml
 
 STATUSES = {
     "found": "read in the source named",
@@ -49,6 +49,7 @@ VALUE_CONFIDENCE = 0.95
 ORDERING_CONFIDENCE = 0.90  # two-sided, so each end is a one-sided bound at 95 %
 # Keys that may hold a list in the file: the claim then stands for every combination.
 LISTS = ("setting", "method", "metric", "better", "worse")
+MAX_CELLS = 10_000  # that one table of the file may stand for
 _KINDS: dict[Any, Any] = {str: str, int: int, float: int | float}
 _Claim = TypeVar("_Claim", "Value", "Ordering", "Gap")
 
@@ -189,10 +190,7 @@ class Claims:
 
 def load_claims(path: Path) -> Claims:
     """Returns the claims in a file.  Raises: DataError naming the file and the key that is wrong."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(f"{path}: not a readable claims file ({error})") from None
+    content = load_toml(path, "claims file")
     known = {"title", "metrics", "notes", "sources", "value", "ordering", "gap"}
     if unknown := set(content) - known:
         raise DataError(f"{path}: unknown key {min(unknown)!r}; known: {', '.join(sorted(known))}")
@@ -243,6 +241,8 @@ def _expand(table: Any, where: str) -> Iterator[dict[str, Any]]:
         raise DataError(f"{where}: {min(lists)} holds a list; expected one with names")
     if lists and "reference" in table and math.prod(map(len, lists.values())) > 1:
         raise DataError(f"{where}: key {min(lists)!r} holds a list; a reference belongs to one cell")
+    if math.prod(map(len, lists.values())) > MAX_CELLS:
+        raise DataError(f"{where}: its lists stand for more than {MAX_CELLS} claims")
     for names in itertools.product(*lists.values()):
         yield {**table, **dict(zip(lists, names, strict=True))}
 

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from clrepro import __version__
 from clrepro.errors import BusyError, DataError, UsageError
@@ -21,6 +21,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print `error: <message>; see --help` and exit."""
         self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help; unlike argparse's own this does not hide that it could not be written."""
+        print(self.format_help(), end="", file=file)
 
 
 def choice(*allowed: str) -> Callable[[str], str]:
@@ -106,25 +110,55 @@ def existing_file(text: str) -> Path:
 
 
 def guarded(program: Callable[[], int]) -> int:
-    """The exit code of `program()`; the user's errors become one line on stderr and their own code."""
+    """The exit code of `program()`; the user's errors become one line on stderr and their own code, and so
+    does a standard output that takes no more (disk full).
+    """
     try:
-        return program()
+        try:
+            return program()
+        finally:
+            sys.stdout.flush()  # else a full disk shows when Python ends, with its own words and code 120
     except (UsageError, DataError, BusyError) as problem:
         print(f"error: {' '.join(str(problem).split())}", file=sys.stderr)
         return problem.exit_code
     except BrokenPipeError:  # the reader of our output, e.g. `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return 0
+    except OSError as problem:
+        if not _output_is_lost():
+            raise
+        _forget_output()
+        lost = f"standard output: cannot be written ({problem.strerror}); files finished before are kept"
+        print(f"error: {lost}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
 
 
+def _output_is_lost() -> bool:
+    """Whether standard output takes nothing more."""
+    try:
+        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), b"\n")  # an unbuffered output has forgotten what failed
+    except OSError:
+        return True
+    return False
+
+
+def _forget_output() -> None:
+    """Let what is left in the buffer go nowhere: it would fail again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `cl-repro` with `argv` (default: the process's).  Returns: the exit code."""
+    return guarded(lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     args = _parser().parse_args(argv)
-    words = {name: value for name, value in vars(args).items() if name != "command"}
-    return guarded(lambda: _run(args.command, words))
+    return _run(args.command, {name: value for name, value in vars(args).items() if name != "command"})
 
 
 def _run(command: str, words: dict[str, object]) -> int:

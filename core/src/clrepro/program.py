@@ -1,17 +1,17 @@
 """What the papers' own programs share: mistakes end in one line and an exit code."""
 
-import argparse
 import re
 from collections.abc import Callable, Collection, Sequence
 from typing import NoReturn
 
+from clrepro import cli
 from clrepro.cli import guarded
 from clrepro.errors import DataError, UsageError
 
 OUT_OF_MEMORY = re.compile(r"allocate memory|out of memory", re.IGNORECASE)
 
 
-class Parser(argparse.ArgumentParser):
+class Parser(cli.Parser):
     """argparse, but a wrong flag raises UsageError, so that every door reports it in one way."""
 
     def error(self, message: str) -> NoReturn:

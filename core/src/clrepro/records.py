@@ -1,23 +1,27 @@
 """What one run did: settings, data, versions, seed, metrics, series and cost, as one small JSON file.
 
 A record is written once and read by the report, by `cl-repro check` and by people, so the format is strict:
-unknown, missing or mistyped fields are refused with the name of the file and of the field.  JSON has no nan:
-a cell that a run did not measure is stored as null and read back as nan, infinities as "inf" and "-inf".
+unknown, missing or mistyped fields are refused with the name of the file and of the field, and the last line
+is the sha256 of the content, so that a flipped bit never passes for a result.  JSON has no nan: a cell that a
+run did not measure is stored as null and read back as nan, infinities as "inf" and "-inf".
 """
 
+import hashlib
 import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from clrepro.errors import DataError
+from clrepro.texts import parse_json_object as parse_json_object
 
 SCHEMA = 1
+SEAL = "sha256"  # the checksum's key in a file; no field of a record
 STATUSES = ("done", "failed")
 MAX_BYTES = 64 * 2**20  # a record with a 100 x 100 matrix has about 200 kB
 
@@ -96,9 +100,10 @@ class RunRecord:
         return body
 
     def to_json(self) -> str:
-        """Canonical JSON text: sorted keys, one top-level field per line, no nan, final newline."""
-        body = sorted(self._body().items())
-        lines = [f"{json.dumps(name)}: {canonical_json(value)}" for name, value in body]
+        """Canonical JSON text: sorted keys, one field per line and a checksum, no nan, final newline."""
+        body = self._body()
+        sealed = [*sorted(body.items()), (SEAL, checksum(body))]
+        lines = [f"{json.dumps(name)}: {canonical_json(value)}" for name, value in sealed]
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
     @classmethod
@@ -109,21 +114,47 @@ class RunRecord:
         Raises: DataError naming `where` and the field.
         """
         body = parse_json_object(text, where)
+        seal = body.pop(SEAL, None)
         names = {f.name for f in fields(cls)}
         if unknown := sorted(set(body) - names):
             raise DataError(f"{where}: unknown field {unknown[0]!r}; allowed are {', '.join(sorted(names))}")
         if missing := sorted(names - set(body)):
             raise DataError(f"{where}: field {missing[0]!r} is missing; remove the file and run again")
         try:
-            return cls(**body)
+            record = cls(**body)
         except DataError as problem:
             raise DataError(f"{where}: {problem}") from None
+        check_seal(body, seal, where)
+        return record
 
     def _body(self) -> dict[str, Any]:
         body = {f.name: getattr(self, f.name) for f in fields(self)}
         for name in ("metrics", "cost", "series"):
             body[name] = _numbers_to_json(body[name])
         return body
+
+
+def checksum(body: Mapping[str, Any]) -> str:
+    """Sha256 (hex) of the canonical JSON of `body`."""
+    return hashlib.sha256(canonical_json(body).encode()).hexdigest()
+
+
+def check_seal(body: Mapping[str, Any], seal: object, where: str) -> None:
+    """See that a file's content is what was written; `seal` is its checksum, None in files of older versions.
+
+    Raises: DataError naming `where` if it is not.
+    """
+    if seal is not None and (not _fits_json(body) or seal != checksum(body)):
+        raise DataError(f"{where}: damaged (its sha256 does not match its content); remove it and run again")
+
+
+def _fits_json(body: Mapping[str, Any]) -> bool:
+    """Whether the content can be written again: 1e999 is read as an infinity, which no file of ours holds."""
+    try:
+        canonical_json(body)
+    except ValueError:
+        return False
+    return True
 
 
 def record_path(out: Path, paper: str, profile: str, setting: str, method: str, seed: int) -> Path:
@@ -134,6 +165,8 @@ def record_path(out: Path, paper: str, profile: str, setting: str, method: str, 
 def read_record(path: Path) -> RunRecord:
     """The record in the file `path`.  Raises: DataError when it is missing, unreadable or not a record."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would never end
+            raise DataError(f"{path}: no file, so it is no run record; remove it and run again")
         if path.stat().st_size > MAX_BYTES:
             raise DataError(f"{path}: larger than {MAX_BYTES // 2**20} MB, so it is no run record")
         text = path.read_bytes().decode("utf-8")
@@ -195,32 +228,6 @@ def plain(value: Any, where: str = "value") -> Any:
 def canonical_json(value: Any) -> str:
     """The one JSON text for `value`: sorted keys, no blanks, no nan."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def parse_json_object(text: str, where: str) -> dict[str, Any]:
-    """The JSON object in `text`; duplicate keys, nan and deep nesting are refused.
-
-    Raises: DataError naming `where`.
-    """
-    try:
-        body = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as problem:
-        reason = "nested too deeply" if isinstance(problem, RecursionError) else problem
-        raise DataError(f"{where}: not valid JSON ({reason}); remove the file and run again") from None
-    if not isinstance(body, dict):
-        raise DataError(f"{where}: holds a {type(body).__name__}, expected a JSON object")
-    return body
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    body = dict(pairs)
-    if len(body) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return body
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _check(record: RunRecord) -> None:

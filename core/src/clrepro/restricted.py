@@ -40,6 +40,8 @@ def load(path: Path, max_bytes: int = MAX_BYTES, encoding: str = "ASCII") -> Any
     Raises: DataError naming the file, and the forbidden global if there is one.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would never end
+            raise DataError(f"{path}: is no file")
         if path.stat().st_size > max_bytes:
             raise DataError(f"{path}: {path.stat().st_size} bytes; expected at most {max_bytes}")
         data = path.read_bytes()

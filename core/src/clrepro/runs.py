@@ -206,7 +206,7 @@ def decode_state(data: bytes, where: str) -> dict[str, Any]:
             raise ValueError("compressed member")  # we never compress: refuse what could unpack without bound
         with np.load(io.BytesIO(body), allow_pickle=False) as archive:
             tree = json.loads(archive["tree"].tobytes())
-            state = _dress(tree, archive)
+            state = _dress(tree, {name: archive for name in archive.files})
     except Exception as problem:  # forged bytes make these readers raise anything, even tokenizer errors
         raise DataError(f"{where}: the checkpoint is corrupt ({problem})") from None
     if not isinstance(state, dict):
@@ -232,16 +232,21 @@ def _strip(value: Any, arrays: list[NDArray[Any]], where: str) -> Any:
     raise TypeError(f"{where} is a {type(value).__name__}, which a checkpoint cannot hold")
 
 
-def _dress(value: Any, archive: Any) -> Any:
-    """The inverse of `_strip`."""
+def _dress(value: Any, unused: dict[str, Any]) -> Any:
+    """The inverse of `_strip`.
+
+    Args: unused — name of each array to the archive that holds it; each may be taken once, as `_strip` wrote
+        it: a forged file could ask for one over and over.
+    """
     if isinstance(value, list):
-        return [_dress(item, archive) for item in value]
+        return [_dress(item, unused) for item in value]
     if isinstance(value, dict):
-        if set(value) == {_ARRAY}:
-            return archive[f"a{value[_ARRAY]}"]
-        if set(value) == {_SCALAR}:
-            return archive[f"a{value[_SCALAR]}"][()]
-        return {key: _dress(item, archive) for key, item in value.items()}
+        if set(value) in ({_ARRAY}, {_SCALAR}):
+            ((kind, number),) = value.items()
+            name = f"a{number}"
+            array = unused.pop(name)[name]
+            return array if kind == _ARRAY else array[()]
+        return {key: _dress(item, unused) for key, item in value.items()}
     return value
 
 

@@ -71,6 +71,16 @@ def test_result_tuple_has_the_documented_types(tmp_path, result):
     assert line == f"{base}: {one_liner} # 1.75"
 
 
+@pytest.mark.parametrize("content", [b"", b"cos\nsystem\n(S'true'\ntR.", b"PK\x03\x04"])
+def test_a_file_that_is_no_result_is_one_line(content, tmp_path):
+    (tmp_path / "x.pt").write_bytes(content)
+    with pytest.raises(DataError, match=r"x\.pt: not a readable result file"):
+        artefacts.read_tuple(tmp_path / "x.pt")
+    torch.save([1], tmp_path / "x.pt")
+    with pytest.raises(DataError, match="no tuple of six"):
+        artefacts.read_tuple(tmp_path / "x.pt")
+
+
 def test_record_lies_beside_and_keeps_the_learning_accuracy(tmp_path, result):
     base = artefacts.base_name(settings(tmp_path))
     artefacts.write_results(base, result, settings(tmp_path), {"file": "x", "sha256": "0"})

@@ -69,8 +69,10 @@ class Stop(Exception):
 
 
 class StopAfter:
-    def __init__(self, tasks):
-        self.left = tasks
+    """Ends the run amid what comes after a task, as a kill may; `told`: the tasks that got through."""
+
+    def __init__(self, tasks, told=None):
+        self.left, self.told = tasks, [] if told is None else told
 
     def started(self, settings):
         pass
@@ -82,16 +84,18 @@ class StopAfter:
         self.left -= 1
         if not self.left:
             raise Stop
+        self.told.append(task)
 
 
 @pytest.mark.parametrize("engine", ["fused", "reference"])
 def test_stopped_and_resumed_equals_undisturbed(engine, tmp_path):
-    settings = replace(SMALL, engine=engine)
-    with pytest.raises(Stop):
-        run(settings, checkpoint=RunDir(tmp_path), listener=StopAfter(1))
-    with pytest.raises(Stop):
-        run(settings, checkpoint=RunDir(tmp_path), listener=StopAfter(1))
-    assert numbers(run(settings, checkpoint=RunDir(tmp_path))) == numbers(run(settings))
+    settings, told = replace(SMALL, engine=engine, tasks=3), []
+    for _ in range(2):
+        with pytest.raises(Stop):
+            run(settings, checkpoint=RunDir(tmp_path), listener=StopAfter(2, told))
+    again = run(settings, checkpoint=RunDir(tmp_path), listener=StopAfter(9, told))
+    assert numbers(again) == numbers(run(settings))
+    assert told == [0, 1, 2], "the files of a task would be missing, or written without need"
 
 
 def test_flatness_is_measured():

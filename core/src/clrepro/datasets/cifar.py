@@ -2,8 +2,6 @@
 sizes.
 """
 
-import tarfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro import restricted
+from clrepro.datasets.tar_files import opened
 from clrepro.errors import DataError
 
 PIXELS = 3 * 32 * 32
@@ -100,7 +99,9 @@ def _batch(pixels: NDArray[np.uint8], labels: NDArray[Any], name: str, n_classes
 
 def _check_labels(labels: list[int], name: str, n_classes: int) -> None:
     if wrong := [label for label in labels if not 0 <= label < n_classes]:
-        raise DataError(f"{name}: label {str(wrong[0])[:20]}; expected 0 to {n_classes - 1}")
+        # Python refuses to write out giant numbers.
+        shown = str(wrong[0])[:20] if wrong[0].bit_length() < 1000 else "of over 1000 bits"
+        raise DataError(f"{name}: label {shown}; expected 0 to {n_classes - 1}")
 
 
 def read_python_batch(path: Path, n_classes: int = 10, key: str = "labels") -> Batch:
@@ -156,26 +157,11 @@ def _members(path: Path, release: Release) -> dict[str, bytes] | None:
     """The release's files from an archive, never unpacked to disk; None if it holds another one."""
     wanted = {f"{release.folder}/{file}": file for file in (*release.train, release.test)}
     found: dict[str, bytes] = {}
-    room = MAX_ARCHIVE
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                room -= member.size  # passing over a member unpacks it too
-                if member.size > MAX_MEMBER or room < 0:
-                    raise DataError(
-                        f"{path}: {member.name} claims {member.size} bytes, too many for this set"
-                    )
-                file = wanted.get(member.name.removeprefix("./"))
-                stream = archive.extractfile(member) if file is not None and member.isfile() else None
-                if file is not None and stream is not None:
-                    found[file] = stream.read()
-            # The archive's end comes before that of the compressed stream, which holds its checksum.
-            while archive.fileobj is not None and (rest := archive.fileobj.read(1 << 20)):
-                room -= len(rest)
-                if room < 0:
-                    raise DataError(f"{path}: goes on behind its end, too long for this set")
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as problem:
-        raise DataError(f"{path}: not a readable archive ({problem}); fetch it again") from None
+    with opened(path, MAX_MEMBER, MAX_ARCHIVE) as archive:
+        for member in archive:
+            file = wanted.get(member.name.removeprefix("./"))
+            if file is not None and member.isfile():
+                found[file] = archive.read(member)
     if not found:
         return None
     if missing := set(wanted.values()) - set(found):

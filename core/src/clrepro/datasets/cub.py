@@ -10,6 +10,7 @@ from clrepro.datasets.tar_files import read_files
 from clrepro.errors import DataError
 
 SIDE, N_CLASSES = 224, 200
+MAX_IMAGES = 20_000  # the official lists name 11,788; each takes 150 kB
 LISTS = ("images.txt", "image_class_labels.txt", "train_test_split.txt")
 MAX_ARCHIVE = 1 << 32
 Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
@@ -29,6 +30,10 @@ def read_cub(path: Path) -> tuple[Part, Part]:
     names, labels, trains = (_table(lists[name], f"{path}: {name}") for name in LISTS)
     if not names.keys() == labels.keys() == trains.keys():
         raise DataError(f"{path}: the lists {', '.join(LISTS)} do not name the same images")
+    if len(names) > MAX_IMAGES or len(set(names.values())) < len(names):
+        raise DataError(f"{path}: {LISTS[0]} names too many images, or one twice")
+    if wrong := set(trains.values()) - {"0", "1"}:
+        raise DataError(f"{path}: {LISTS[2]} says {min(wrong)[:20]!r}; expected 0 or 1")
     y = np.array([_number(labels[key], f"{path}: {LISTS[1]}") for key in names]) - 1
     if len(y) == 0 or y.min() < 0 or y.max() >= N_CLASSES:
         raise DataError(f"{path}: labels outside of 1 to {N_CLASSES}")

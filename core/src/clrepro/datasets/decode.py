@@ -12,6 +12,7 @@ from clrepro.errors import DataError
 
 MAX_IMAGE = 1 << 24  # bytes of one compressed image
 MAX_PIXELS = 1 << 24
+FORMATS = ("JPEG", "PNG")  # what the data sets have; of Pillow's others some start programs (PostScript)
 
 
 def pillow(path: Path) -> Any:
@@ -38,7 +39,7 @@ def decode(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Pillow warns before it unpacks a bomb
-            with image_module.open(io.BytesIO(data)) as image:
+            with image_module.open(io.BytesIO(data), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise DataError(f"{name}: {image.size} pixels; no image of these sets is so large")
                 if not resize and image.size != (size, size):
@@ -49,5 +50,7 @@ def decode(
                 return np.asarray(image, dtype=np.uint8)
     except DataError:
         raise
+    except image_module.UnidentifiedImageError:
+        raise DataError(f"{name}: not a readable image (no JPEG or PNG)") from None
     except Exception as problem:  # a decoder meets damage with almost any kind of error
         raise DataError(f"{name}: not a readable image ({' '.join(str(problem).split())[:120]})") from None

@@ -1,5 +1,7 @@
 """Reader of images in folders, `train|test/CLASS/NAME.jpg`, from a zip file or from disk."""
 
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -12,6 +14,11 @@ from clrepro.datasets.decode import MAX_IMAGE, decode, pillow
 from clrepro.datasets.tar_files import folder_files
 from clrepro.errors import DataError
 
+# Encrypted members are a RuntimeError, unknown compressions its kin NotImplementedError; the rest is damage.
+DAMAGE = (
+    zipfile.BadZipFile, OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, ValueError, struct.error,
+    OverflowError,
+)  # fmt: skip
 ENDINGS = (".jpg", ".jpeg", ".png")
 Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
@@ -53,9 +60,8 @@ def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
                     if info.file_size > MAX_IMAGE:
                         raise DataError(f"{path}: {info.filename} claims {info.file_size} bytes")
                     yield info.filename, archive.read(info)
-    # Encrypted members are a RuntimeError, unknown compressions a NotImplementedError.
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, zlib.error) as problem:
-        raise DataError(f"{path}: not a readable zip file ({problem})") from None
+    except DAMAGE as problem:
+        raise DataError(f"{path}: not a readable zip file ({str(problem)[:160]})") from None
 
 
 def _is_image(name: str) -> bool:

@@ -46,9 +46,14 @@ def _classes(path: Path, n_classes: int) -> list[NDArray[np.uint8]]:
         raise DataError(f"{path}: no array 'image_data' uint8 (n, {SIDE}, {SIDE}, 3)")
     if not isinstance(places, dict) or len(places) != n_classes:
         raise DataError(f"{path}: no table 'class_dict' of {n_classes} classes")
+    if not all(isinstance(name, str) and len(name) < 100 for name in places):
+        raise DataError(f"{path}: a class of 'class_dict' has no short name")
     rows = []
     for name, at in places.items():
-        chosen = np.asarray(at)
+        try:
+            chosen = np.asarray(at)
+        except ValueError:  # lists of different lengths
+            chosen = np.zeros(0)
         if chosen.dtype.kind not in "iu" or chosen.shape != (PER_CLASS,):
             raise DataError(f"{path}: class {name!r} has not {PER_CLASS} images")
         if chosen.min() < 0 or chosen.max() >= len(images):

@@ -1,5 +1,6 @@
 """Reader of the cropped SVHN digits, `train_32x32.mat` and `test_32x32.mat`."""
 
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 from clrepro.errors import DataError
 
 MAX_FILE = 1 << 29
+MAX_VALUES = 1 << 31  # the largest official file has 531,131 images of 3,072 values
+KINDS = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "double", "")
 
 
 def read_svhn(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -15,11 +18,18 @@ def read_svhn(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
     Raises: DataError if the file cannot be read or holds anything else.
     """
-    from scipy.io import loadmat
+    from scipy.io import loadmat, whosmat
 
     try:
         if path.stat().st_size > MAX_FILE:
             raise DataError(f"{path}: {path.stat().st_size} bytes; no file of SVHN is so large")
+        # Shapes first: a packed file may ask for any memory, and other kinds of content nest without end.
+        found = {name: (prod(shape), kind) for name, shape, kind in whosmat(path)}
+        if any(
+            size > MAX_VALUES or kind not in KINDS
+            for size, kind in (found.get(n, (0, "")) for n in ("X", "y"))
+        ):
+            raise DataError(f"{path}: no images 'X' and labels 'y' of any SVHN file")
         content = loadmat(path, variable_names=["X", "y"])
     except OSError as problem:
         raise DataError(f"{path}: cannot be read ({problem})") from None

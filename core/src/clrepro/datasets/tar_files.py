@@ -1,11 +1,121 @@
 """Members of a tar archive one after the other, never unpacked to disk; or the same files in a folder."""
 
+import bz2
+import gzip
+import lzma
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 from clrepro.errors import DataError
+
+# Damage shows as any of these: tarfile takes numbers and names from the file as they are.
+DAMAGE = (
+    tarfile.TarError,
+    OSError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+)
+_PACKED: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
+
+
+MAX_PIECE = 1 << 28  # bytes that are in memory at once
+
+
+class Archive:
+    """A tar archive that is read once from its beginning to its end.
+
+    Args: stream — the unpacked archive; max_member — bytes of one file in it.
+    """
+
+    def __init__(self, path: Path, stream: Any, max_member: int) -> None:
+        self._path, self._stream, self._max = path, stream, max_member
+
+    def __iter__(self) -> Iterator[tarfile.TarInfo]:
+        """Yields the members in their order.  Raises: DataError for one that is too large."""
+        with tarfile.open(fileobj=self._stream, mode="r:") as self._tar:
+            for member in self._tar:
+                if not 0 <= member.size <= self._max:
+                    raise DataError(
+                        f"{self._path}: {member.name[:80]} claims {member.size} bytes, too many for this set"
+                    )
+                yield member
+        # The archive's end comes before that of the compressed stream, which holds its checksum.
+        while self._stream.read(1 << 20):
+            pass
+
+    def open(self, member: tarfile.TarInfo) -> IO[bytes]:
+        """Returns a stream of the content of the member that came last."""
+        stream = self._tar.extractfile(member)
+        if stream is None:
+            raise DataError(f"{self._path}: {member.name[:80]} is no file")
+        return stream
+
+    def read(self, member: tarfile.TarInfo) -> bytes:
+        """Returns the content of the member that came last."""
+        return self.open(member).read()
+
+
+class _Bounded:
+    """A stream that gives so much and no more: passing over a member unpacks it, and so does a long name."""
+
+    def __init__(self, path: Path, stream: IO[bytes], max_piece: int, room: int) -> None:
+        self._path, self._stream, self._piece, self._room = path, stream, max_piece, room
+
+    def read(self, size: int = -1) -> bytes:
+        """Raises: DataError for too large a piece, or when all pieces together are too many."""
+        if not 0 <= size <= self._piece:
+            raise DataError(f"{self._path}: asks for {size} bytes at once, too many for this set")
+        data = self._stream.read(size)
+        self._check(self._stream.tell())
+        return data
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        """Raises: DataError behind the end of what is allowed, before anything is unpacked."""
+        self._check(position)
+        return self._stream.seek(position, whence)
+
+    def tell(self) -> int:
+        """The place in the unpacked archive."""
+        return self._stream.tell()
+
+    def _check(self, position: int) -> None:
+        if position > self._room:
+            raise DataError(f"{self._path}: unpacks to more than this data set has")
+
+
+@contextmanager
+def opened(path: Path, max_member: int, max_archive: int) -> Iterator[Archive]:
+    """A tar archive, packed or not, for a `with` block.
+
+    Args: max_member — bytes of one file; max_archive — bytes of all files together, unpacked.
+    Raises: DataError if it cannot be read, is damaged, or is larger than allowed.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(6)
+        unpack: Callable[..., Any] = next(
+            (way for mark, way in _PACKED.items() if start.startswith(mark)), open
+        )
+        with unpack(path, "rb") as stream:
+            yield Archive(
+                path,
+                _Bounded(path, stream, max(1 << 20, min(max_member, MAX_PIECE)), max_archive),
+                max_member,
+            )
+    except DAMAGE as problem:
+        raise DataError(f"{path}: not a readable archive ({str(problem)[:160]}); fetch it again") from None
 
 
 def read_files(
@@ -25,22 +135,11 @@ def read_files(
 def _from_archive(
     path: Path, wanted: Callable[[str], bool], max_member: int, room: int
 ) -> Iterator[tuple[str, bytes]]:
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                room -= member.size  # passing over a member unpacks it too
-                if room < 0:
-                    raise DataError(f"{path}: unpacks to more than this data set has")
-                name = member.name.removeprefix("./")
-                if not member.isfile() or not wanted(name):
-                    continue
-                if member.size > max_member:
-                    raise DataError(f"{path}: {name} claims {member.size} bytes")
-                stream = archive.extractfile(member)
-                if stream is not None:
-                    yield name, stream.read()
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as problem:
-        raise DataError(f"{path}: not a readable archive ({problem}); fetch it again") from None
+    with opened(path, max_member, room) as archive:
+        for member in archive:
+            name = member.name.removeprefix("./")
+            if member.isfile() and wanted(name):
+                yield name, archive.read(member)
 
 
 def folder_files(path: Path, wanted: Callable[[str], bool], max_member: int) -> Iterator[tuple[str, bytes]]:

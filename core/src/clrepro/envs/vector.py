@@ -4,6 +4,7 @@ Every environment is seeded by itself and lives in one worker for good.  A worke
 its environments begin new episodes, the broken ones count as cut off, and `restarts` says how often.
 """
 
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -16,9 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.envs.lane import Lane
+from clrepro.errors import DataError
 
 log = logging.getLogger(__name__)
 Make = Callable[[], Any]
+MAX_STARTS = 3
+DEATH = (EOFError, ConnectionError)  # how the end of a worker shows in its pipe
+DIES = f"environment workers die as they start, {MAX_STARTS} times (out of memory? see dmesg)"
 RESTART_STEP = 100_003  # added to a seed after each restart: new episodes, not the old ones again
 
 
@@ -53,7 +58,8 @@ class VectorEnv:
 
     Args: makers — one function per environment, picklable if there are workers; obs_dim, act_dim — padded
         sizes; seeds — one per environment; n_workers — processes, 0: all here.
-    Raises: UsageError if a space is larger than the padding.
+    Raises: UsageError if a space is larger than the padding; DataError, here and later, if workers die one
+        after the other.
     """
 
     def __init__(
@@ -70,7 +76,7 @@ class VectorEnv:
                 for rows in np.array_split(np.arange(self.n), min(n_workers, self.n)):
                     self._crews.append(Crew(rows.tolist(), self._hire))
                 for crew in self._crews:
-                    crew.answer()
+                    self._await(crew)
             else:
                 self._lanes = [
                     Lane(make, obs_dim, act_dim, seed) for make, seed in zip(makers, seeds, strict=True)
@@ -140,7 +146,7 @@ class VectorEnv:
         for crew in self._crews:
             try:
                 crew.answer()
-            except (EOFError, ConnectionError, BrokenPipeError):
+            except DEATH:
                 self._replace(crew, word)
 
     def _replace(self, crew: "Crew", word: str) -> None:
@@ -149,17 +155,35 @@ class VectorEnv:
         log.warning("environment worker %d died; its %d environments start again", crew.pid, len(crew.rows))
         for i in crew.rows:
             self._seeds[i] += RESTART_STEP
-        crew.stop()
-        crew.begin(self._hire)
-        crew.answer()
-        crew.ask("reset", None)
-        crew.answer()
+        self._restart(crew)
         rows = self._board.rows
         if word == "step":
             rows["reward"][crew.rows] = 0.0
             rows["terminated"][crew.rows], rows["truncated"][crew.rows] = False, True
             # What the lost step led to is not known; the new beginning would be a lie, so it is not stored.
             rows["last"][crew.rows] = np.nan
+
+    def _restart(self, crew: "Crew") -> None:
+        """Begin new episodes in a new worker, in another one if that dies as well.  Raises: DataError."""
+        for _ in range(MAX_STARTS):
+            crew.stop()
+            crew.begin(self._hire)
+            with contextlib.suppress(*DEATH):
+                self._await(crew)
+                crew.ask("reset", None)
+                crew.answer()
+                return
+        raise DataError(DIES)
+
+    def _await(self, crew: "Crew") -> None:
+        """Wait until a worker is there, a new one if it dies on its way.  Raises: DataError."""
+        for _ in range(MAX_STARTS):
+            with contextlib.suppress(*DEATH):
+                crew.answer()
+                return
+            crew.stop()
+            crew.begin(self._hire)
+        raise DataError(DIES)
 
 
 class Crew:

@@ -19,7 +19,6 @@ Anything else in the file is an error that names the file and the key.
 import os
 import re
 import shlex
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from typing import Any
 from clrepro.errors import DataError, UsageError
 from clrepro.records import check_name
 from clrepro.sweep.jobs import PLACEHOLDERS, Job, fill
+from clrepro.texts import load_toml
 
 _PROFILE_KEYS = {"seeds", "data_note", "prepare", "row"}
 _ROW_KEYS = {"setting", "method", "command", "seconds", "seeds"}
@@ -87,11 +87,7 @@ def load_profiles(home: Path, paper: str) -> dict[str, Profile]:
     path = home / "papers" / paper / "profiles.toml"
     if not path.is_file():
         raise UsageError(f"no paper {paper!r}; there are {', '.join(paper_names(home)) or 'none'} (or 'all')")
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
-        raise DataError(f"{path}: not a readable TOML file ({problem})") from None
-    return {name: parse_profile(table, paper, name, path) for name, table in tables.items()}
+    return {name: parse_profile(table, paper, name, path) for name, table in load_toml(path).items()}
 
 
 def load_profile(home: Path, paper: str, name: str) -> Profile:

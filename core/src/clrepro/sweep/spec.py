@@ -41,7 +41,6 @@ Anything else in the file is an error that names the file and the key.
 import itertools
 import re
 import shlex
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -50,6 +49,7 @@ from typing import Any
 from clrepro.errors import DataError
 from clrepro.records import check_name
 from clrepro.sweep.profiles import Profile, check_keys, load_profile, parse_profile
+from clrepro.texts import load_toml
 
 _KEYS = {"name", "seeds", "profile", "row", "prepare", "share", "slurm"}
 _ROW_KEYS = {"paper", "setting", "method", "command", "grid", "seconds", "seeds"}
@@ -107,10 +107,7 @@ def load_spec(path: Path, home: Path) -> Spec:
 
     Raises: DataError naming file and key; UsageError if it names a paper or profile that is not there.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as problem:
-        raise DataError(f"{path}: not a readable TOML file ({problem})") from None
+    table = load_toml(path)
     check_keys(table, _KEYS, set(), str(path))
     parts = [*_borrowed(table, path, home), *_own(table, path, home)]
     if not parts:

@@ -93,11 +93,21 @@ def tuple_file(result: "TrainResult", settings: Settings) -> bytes:
 
 
 def read_tuple(path: Path) -> Any:
-    """Returns the 6-tuple of a result file, admitting tensors and argparse.Namespace and nothing else."""
+    """Returns the 6-tuple of a result file, admitting tensors and argparse.Namespace and nothing else.
+
+    Raises: DataError if it cannot be read or holds anything else.
+    """
     import torch
 
-    with torch.serialization.safe_globals([argparse.Namespace]):
-        return torch.load(path, weights_only=True)
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as problem:  # torch reports damage with many kinds; the first line tells which
+        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0][:160]
+        raise DataError(f"{path}: not a readable result file ({reason})") from None
+    if not isinstance(content, tuple) or len(content) != 6:
+        raise DataError(f"{path}: holds no tuple of six; expected what main.py writes as .pt")
+    return content
 
 
 def record_body(result: "TrainResult", settings: Settings, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from clrepro.adapters.torch import generator
 from clrepro.datasets import Dataset, load
+from clrepro.datasets.tar_files import Archive, opened
 from clrepro.errors import DataError, UsageError
 from clrepro.runs import hold_lock, make_folder
 from clrepro.seeding import Seeds
@@ -34,6 +35,8 @@ from mer_repro.program import Parser, exit_code
 
 KINDS = {"rotations": 20, "permutations": 20, "manypermutations": 100}
 SOURCES = {60_000: "mnist", 10_000: "mnist_quick"}  # by training examples per task, for dense files
+MAX_TASK_FILE = 1 << 35  # the largest hosted one had 21 GB
+MAX_ARCHIVE = 1 << 36
 PAPER = Path(__file__).resolve().parents[2]  # of a checkout
 
 
@@ -147,28 +150,21 @@ def unpack(archive: Path, out_dir: Path, kinds: Sequence[str] = tuple(KINDS)) ->
     """
     names = {f"mnist_{kind}.pt" for kind in kinds}
     done = []
-    try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                place = Path(member.name)
-                if place.is_absolute() or ".." in place.parts or member.issym() or member.islnk():
-                    raise DataError(
-                        f"{archive}: refuses to unpack {member.name!r}: it leads outside the folder"
-                    )
-                if place.name in names and member.isfile():
-                    done.append(_take(tar, member, make_folder(out_dir) / place.name))
-    except (OSError, tarfile.TarError, EOFError) as error:
-        raise DataError(f"{archive}: cannot be unpacked ({error})") from None
+    with opened(archive, MAX_TASK_FILE, MAX_ARCHIVE) as tar:
+        for member in tar:
+            place = Path(member.name)
+            if place.is_absolute() or ".." in place.parts or member.issym() or member.islnk():
+                raise DataError(f"{archive}: refuses to unpack {member.name!r}: it leads outside the folder")
+            if place.name in names and member.isfile():
+                done.append(_take(tar, member, make_folder(out_dir) / place.name))
     if not done:
         raise DataError(f"{archive}: holds none of {', '.join(sorted(names))}")
     return done
 
 
-def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> Path:
-    source = tar.extractfile(member)
-    assert source is not None
+def _take(tar: Archive, member: tarfile.TarInfo, path: Path) -> Path:
     with replacing(path) as temporary:
-        with source, open(temporary, "wb") as target:
+        with tar.open(member) as source, open(temporary, "wb") as target:
             while block := source.read(1 << 20):
                 target.write(block)
         if (

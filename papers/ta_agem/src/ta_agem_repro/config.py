@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import reprlib
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -28,6 +29,8 @@ ALIASES = {
 }
 LITE: Mapping[str, Any] = MappingProxyType({"batch_size": 50, "quick_test_mode": True})
 LITE_TASKS = 2
+MAX_TEXT, MAX_NODES = 1 << 20, 10_000  # of a configuration file
+MAX_BITS = 64  # of an integer in it
 # What a method is, beyond its name.
 METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
     "paper": {"memory_update": "batch", "use_learning_rate_scheduler": True, "random_em": False},
@@ -111,11 +114,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
     Raises: UsageError if it cannot be read or is no table.
     """
-    import yaml
-
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
+        content = plain_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
         raise UsageError(f"{path}: not readable as YAML ({' '.join(str(problem).split())[:160]})") from None
     if content is None:
         return {}
@@ -124,19 +125,54 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
+def plain_yaml(text: str) -> Any:
+    """Returns the value of a YAML text.
+
+    Raises: ValueError in one line for what is no YAML, and for what is larger with its anchors and merges
+    written out than any configuration: a few lines of those stand for gigabytes.
+    """
+    import yaml
+
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"{len(text)} characters; expected at most {MAX_TEXT}")
+    try:
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            _check_size(node, {})
+            return None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except Exception as problem:  # its constructors stumble over damage with any kind of error
+        raise ValueError(" ".join(str(problem).split())[:160] or type(problem).__name__) from None
+
+
+def _check_size(node: Any, sizes: dict[int, int]) -> int:
+    """The nodes of a YAML tree, those that are used again counted again.  Raises: ValueError if too many."""
+    if node is None or isinstance(node.value, str):
+        return 1
+    if id(node) not in sizes:
+        sizes[id(node)] = MAX_NODES  # what holds itself
+        parts = (part for item in node.value for part in (item if isinstance(item, tuple) else (item,)))
+        sizes[id(node)] = 1 + sum(_check_size(part, sizes) for part in parts)
+    if sizes[id(node)] >= MAX_NODES:
+        raise ValueError(f"stands for more than {MAX_NODES} values, or for itself")
+    return sizes[id(node)]
+
+
 def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
     """Returns the keys and YAML values of "KEY=VALUE" texts; a dotted key reaches into task_specific.
 
     Raises: UsageError for a text without "=" or with a value that is no YAML.
     """
-    import yaml
-
     out: dict[str, Any] = {}
     for text in changes:
         key, mark, value = text.partition("=")
         try:
-            parsed = yaml.safe_load(value)
-        except yaml.YAMLError:
+            parsed = plain_yaml(value)
+        except ValueError:
             mark = ""
         if not mark or not key.strip():
             raise UsageError(f"--set {text}: expected KEY=VALUE, e.g. --set num_epochs=5")
@@ -159,7 +195,12 @@ def _split(content: Mapping[str, Any], where: str) -> dict[str, Any]:
 def _task_specific(file: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     table = copy.deepcopy(TASK_SPECIFIC)
     for source in (file, changes):
-        for task_type, keys in (source.get("task_specific") or {}).items():
+        given = source.get("task_specific") or {}
+        if not isinstance(given, dict):
+            raise UsageError(
+                f"task_specific {reprlib.repr(given)}: a table under one of {', '.join(TASK_TYPES)}"
+            )
+        for task_type, keys in given.items():
             if task_type not in table or not isinstance(keys, dict):
                 raise UsageError(f"task_specific.{task_type}: a table under one of {', '.join(TASK_TYPES)}")
             table[task_type].update(keys)
@@ -196,7 +237,11 @@ def _value(key: str, value: Any) -> Any:
         return value
     kind = type(getattr(Settings, key))
     if not _KINDS[kind](value):
-        raise UsageError(f"{key} {value!r}: expected {'true or false' if kind is bool else kind.__name__}")
+        raise UsageError(
+            f"{key} {reprlib.repr(value)}: expected {'true or false' if kind is bool else kind.__name__}"
+        )
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise UsageError(f"{key}: a number of {value.bit_length()} bits; expected at most {MAX_BITS}")
     return float(value) if kind is float else value
 
 
@@ -207,6 +252,7 @@ def _epochs(value: Any, n_tasks: int) -> int | tuple[int, ...]:
     given = value if isinstance(value, list | tuple) else [value]
     if not given or not all(_KINDS[int](n) for n in given):
         raise UsageError(
-            f"num_epochs {value!r}: a number, a list of one per task, or a table of 0 to {n_tasks - 1}"
+            f"num_epochs {reprlib.repr(value)}: a number, a list of one per task, or a table of 0 to "
+            f"{n_tasks - 1}"
         )
     return int(value) if isinstance(value, int) else tuple(given)

@@ -70,10 +70,19 @@ def _from_environment(name: str) -> Path | None:
 
 
 def read_env(path: Path) -> dict[str, str]:
-    """Returns the NAME=value lines of a .env file, quotes removed; nothing for a missing file."""
+    """Returns the NAME=value lines of a .env file, quotes removed; nothing for a missing file.
+
+    Raises: DataError if it cannot be read.
+    """
     if not path.is_file():
         return {}
-    pairs = (line.split("=", 1) for line in path.read_text(encoding="utf-8").splitlines() if "=" in line)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be read ({problem.strerror})") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not a text in UTF-8; mend it or remove it") from None
+    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
     return {
         key.strip().removeprefix("export "): value.strip().strip("\"'")
         for key, value in pairs

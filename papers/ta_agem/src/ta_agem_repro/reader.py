@@ -154,6 +154,8 @@ def newest(folder: Path, count: int | None = None, *, columns: bool = False) -> 
 
 def _document(path: Path) -> dict[str, Any]:
     try:
+        if path.exists() and not path.is_file():  # a pipe would never end
+            raise DataError(f"{path}: is no file")
         if path.stat().st_size > MAX_BYTES:
             raise DataError(f"{path}: {path.stat().st_size} bytes; expected at most {MAX_BYTES}")
         return parse_json_object(path.read_text(encoding="utf-8"), str(path))
@@ -196,7 +198,9 @@ def _run(path: Path, source: str, data: Mapping[str, Any], where: str, arrays: C
     extra = extra if source == "json" and isinstance(extra, dict) else {}
     sizes = extra.get("test_sizes") or []
     if sizes and not (isinstance(sizes, list) and all(isinstance(n, int) and n > 0 for n in sizes)):
-        raise DataError(f"{where}: test_sizes {sizes!r}; expected a number of images for each task")
+        raise DataError(
+            f"{where}: test_sizes {vintages.short(sizes)}; expected a number of images for each task"
+        )
     if sizes and max(order, default=0) >= len(sizes):
         raise DataError(f"{where}: {len(sizes)} test_sizes for the tasks {order}")
     interval = params.get("tracking_interval", 1)
@@ -212,7 +216,7 @@ def _run(path: Path, source: str, data: Mapping[str, Any], where: str, arrays: C
 
 def _params(data: Mapping[str, Any], path: Path, where: str, rebuilt: list[str]) -> dict[str, Any]:
     """The parameters; what `params` does not tell comes from the keys of older files and from the name."""
-    stored = data.get("params") or {}
+    stored = {} if (given := data.get("params")) is None else given
     if not isinstance(stored, Mapping):
         raise DataError(f"{where}: params is a {type(stored).__name__}, expected a dict")
     params = {str(key): value for key, value in stored.items()}
@@ -233,7 +237,7 @@ def _timestamp(data: Mapping[str, Any], path: Path, where: str) -> datetime | No
     if stored is not None:
         try:
             time = stored if isinstance(stored, datetime) else datetime.fromisoformat(stored)
-        except (TypeError, ValueError):
-            raise DataError(f"{where}: timestamp {stored!r}; expected ISO 8601") from None
-        return time.astimezone().replace(tzinfo=None) if time.tzinfo else time
+            return time.astimezone().replace(tzinfo=None) if time.tzinfo else time
+        except (TypeError, ValueError, OverflowError):  # the last: a year before the first or after the last
+            raise DataError(f"{where}: timestamp {vintages.short(stored)}; expected ISO 8601") from None
     return naming.time_told(path.stem)

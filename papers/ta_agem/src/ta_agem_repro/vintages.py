@@ -6,6 +6,7 @@ of the clusters.  Ours have the last form, with one boundary and one time per ta
 """
 
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,10 @@ from clrepro.errors import DataError
 from ta_agem_repro.result import Epoch
 
 Data = Mapping[Any, Any]
+MAX_TASKS = 1 << 15
+MAX_CELLS = 1 << 24  # evaluations times tasks
+MAX_FRAMES = 1 << 26  # task ids in all of them
+MAX_BITS = 256  # of an integer; a float holds 1023
 
 
 def epochs(data: Data, where: str, rebuilt: list[str]) -> tuple[list[Epoch], list[int]]:
@@ -23,14 +28,17 @@ def epochs(data: Data, where: str, rebuilt: list[str]) -> tuple[list[Epoch], lis
 
     Raises: DataError if there are none, or if a value is no number or no accuracy.
     """
-    entries = data.get("epoch_data")
-    if not entries:
+    entries = _listed(data, "epoch_data")
+    if isinstance(entries, Sequence) and not entries:
         entries = _from_views(data, where)
         rebuilt.append("epoch_data")
     if not isinstance(entries, Sequence) or not all(isinstance(entry, Mapping) for entry in entries):
         raise DataError(f"{where}: epoch_data is no list of dicts")
     rows = [_accuracies(entry, f"{where}: epoch_data[{e}]") for e, entry in enumerate(entries)]
-    order = _order(data, entries, max(len(row) for row in rows), where, rebuilt)
+    n_tasks = max(len(row) for row in rows)
+    if n_tasks > MAX_TASKS or n_tasks * len(rows) > MAX_CELLS:
+        raise DataError(f"{where}: {len(rows)} evaluations of {n_tasks} tasks; no run has so many")
+    order = _order(data, entries, n_tasks, where, rebuilt)
     found = []
     for e, (entry, row) in enumerate(zip(entries, rows, strict=True)):
         place = f"{where}: epoch_data[{e}]"
@@ -41,7 +49,7 @@ def epochs(data: Data, where: str, rebuilt: list[str]) -> tuple[list[Epoch], lis
                 accuracies=dict(zip(order, row, strict=False)),
                 overall=number(entry.get("overall_accuracy"), f"{place}.overall_accuracy", 0, 1),
                 loss=_loss(entry.get("epoch_loss"), f"{place}.epoch_loss"),
-                memory_size=int(number(entry.get("memory_size", 0), f"{place}.memory_size", 0)),
+                memory_size=int(number(entry.get("memory_size", 0), f"{place}.memory_size", 0, 2**63)),
                 learning_rate=_optional(entry.get("learning_rate"), f"{place}.learning_rate"),
                 training_time=_optional(entry.get("training_time"), f"{place}.training_time"),
             )
@@ -97,14 +105,15 @@ def _order(data: Data, entries: Sequence[Data], n: int, where: str, rebuilt: lis
     if stored is not None:
         if (
             not isinstance(stored, Sequence)
-            or not all(type(task) is int and 0 <= task < 2**15 for task in stored)
+            or not all(type(task) is int and 0 <= task < MAX_TASKS for task in stored)
             or not n <= len(set(stored)) == len(stored)
         ):
-            raise DataError(f"{where}: task_order {stored!r}; expected {n} different task ids")
+            raise DataError(f"{where}: task_order {short(stored)}; expected {n} different task ids")
         return list(stored)
     tasks = [_task(entry.get("task_id"), where) for entry in entries]
     order = [task for task in dict.fromkeys(tasks) if task >= 0][:n]
-    order += [task for task in range(2 * n) if task not in order][: n - len(order)]
+    known = set(order)
+    order += [task for task in range(2 * n) if task not in known][: n - len(order)]
     if order != list(range(n)):
         rebuilt.append("task_order")
     return order
@@ -126,7 +135,7 @@ def boundaries(data: Data, found: Sequence[Epoch], order: Sequence[int], rebuilt
 
 def training_times(data: Data, found: Sequence[Epoch], order: Sequence[int], where: str) -> list[float]:
     """Returns the seconds of each task; times per epoch, as most of the original's files have, are summed."""
-    stored = data.get("training_times") or []
+    stored = _listed(data, "training_times")
     if not isinstance(stored, Sequence):
         raise DataError(f"{where}: training_times is no list")
     seconds = [number(value, f"{where}: training_times", 0) for value in stored]
@@ -140,7 +149,7 @@ def training_times(data: Data, found: Sequence[Epoch], order: Sequence[int], whe
 
 def columns(data: Data, where: str) -> dict[str, NDArray[Any]]:
     """Returns the arrays of a `Result`, from the lists of a pickle.  Raises: DataError."""
-    batches, frames = data.get("batch_losses") or [], data.get("oldest_task_ids_tracking") or []
+    batches, frames = _listed(data, "batch_losses"), _listed(data, "oldest_task_ids_tracking")
     try:
         kinds = (("task", np.int16), ("epoch", np.int16), ("batch", np.int32), ("loss", np.float32))
         # A mixed epoch has a fraction in its task: the part of the next task.
@@ -151,9 +160,13 @@ def columns(data: Data, where: str) -> dict[str, NDArray[Any]]:
     except (KeyError, TypeError, ValueError, OverflowError):
         raise DataError(f"{where}: batch_losses is no list of task, epoch, batch and loss") from None
     try:
+        if sum(len(row) for frame, _ in frames for row in frame) > MAX_FRAMES:
+            raise ValueError("more than any run has")
         pictures = [[[-1 if task is None else task for task in row] for row in frame] for frame, _ in frames]
         rows = max((len(picture) for picture in pictures), default=0)
         wide = max((len(row) for picture in pictures for row in picture), default=0)
+        if len(pictures) * rows * wide > MAX_FRAMES:
+            raise ValueError("more than any run has")
         tracking = np.full((len(pictures), rows, wide), -1, np.int16)
         for picture, frame in zip(pictures, tracking, strict=True):
             for row, cells in zip(picture, frame, strict=False):
@@ -177,6 +190,14 @@ def _column(values: list[Any], dtype: type[np.generic]) -> NDArray[Any]:
     return whole.astype(dtype)
 
 
+def _listed(data: Data, key: str) -> Any:
+    """What is under a key, [] where there is nothing; of an array, which has no truth value, its list."""
+    value = data.get(key)
+    if isinstance(value, np.ndarray):
+        return value.tolist() if value.ndim else []
+    return value or []
+
+
 def number(value: Any, place: str, low: float = -math.inf, high: float = math.inf) -> float:
     """Returns a number of Python's, numpy's or a tensor of one element as float.
 
@@ -185,7 +206,9 @@ def number(value: Any, place: str, low: float = -math.inf, high: float = math.in
     if isinstance(value, np.ndarray | np.generic) and value.size == 1:
         value = value.item()
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise DataError(f"{place} is {_short(value)}, expected a number")
+        raise DataError(f"{place} is {short(value)}, expected a number")
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise DataError(f"{place} is an integer of {value.bit_length()} bits, expected a number")
     if not low <= value <= high:
         allowed = f"{low:g} to {high:g}" if high < math.inf else f"{low:g} or more"
         raise DataError(f"{place} is {value!r}, expected {allowed}")
@@ -205,9 +228,13 @@ def _loss(value: Any, place: str) -> float:
 
 def _task(value: Any, place: str) -> int:
     """A task id; of a mixed epoch, t + i/n, the task that is leaving; -1 where there is none."""
-    return -1 if value is None else math.floor(number(value, f"{place}.task_id", -1, 2**15 - 1))
+    return -1 if value is None else math.floor(number(value, f"{place}.task_id", -1, MAX_TASKS - 1))
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"a {type(value).__name__}"
+def short(value: Any) -> str:
+    """A few words about a value, which may be too large to be written out."""
+    try:
+        text = reprlib.repr(value)
+    except ValueError:  # an integer of thousands of digits
+        text = ""
+    return text if 0 < len(text) <= 60 else f"a {type(value).__name__}"

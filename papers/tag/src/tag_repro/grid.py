@@ -3,6 +3,7 @@
 import csv
 import io
 import itertools
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
     "stable": {"dropout": (0, 0.1, 0.25, 0.5), "lr": (0.1, 0.05, 0.01), "gamma": (0.9, 0.8, 0.7)},
 }  # of the published code
 FILE = "grid.csv"
+COLUMNS = ("validation_accuracy", "crc32")
 
 
 def cells(kind: str) -> list[dict[str, float]]:
@@ -77,11 +79,18 @@ def _score(settings: TagSettings, benchmark: Any) -> float:
 
 
 def _table(names: list[str], rows: dict[tuple[float, ...], float]) -> str:
+    """A line per cell: settings, accuracy, and the CRC-32 of these, as a cut or changed number is one too."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*names, "validation_accuracy"])
-    writer.writerows([*key, repr(value)] for key, value in rows.items())
+    writer.writerow([*names, *COLUMNS])
+    for key, value in rows.items():
+        line = [*(repr(float(part)) for part in key), repr(value)]
+        writer.writerow([*line, _check(line)])
     return text.getvalue()
+
+
+def _check(line: list[str]) -> str:
+    return f"{zlib.crc32(','.join(line).encode()):08x}"
 
 
 def _read(path: Path, names: list[str]) -> dict[tuple[float, ...], float]:
@@ -89,9 +98,13 @@ def _read(path: Path, names: list[str]) -> dict[tuple[float, ...], float]:
     if not path.exists():
         return {}
     try:
-        header, *lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
-        if header != [*names, "validation_accuracy"]:
-            raise ValueError(f"columns {header}")
-        return {tuple(map(float, line[:-1])): float(line[-1]) for line in lines}
-    except (OSError, ValueError) as problem:
+        text = path.read_text(encoding="utf-8")
+        header, *lines = list(csv.reader(text.splitlines()))
+        if header != [*names, *COLUMNS]:
+            raise ValueError(f"columns {','.join(header)[:80]}")
+        for number, line in enumerate(lines, 2):
+            if len(line) != len(header) or _check(line[:-1]) != line[-1]:
+                raise ValueError(f"line {number} is damaged")
+        return {tuple(map(float, line[:-2])): float(line[-2]) for line in lines}
+    except (OSError, ValueError, csv.Error) as problem:
         raise DataError(f"{path}: not a grid of {', '.join(names)} ({problem}); remove it") from None

@@ -113,10 +113,11 @@ def run(
             _spectrum(result, learner, benchmark, number, seeds)
         result.seconds[number] = time.perf_counter() - began
         result.done = number + 1
-        if checkpoint is not None:
-            checkpoint.save_state("task", _state(result, learner, seeds, start))
         if listener is not None:
             listener.evaluated(result, number, learner)
+        # Last: a run that is killed before it does the task again, files and all.
+        if checkpoint is not None:
+            checkpoint.save_state("task", _state(result, learner, seeds, start))
     return result
 
 

@@ -111,7 +111,9 @@ def _main(argv: Sequence[str] | None) -> None:
 
     for each in [replace(settings, seed=seed) for seed in seeds]:
         folder = flags["out"] / trial_id(each)
-        run_once(each, flags, folder, RunDir(folder), fresh=not flags["resume"])
+        run = RunDir(folder)
+        with run.lock():  # the folder of a command line: two of them would write the same files
+            run_once(each, flags, folder, run, fresh=not flags["resume"])
 
 
 def run_once(

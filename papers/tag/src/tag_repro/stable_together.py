@@ -52,9 +52,10 @@ def _loop(
 
     def loop() -> StableResult:
         checkpoint = RunDir(writer.folder.path)
-        if fresh:
-            checkpoint.remove_state("task")
-        learner = ManyLearner(settings, benchmark, seeds, crew, number)
-        return run(settings, benchmark, seeds, checkpoint=checkpoint, listener=writer, learner=learner)
+        with checkpoint.lock():
+            if fresh:
+                checkpoint.remove_state("task")
+            learner = ManyLearner(settings, benchmark, seeds, crew, number)
+            return run(settings, benchmark, seeds, checkpoint=checkpoint, listener=writer, learner=learner)
 
     return loop

@@ -62,9 +62,13 @@ def _main(argv: Sequence[str] | None) -> None:
     if settings.hyp_gs:
         from tag_repro.grid import search
 
-        search(settings, flags, flags["out"] / f"{trial_name(settings)}-grid", resume=flags["resume"])
+        folder = flags["out"] / f"{trial_name(settings)}-grid"
+        with RunDir(folder).lock():
+            search(settings, flags, folder, resume=flags["resume"])
         return
-    run_all(settings, flags, flags["out"] / trial_name(settings), resume=flags["resume"])
+    folder = flags["out"] / trial_name(settings)
+    with RunDir(folder).lock():  # the folder of a command line: two of them would write the same files
+        run_all(settings, flags, folder, resume=flags["resume"])
 
 
 def tag_settings(flags: dict[str, Any]) -> TagSettings:

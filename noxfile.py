@@ -23,10 +23,7 @@ from lanes import run_lanes  # noqa: E402
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "none"  # every session says python=False; environment() makes its own
 PAPERS = sorted(p.name for p in (ROOT / "papers").iterdir() if (p / "src").is_dir())
-# Papers that are being built: linted and typed like the rest, but no session for all papers runs them.
-UNFINISHED = {"hvcl", "rewire"}
-FINISHED = [paper for paper in PAPERS if paper not in UNFINISHED]
-REPRODUCIBLE = [paper for paper in FINISHED if (ROOT / "papers" / paper / "profiles.toml").is_file()]
+REPRODUCIBLE = [paper for paper in PAPERS if (ROOT / "papers" / paper / "profiles.toml").is_file()]
 CORE = "mer"  # its extra has all that the core's adapters and engines need
 EXTRAS = {  # beyond the paper's own: a second framework, and what the core's tests, bench and faults need
     "tag": ["tag", "tag-tf"],
@@ -126,7 +123,7 @@ def typecheck(session: nox.Session) -> None:
 @nox.session(python=False, default=True)
 def tests(session: nox.Session) -> None:
     """Run every test: the core's, the tools' and those of each paper present, as many at a time as cores."""
-    folders = {"core": ["core/tests", "ci/tests"]} | {p: [f"papers/{p}/tests"] for p in FINISHED}
+    folders = {"core": ["core/tests", "ci/tests"]} | {p: [f"papers/{p}/tests"] for p in PAPERS}
     pythons = {name: environment(session, CORE if name == "core" else name) for name in folders}
     failed = run_lanes(
         {n: [str(pythons[n]), "-m", "pytest", *places, *session.posargs] for n, places in folders.items()},
@@ -187,8 +184,16 @@ def bench(session: nox.Session) -> None:
     """Measure the promised speed ratios, all of them unless papers (or core) are named after `--`."""
     named = [word for word in session.posargs if word == "core" or word in PAPERS]
     flags = [word for word in session.posargs if word not in named]
-    for name in named or ["core", *FINISHED]:
+    for name in named or ["core", *PAPERS]:
         run(session, CORE if name == "core" else name, "-m", "clrepro.bench", name, *flags)
+
+
+@nox.session(python=False, default=False)
+def faults(session: nox.Session) -> None:
+    """Kill, fill, corrupt and deceive what reads, writes or runs; count what was lost. `-- --quick`: minutes."""
+    pythons = [f"--python={paper}={environment(session, paper)}" for paper in PAPERS]
+    fuzzer = f"--python=fuzz={environment(session, CORE)}"
+    run(session, CORE, "ci/faults", fuzzer, *pythons, *session.posargs)
 
 
 def _out(posargs: list[str]) -> list[str]:

@@ -220,7 +220,7 @@ def test_sessions_of_a_checkout_with_two_papers(tmp_path: Path) -> None:
     found = sessions(tmp_path)
     papers = {f"{verb}-{name}" for verb in VERBS for name in ["mer", "ta_agem", "ta-agem"]}
     shared = {"lint", "typecheck", "tests", "tests-core", "reproduce", "report", "data", "check", "bench"}
-    assert set(found) == papers | shared | {"docker", "audit"}
+    assert set(found) == papers | shared | {"docker", "audit", "faults"}
     assert {name for name, default in found.items() if default} == {"lint", "typecheck", "tests"}
 
 

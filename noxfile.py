@@ -190,7 +190,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(python=False, default=False)
 def faults(session: nox.Session) -> None:
-    """Kill, fill, corrupt and deceive what reads, writes or runs; count what was lost. `-- --quick`: minutes."""
+    """Kill, fill, corrupt and deceive all that reads, writes or runs; count losses. `-- --quick`: minutes."""
     pythons = [f"--python={paper}={environment(session, paper)}" for paper in PAPERS]
     fuzzer = f"--python=fuzz={environment(session, CORE)}"
     run(session, CORE, "ci/faults", fuzzer, *pythons, *session.posargs)

@@ -126,6 +126,7 @@ def run_once(settings: RLSettings, workers: int, verbose: int, checkpoint: RunDi
     from hvcl_repro.rl.curves import matrix
     from hvcl_repro.rl.environments import sizes
     from hvcl_repro.rl.evaluate import floors
+    from hvcl_repro.rl.references import references
     from hvcl_repro.rl.train import Loop
 
     env_ids = SETS[settings.env_set]
@@ -139,11 +140,13 @@ def run_once(settings: RLSettings, workers: int, verbose: int, checkpoint: RunDi
             model.trunk.summary()
     floor = floors(env_ids, settings.seed, settings.eval_episodes)
     result = loop.run()
-    path = artefacts.write(result, floor, folder)
+    reference = references(settings.env_set, settings.train_steps)
+    path = artefacts.write(result, floor, reference, folder)
     print(f"written to {path}")
+    found, series = artefacts.metrics(result.curves, floor["random"], reference)
     return Outcome(
-        metrics=artefacts.metrics(result, floor["random"]),
-        series={"R": matrix(result.curves), "random": floor["random"], "idle": floor["idle"]},
+        metrics=found,
+        series={"R": matrix(result.curves), "random": floor["random"], "idle": floor["idle"], **series},
         settings=settings.decisive(), data={"name": settings.env_set, "environments": list(env_ids)},
         cost={
             "train_s": result.seconds, "updates": float(result.updates),

@@ -63,7 +63,8 @@ def make(env_id: str) -> Any:
     with silence():  # the physics engine prints its build time
         import gymnasium
         import pybullet_envs_gymnasium  # noqa: F401 (registers the names)
-    env = gymnasium.make(KNOWN[env_id].port, disable_env_checker=True)
+
+        env = gymnasium.make(KNOWN[env_id].port, disable_env_checker=True)
     return Bullet(env, falls=env_id.startswith("HalfCheetah"))
 
 
@@ -103,21 +104,25 @@ class Bullet:
 def silence() -> Iterator[None]:
     """Nothing that C code prints reaches the terminal while this is open."""
     c = ctypes.CDLL(None)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    _flush(c)
     kept = [os.dup(1), os.dup(2)]
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        c.fflush(None)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
         yield
     finally:
-        c.fflush(None)  # else what C has buffered comes out later
+        _flush(c)  # else what is buffered comes out later
         for number, copy in zip((1, 2), kept, strict=True):
             os.dup2(copy, number)
         for number in (*kept, nowhere):
             os.close(number)
+
+
+def _flush(c: Any) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    c.fflush(None)
 
 
 def sizes(env_ids: tuple[str, ...]) -> list[tuple[int, int]]:

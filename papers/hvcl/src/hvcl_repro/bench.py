@@ -1,4 +1,4 @@
-"""Speed contests of HVCL: an update of the agent, the replay, the environments, a layer's step, another SAC."""
+"""Speed contests of HVCL: an update of the agent, replay, environments, a layer's step, others' SAC."""
 
 import contextlib
 import importlib.util

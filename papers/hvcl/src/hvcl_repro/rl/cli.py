@@ -12,7 +12,8 @@ from clrepro.errors import UsageError
 from clrepro.records import Outcome
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
-from hvcl_repro.program import Parser, exit_code
+from hvcl_repro.compat import PARTS
+from hvcl_repro.program import Parser, compat_text, exit_code
 from hvcl_repro.rl.environments import SETS
 from hvcl_repro.rl.settings import METHODS, RLSettings
 from hvcl_repro.tensorflow_threads import one_thread, quiet
@@ -59,8 +60,9 @@ def parser() -> Parser:
     )
     out.add_argument("--env_set", choices=tuple(SETS), help="sequence of environments (default: pybullet)")
     out.add_argument(
-        "--compat", choices=("fixed", "original"), default="fixed", help="original: its formulas"
-    )
+        "--compat", type=compat_text, default="fixed",
+        help=f"original, or parts of it joined by +: {', '.join(PARTS)} (default: fixed)",
+    )  # fmt: skip
     out.add_argument(
         "--profile", choices=("full", "quick"), default="full", help="quick: minutes instead of hours"
     )

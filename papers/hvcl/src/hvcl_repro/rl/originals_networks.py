@@ -1,4 +1,4 @@
-"""The original's networks with its arguments and answers, its plain replay and its noise.  Spec 3.6 and 3.8."""
+"""The original's networks with its arguments and answers, its plain replay, its noise.  Spec 3.6 and 3.8."""
 
 from collections import deque
 from typing import Any
@@ -30,7 +30,8 @@ class ActorNetwork(networks.ActorNetwork):
 
     def __init__(
         self, n_hidden_units: int, n_actions: int, logprob_epsilon: float, expert_beta: float,
-        gating_beta: float, inputdim: int, n_experts: int = 1, vmoe: bool = True, k: int = 1, seed: int = 1234,
+        gating_beta: float, inputdim: int, n_experts: int = 1, vmoe: bool = True, k: int = 1,
+        seed: int = 1234,
     ) -> None:  # fmt: skip
         if inputdim != OBS_DIM or n_actions > ACT_DIM:
             raise ValueError(f"inputdim {inputdim}, n_actions {n_actions}: {OBS_DIM}, and {ACT_DIM} at most")

@@ -19,15 +19,16 @@ Tensor = Any
 CLIP_NORM = 1.0
 ORIGINAL_TARGET_ENTROPY = -8.0
 REPORT = (
-    "q_loss", "actor_loss", "log_pi", "target", "q", "actor_terms", "q_terms", "alpha", "min_q", "mean", "std",
+    "q_loss", "actor_loss", "log_pi", "target", "q", "actor_terms", "q_terms", "alpha", "min_q", "mean",
+    "std",
 )  # fmt: skip
 
 
 class SAC:
     """Soft actor-critic over padded spaces, kept from task to task.
 
-    Args: settings; seeds — streams "actor/*", "critic*", "policy"; munchausen — whether rewards get its bonus,
-        always in the original's program.
+    Args: settings; seeds — streams "actor/*", "critic*", "policy"; munchausen — whether rewards get its
+        bonus, always so in the program.
     """
 
     def __init__(self, settings: RLSettings, seeds: Seeds, *, munchausen: bool = True) -> None:
@@ -68,7 +69,8 @@ class SAC:
             for model, weights in zip((self.actor, *self.critics), self._fresh, strict=True):
                 model.set_weights(weights)
         for model in (self.actor, *self.critics):
-            second = s.original and model is self.critics[1]  # the original leaves its second critic free
+            # The original leaves its second critic free.
+            second = s.original("critic") and model is self.critics[1]
             for layer in move_layers(model):
                 layer.consolidate() if number else None
                 layer.kl_weights.assign(0.0 if second else s.e_beta if number else FIRST_BETA)
@@ -83,13 +85,15 @@ class SAC:
 
     def set_actions(self, n_actions: int) -> None:
         """Say how many of the padded actions are the environment's."""
-        n = ACT_DIM if self.settings.original else n_actions
+        padded = self.settings.original("padding")
+        n = ACT_DIM if padded else n_actions
         self._mask.assign(mask(n))
-        self._entropy.assign(ORIGINAL_TARGET_ENTROPY if self.settings.original else -float(n))
+        self._entropy.assign(ORIGINAL_TARGET_ENTROPY if padded else -float(n))
 
     def act(self, states: NDArray[np.float32], *, explore: bool) -> NDArray[np.float32]:
         """Returns actions (B, 8) in [-1, 1]: drawn, or the squashed mean."""
-        actions: NDArray[np.float32] = self._act(states, explore or self.settings.original).numpy()
+        drawn = explore or self.settings.original("actions")
+        actions: NDArray[np.float32] = self._act(states, drawn).numpy()
         return actions
 
     def _actions(self, states: Tensor, explore: Tensor) -> Tensor:
@@ -145,7 +149,7 @@ class SAC:
 
     def _target(self, s0: Tensor, a: Tensor, r: Tensor, s1: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
         mean, log_std = self.actor(s0, training=False)
-        if self.settings.original:  # tanh(mean) for the mean, the deviation for its logarithm, no Jacobian
+        if self.settings.original("munchausen"):  # tanh(mean), the deviation for its logarithm, no Jacobian
             mean, log_std = tf.tanh(mean), tf.exp(log_std)
             taken = losses.log_prob(a, mean, log_std, self._mask) + tf.reduce_sum(
                 losses.squash_log_det(a), -1

@@ -84,5 +84,3 @@ def test_unknown_environments_name_the_known_ones():
 def test_what_does_not_fit_the_padding_is_refused(num_workers):
     with pytest.raises(UsageError, match="observation of 4 numbers: the padded space has room for 3"):
         make_mp_envs("PointLeft-v0", 1, largest_obs_dim=3, num_workers=num_workers)
-
-

@@ -162,7 +162,9 @@ def test_compiled_updates_are_those_of_plain_tensorflow(agent):
     plain.begin_task(0, 2)
     agent.set_actions(2)
     plain.load(agent.state())
-    (report, errors), (expected, by_hand) = (sac.train(batch(seed=3), np.ones(32), 2) for sac in (agent, plain))
+    (report, errors), (expected, by_hand) = (
+        sac.train(batch(seed=3), np.ones(32), 2) for sac in (agent, plain)
+    )
     np.testing.assert_allclose(errors, by_hand, rtol=1e-4, atol=1e-5)
     assert report == pytest.approx(expected, rel=1e-4)
 

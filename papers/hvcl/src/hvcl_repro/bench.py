@@ -89,7 +89,10 @@ def replay() -> Contest:
 
     sides: dict[str, Callable[[], int]] = {"add": add, "draw and update": sample}
     stored = buffer.state()
-    arrays = [*stored["columns"].values(), *(v for v in stored["policy"].values() if isinstance(v, np.ndarray))]
+    arrays = [
+        *stored["columns"].values(),
+        *(v for v in stored["policy"].values() if isinstance(v, np.ndarray)),
+    ]
     size = sum(v.nbytes for v in arrays) / 1e9
     return Contest(
         f"a transition in a full replay of 1,000,000, {size:.2f} GB",

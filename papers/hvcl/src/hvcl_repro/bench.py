@@ -1,6 +1,8 @@
 """Speed contests of HVCL: an update of the agent, replay, environments, a layer's step, others' SAC."""
 
+import atexit
 import contextlib
+import importlib
 import importlib.util
 import os
 from collections.abc import Callable, Iterator
@@ -134,6 +136,7 @@ def environments() -> Contest:
     sides: dict[str, Callable[[], int]] = {}
     for name, workers in (("two workers", 2), ("one process", 0)):
         envs = make_mp_envs("HalfCheetahPyBulletEnv-v0", N_ENVS, num_workers=workers)
+        atexit.register(envs.close)
         envs.reset()
         rng = np.random.default_rng(0)
 
@@ -185,10 +188,12 @@ def whole_agents() -> Contest:
 def _stable_baselines(make: Callable[[], Any], n: int, steps: int) -> Any:
     import gymnasium
     import torch
-    from stable_baselines3 import SAC
-    from stable_baselines3.common.vec_env import DummyVecEnv
 
-    class Cheetah(gymnasium.Env):  # type: ignore[type-arg]
+    # Not among this project's packages, so not among those that a type checker can know.
+    sb3 = importlib.import_module("stable_baselines3")
+    vectors = importlib.import_module("stable_baselines3.common.vec_env")
+
+    class Cheetah(gymnasium.Env):
         """Our environment with the class that they ask for."""
 
         def __init__(self) -> None:
@@ -202,8 +207,9 @@ def _stable_baselines(make: Callable[[], Any], n: int, steps: int) -> Any:
             return self.inner.step(action)
 
     torch.set_num_threads(1)
-    return SAC(
-        "MlpPolicy", DummyVecEnv([Cheetah] * n), batch_size=BATCH, buffer_size=100_000, learning_starts=0,
+    return sb3.SAC(
+        "MlpPolicy", vectors.DummyVecEnv([Cheetah] * n), batch_size=BATCH, buffer_size=100_000,
+        learning_starts=0,
         train_freq=steps, gradient_steps=n * steps, policy_kwargs={"net_arch": [WIDTH] * 4}, device="cpu",
         seed=0,
     )  # fmt: skip

@@ -38,7 +38,7 @@ def test_sizes_of_the_contract_and_seeds(env_id):
         assert env.observation_space.shape == (KNOWN[env_id].obs,)
         assert env.action_space.shape == (KNOWN[env_id].act,)
         rng = np.random.default_rng(0)
-        for _ in range(20):
+        for _ in range(49):
             rows.append(env.step(rng.uniform(-1, 1, KNOWN[env_id].act).astype(np.float32))[0])
         env.close()
         seen.append(np.stack(rows))
@@ -180,6 +180,10 @@ def command(words, program="SAC_main.py"):
         timeout=200,
         env=os.environ,
     )
+
+
+def test_both_names_are_one_program():
+    assert "from SAC_main import main" in (FOLDER / "HVCL_rl_main.py").read_text()
 
 
 @pytest.mark.parametrize("program", ["SAC_main.py", "HVCL_rl_main.py"])

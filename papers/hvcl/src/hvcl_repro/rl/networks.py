@@ -62,7 +62,7 @@ class ActorNetwork(tf_keras.Model):
         super().__init__(name="actor")
         self.trunk = Trunk(OBS_DIM, 2 * ACT_DIM, hidden, kind="actor", name="actor", seeds=seeds, **options)
 
-    def call(self, states: Tensor, training: bool | None = None) -> tuple[Tensor, Tensor]:
+    def call(self, states: Tensor, training: bool | None = None) -> tuple[Tensor, ...]:
         """Returns mean and log standard deviation before squashing, (B, 8) each."""
         mean, log_std = tf.split(self.trunk(states, training=training), 2, axis=-1)
         return mean, tf.clip_by_value(log_std, *LOG_STD)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 from functools import partial
 
 import numpy as np
@@ -176,3 +177,26 @@ def test_old_environments_speak_the_new_language():
     ends = [env.step([0.0])[2:4] for _ in range(3)]
     assert ends[-1] == (False, True)
     assert modern(Walk()).__class__ is Walk
+
+
+def pendulum():
+    """A real environment of gym 0.26, whose own checker does not know numpy 2."""
+    import gym
+
+    return gym.make("Pendulum-v1", disable_env_checker=True)
+
+
+def test_a_real_gym_0_26_environment_runs_over_any_number_of_workers():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # gym says that it is not maintained any more
+        pytest.importorskip("gym", reason="gym 0.26 is not among this environment's packages")
+        seen = []
+        for n_workers in (0, 2):
+            with VectorEnv([pendulum] * 2, 4, 3, [1, 2], n_workers) as envs:
+                rows = [envs.reset()]
+                got = [envs.step(np.full((2, 3), 0.3, np.float32)) for _ in range(200)]
+            seen.append(np.stack([*rows, *(step["obs"] for step in got)]))
+            assert got[-1]["truncated"].all()
+            assert not got[-1]["terminated"].any()
+            assert not np.any(got[-1]["last"][:, 3:])  # padding
+    np.testing.assert_array_equal(*seen)

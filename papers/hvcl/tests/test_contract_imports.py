@@ -38,7 +38,11 @@ def test_the_readmes_layers():
     "line",
     [
         "from ConvMoVE import Conv1DMoE, Convolution3DMoVE, Convolution2DMoE, ConvMoVE",
-        "from SparseDispatcher import SparseDispatcher",
+        "from SparseDispatcher import SparseDispatcher; from sum_tree import SumTree; "
+        "from ExperienceBuffer import ExperienceBuffer, BetaSchedule",
+        "from HVCL_rl_agent import Agent; from HVCL_rla import SAC; from parallel_gym import make_mp_envs; "
+        "from HVCL_rl_utils import ActorNetwork, SoftQNetwork, OUNoise; "
+        "from replay_buffer import ReplayBuffer; ReplayBuffer(28, 8, max_size=5).store(0, 0, 0, 0, False)",
         "from initializer import HeNormalExpertInitializer, XavierUniformExpertInitializer",
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
-from hvcl_repro.layers import SparseDispatcher, gating
+from hvcl_repro.layers import DenseMoVE, SparseDispatcher, gating
 from hvcl_repro.layers.noise import Noise
 
 LOGITS = np.array([0.5, -0.7, 1.1, 0.0], np.float32)
@@ -71,7 +71,7 @@ def test_weights_stay_finite_where_probabilities_underflow():
     logits = tf.Variable([[300.0, -300.0, 0.0]])
     for k in (1, 2):
         with tf.GradientTape() as tape:
-            gates = gating.top_k_gates(logits, k, None)
+            gates = gating.top_k_gates(logits, k, tf.zeros((1, 3)))
             loss = tf.reduce_sum(gates * [[1.0, 2.0, 3.0]])
         assert np.all(np.isfinite(gates)), k
         assert np.all(np.isfinite(tape.gradient(loss, logits))), k
@@ -160,3 +160,19 @@ def test_without_gates_outputs_are_summed():
 def test_gates_for_another_number_of_experts_are_refused():
     with pytest.raises(ValueError, match="3 experts"):
         SparseDispatcher(3, np.ones((2, 4), np.float32))
+
+
+def test_at_evaluation_inputs_have_the_chosen_experts_gradient():
+    """Else a policy that climbs a critic made of such layers climbs the gate instead of the value."""
+    layer = DenseMoVE(2, 3, seed=0, dtype="float64")
+    x = tf.constant(np.random.default_rng(0).normal(size=(5, 4)))
+    layer(x)
+    layer.bias.assign(layer.bias + 50.0)  # large outputs, as values are
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        total = tf.reduce_sum(layer(x, training=False))
+    found, eps = tape.gradient(total, x).numpy(), 1e-6
+    for i in range(4):
+        step = np.eye(4)[i] * eps
+        up, down = (tf.reduce_sum(layer(x + sign * step, training=False), axis=1) for sign in (1, -1))
+        np.testing.assert_allclose(found[:, i], (up - down) / (2 * eps), rtol=1e-5, atol=1e-6)

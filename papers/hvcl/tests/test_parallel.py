@@ -6,12 +6,12 @@ import pytest
 from hvcl_repro.rl.parallel import make_mp_envs
 
 
-def rollout(num_workers, steps=60):
-    with make_mp_envs("PointLeft-v0", 3, num_workers=num_workers) as envs:
+def rollout(num_workers, steps=60, env_id="PointLeft-v0", n_actions=2):
+    with make_mp_envs(env_id, 3, num_workers=num_workers) as envs:
         out = [envs.reset()]
         rng = np.random.default_rng(0)
         for _ in range(steps):
-            obs, reward, done, infos = envs.step(rng.uniform(-1, 1, (3, 1, 2)))
+            obs, reward, done, infos = envs.step(rng.uniform(-1, 1, (3, 1, n_actions)))
             out += [obs, reward, done, np.array([info["raw_reward"] for info in infos])]
     return out
 
@@ -22,6 +22,12 @@ def test_workers_do_not_change_what_happens():
         np.testing.assert_array_equal(a, b)
     assert serial[0].shape == (3, 28)
     assert serial[0].dtype == np.float32
+
+
+def test_nor_with_real_physics():
+    options = {"steps": 40, "env_id": "HopperPyBulletEnv-v0", "n_actions": 3}
+    for a, b in zip(rollout(0, **options), rollout(2, **options), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_infos_tell_a_time_limit_from_an_end():

@@ -1,5 +1,10 @@
-"""Speed contests of HVCL: an update of the agent, the replay, the environments, a layer's step."""
+"""Speed contests of HVCL: an update of the agent, replay, environments, a layer's step, others' SAC."""
 
+import atexit
+import contextlib
+import importlib
+import importlib.util
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,7 +14,7 @@ from clrepro.bench import Contest
 from hvcl_repro.tensorflow_threads import one_thread, quiet
 
 N_ENVS, STEPS = 50, 20
-CAPACITY, BATCH = 1_000_000, 256
+CAPACITY, BATCH, WIDTH = 1_000_000, 256, 64
 
 
 def contests() -> Iterator[Contest]:
@@ -19,7 +24,24 @@ def contests() -> Iterator[Contest]:
     yield replay()
     yield agent_update()
     yield supervised_step()
-    yield environments()
+    with every_core():
+        yield environments()
+    if importlib.util.find_spec("stable_baselines3") is not None:
+        yield whole_agents()
+
+
+@contextlib.contextmanager
+def every_core() -> Iterator[None]:
+    """The bench keeps to one core; where workers are compared with none, all may be used."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    pinned = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, pinned)
 
 
 def agent_update() -> Contest:
@@ -68,11 +90,17 @@ def replay() -> Contest:
         return len(slots)
 
     sides: dict[str, Callable[[], int]] = {"add": add, "draw and update": sample}
+    stored = buffer.state()
+    arrays = [
+        *stored["columns"].values(),
+        *(v for v in stored["policy"].values() if isinstance(v, np.ndarray)),
+    ]
+    size = sum(v.nbytes for v in arrays) / 1e9
     return Contest(
-        "a transition in a full replay of 1,000,000",
+        f"a transition in a full replay of 1,000,000, {size:.2f} GB",
         "transition",
         sides,
-        "≤ 5 µs to add, ≤ 10 µs to draw",
+        "≤ 5 µs to add, ≤ 10 µs to draw, ≤ 0.5 GB",
         rounds=7,
     )
 
@@ -108,6 +136,7 @@ def environments() -> Contest:
     sides: dict[str, Callable[[], int]] = {}
     for name, workers in (("two workers", 2), ("one process", 0)):
         envs = make_mp_envs("HalfCheetahPyBulletEnv-v0", N_ENVS, num_workers=workers)
+        atexit.register(envs.close)
         envs.reset()
         rng = np.random.default_rng(0)
 
@@ -118,3 +147,69 @@ def environments() -> Contest:
 
         sides[name] = work
     return Contest("a step of 50 HalfCheetahBullet", "step", sides, "≥ 1.8× one process on 2 cores", rounds=5)
+
+
+def whole_agents() -> Contest:
+    """Plain SAC on HalfCheetahBullet, eight environments in one process, one update of 256 per step: ours,
+    and Stable-Baselines3's with as many layers and units.
+    """
+    from clrepro.envs import VectorEnv
+    from clrepro.seeding import Seeds
+    from hvcl_repro.rl.environments import ACT_DIM, OBS_DIM, maker
+    from hvcl_repro.rl.settings import RLSettings
+    from hvcl_repro.rl.train import Loop
+
+    n, steps = 8, 100
+    make = maker("HalfCheetahPyBulletEnv-v0")
+    settings = RLSettings(
+        n_exp=1, hidden_u=WIDTH, train_interval=n * steps, updates=n * steps, replay_start_size=0,
+        buffer_size=100_000,
+    )  # fmt: skip
+    loop = Loop(settings, Seeds(0), None, 0, 0)
+    loop.sac.begin_task(0, 6)
+    envs = VectorEnv([make] * n, OBS_DIM, ACT_DIM, list(range(n)), 0)
+    seen = [envs.reset()]
+
+    def ours() -> int:
+        seen[0] = loop._collect(envs, seen[0])
+        loop._learn()
+        return n * steps
+
+    model = _stable_baselines(make, n, steps)
+
+    def theirs() -> int:
+        model.learn(total_timesteps=n * steps, reset_num_timesteps=False)
+        return n * steps
+
+    sides = {"ours": ours, "Stable-Baselines3": theirs}
+    return Contest("a step of plain SAC on HalfCheetahBullet", "environment step", sides, "≥ 1×", rounds=3)
+
+
+def _stable_baselines(make: Callable[[], Any], n: int, steps: int) -> Any:
+    import gymnasium
+    import torch
+
+    # Not among this project's packages, so not among those that a type checker can know.
+    sb3 = importlib.import_module("stable_baselines3")
+    vectors = importlib.import_module("stable_baselines3.common.vec_env")
+
+    class Cheetah(gymnasium.Env):
+        """Our environment with the class that they ask for."""
+
+        def __init__(self) -> None:
+            self.inner = make()
+            self.observation_space, self.action_space = self.inner.observation_space, self.inner.action_space
+
+        def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+            return self.inner.reset(seed=seed)
+
+        def step(self, action: Any) -> Any:
+            return self.inner.step(action)
+
+    torch.set_num_threads(1)
+    return sb3.SAC(
+        "MlpPolicy", vectors.DummyVecEnv([Cheetah] * n), batch_size=BATCH, buffer_size=100_000,
+        learning_starts=0,
+        train_freq=steps, gradient_steps=n * steps, policy_kwargs={"net_arch": [WIDTH] * 4}, device="cpu",
+        seed=0,
+    )  # fmt: skip

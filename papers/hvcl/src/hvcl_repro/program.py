@@ -1,9 +1,11 @@
 """The parser and the exit codes of this paper's programs."""
 
+import argparse
 from functools import partial
 
 from clrepro import program
 from clrepro.program import Parser as Parser
+from hvcl_repro.compat import undone
 
 PACKAGES = frozenset(
     {
@@ -18,3 +20,12 @@ PACKAGES = frozenset(
     }
 )
 exit_code = partial(program.exit_code, paper="hvcl", packages=PACKAGES)
+
+
+def compat_text(text: str) -> str:
+    """The value of --compat, checked."""
+    try:
+        undone(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
+    return text

@@ -9,8 +9,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from clrepro.cli import (
     finite_float,
     non_negative_float,
@@ -128,22 +126,25 @@ def run_once(settings: PPOSettings, flags: dict[str, Any], checkpoint: RunDir) -
 
     adapter.use_one_thread()
     from hvcl_repro.baselines.train import Baseline
-    from hvcl_repro.rl.curves import matrix, retention, self_normalised
+    from hvcl_repro.rl.artefacts import metrics
+    from hvcl_repro.rl.curves import matrix
     from hvcl_repro.rl.evaluate import floors
+    from hvcl_repro.rl.references import references
 
     run = Baseline(settings, Seeds(settings.seed), checkpoint, flags["workers"])
     floor = floors(run.env_ids, settings.seed, settings.eval_episodes)
     result = run.run()
     out = flags["out_dir"]
     print(f"written to {_write(run, out, flags)}")
-    r = matrix(result.curves)
-    kept = retention(r, floor["random"])[:-1]
+    reference = references(settings.env_set, settings.num_env_steps)
+    if len(result.curves) < len(SETS[settings.env_set]):  # --single-task
+        reference = None
+    found, series = metrics(result.curves, floor["random"], reference)
     return Outcome(
-        metrics={
-            "S_self": self_normalised(result.curves) / len(r),
-            "retention": float(np.mean(kept)) if len(kept) else float("nan"),
+        metrics=found,
+        series={
+            "R": matrix(result.curves), "random": floor["random"], "idle": floor["idle"], **series,
         },
-        series={"R": r, "random": floor["random"], "idle": floor["idle"]},
         settings=settings.decisive(), data={"name": settings.env_set, "environments": list(run.env_ids)},
         cost={"train_s": result.seconds, "env_steps": float(result.steps)},
     )  # fmt: skip

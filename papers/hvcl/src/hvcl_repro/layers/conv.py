@@ -80,7 +80,7 @@ class ConvMoVE(MoVE):
     def _build_gate(self, kernel: tuple[int, ...], features: int) -> None:
         he = tf_keras.initializers.HeUniform(seed=next(self._seeds))
         out = tf_keras.initializers.HeUniform(seed=next(self._seeds))
-        flat_prior = out if self.original else "zeros"
+        flat_prior = out if "initializer" in self.undone else "zeros"
         f, n = self.n_filters, self.n_experts
         self.tower = [
             self.pair("gating_conv_kernel", kernel, he, he, "gating"),

@@ -27,7 +27,8 @@ def top_k_gates(logits: Tensor, k: int, gumbel: Tensor | None) -> Tensor:
     Args: logits — (B, n); gumbel — (B, n) standard Gumbel noise: k experts drawn without replacement in
     proportion to softmax(logits) (Plackett-Luce); None: the k most probable.
     For k >= 2 the weights are the probabilities renormalised on the chosen set; for k = 1 the weight is
-    p / stop(p): 1, with the gradient of log p, so the task's loss reaches the gate.
+    p / stop(p): 1, with the gradient of log p, so the task's loss reaches the gate; without noise it is 1 and
+    constant.
     Source: spec 4.3.
     Differs from the original: see `original_gates`.
     """
@@ -38,6 +39,10 @@ def top_k_gates(logits: Tensor, k: int, gumbel: Tensor | None) -> Tensor:
     score = logits if gumbel is None else logits + gumbel
     chosen = tf.math.top_k(score, k).indices
     mask = tf.reduce_sum(tf.one_hot(chosen, n, dtype=logits.dtype), axis=1)
+    if k == 1 and gumbel is None:
+        # Nothing is drawn, so log p carries no news of what another expert would have done: with its gradient
+        # a policy that climbs a critic would climb the gate's confidence instead of the value.
+        return tf.stop_gradient(mask)
     if k == 1:
         # exp(log p - stop(log p)) instead of a quotient: no 0 / 0 where p underflows.
         log_p = tf.nn.log_softmax(logits)

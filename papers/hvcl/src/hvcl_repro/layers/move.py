@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from hvcl_repro.compat import undone
 from hvcl_repro.layers import divergence, gating
 from hvcl_repro.layers.dispatcher import SparseDispatcher
 from hvcl_repro.layers.initializers import HeUniformExpertInitializer, OriginalExpertInitializer
@@ -35,7 +36,8 @@ class MoVE(tf_keras.layers.Layer):
         k — experts per example, or "all"; noise — "flipout": one draw of the weights per call with signs per
         example; "local": the same law per example, drawn at the outputs (Kingma et al. 2015), cheaper;
         rho_sharing — "unit": one scale per output unit, "full": one per weight; rho_init — its mean at start;
-        stochastic_eval — noise and drawn gates at evaluation too; compat — "original" keeps its formulas;
+        stochastic_eval — noise and drawn gates at evaluation too; compat — "original" or parts of
+        it, see `hvcl_repro.compat`;
         kl_div_fun (q, p), entropy_fun (p) — on TFP distributions, in place of the closed forms; seed.
     Raises: ValueError for values out of range.
     """
@@ -45,8 +47,8 @@ class MoVE(tf_keras.layers.Layer):
         super().__init__(**left)
         self.n_experts, self.options = n_experts, options
         self.k = gating.clipped_k(options["k"], n_experts)
-        self.original = options["compat"] == "original"
-        self.stochastic_eval = options["stochastic_eval"] or self.original
+        self.undone = undone(options["compat"])
+        self.stochastic_eval = options["stochastic_eval"] or "evaluation" in self.undone
         seed = random.getrandbits(31) if options["seed"] is None else options["seed"]
         words = np.random.SeedSequence(seed).generate_state(9) >> 1
         self._seeds = iter([int(word) for word in words[1:]])
@@ -58,7 +60,7 @@ class MoVE(tf_keras.layers.Layer):
         """Names of the losses that one call adds, in order."""
         if self.n_experts == 1:
             return LOSSES[-1:]
-        return ORIGINAL_LOSSES if self.original else LOSSES
+        return ORIGINAL_LOSSES if "entropy" in self.undone else LOSSES
 
     def consolidate(self) -> None:
         """Make the posterior the prior: what the layer knows now is what it is held to from here on.
@@ -103,7 +105,8 @@ class MoVE(tf_keras.layers.Layer):
 
     def build_experts(self, shape: tuple[int, ...], prior_mu: Any) -> None:
         """Make mu (…, in, units, n), rho and bias, and the two weights of the KL terms."""
-        he = OriginalExpertInitializer if self.original else HeUniformExpertInitializer
+        original = "initializer" in self.undone
+        he = OriginalExpertInitializer if original else HeUniformExpertInitializer
         self.mu, self.mu_0 = self.pair(
             "expert_mu_kernel", shape, he(self.n_experts, seed=next(self._seeds)), prior_mu, "expert"
         )
@@ -137,7 +140,7 @@ class MoVE(tf_keras.layers.Layer):
         Args: x — (B, ...); logits — (B, n); draw — draw the experts; expert — (rows, number) to its output.
         """
         gumbel = self.random.gumbel(tf.shape(logits), logits.dtype) if draw else None
-        if self.original and gumbel is not None:
+        if "gate" in self.undone and gumbel is not None:
             gates = gating.original_gates(logits, self.k, gumbel)
         else:
             gates = gating.top_k_gates(logits, self.k, gumbel)
@@ -148,7 +151,7 @@ class MoVE(tf_keras.layers.Layer):
     def add_gate_losses(self, logits: Tensor, logits_0: Tensor) -> None:
         """Add the information between gate and input and the gate's KL; logits (B, n), those of the prior."""
         bonus, scale = self.options["diversity_bonus"], self.options["gate_entropy_scale"]
-        if self.original:
+        if "entropy" in self.undone:
             marginal = divergence.entropy(tf.reduce_mean(tf.nn.softmax(logits), axis=0))
             self.add_loss(bonus / scale * marginal)
             self.add_loss(bonus / scale * self.gate_entropy(logits))
@@ -189,7 +192,7 @@ class MoVE(tf_keras.layers.Layer):
         sigma, sigma_0 = tf.nn.softplus(self.rho), tf.nn.softplus(self.rho_0)
         if self.n_experts > 1:
             spread = divergence.experts_first(sigma)
-            if self.original:
+            if "distance" in self.undone:
                 distance = divergence.original_distance(experts, spread, mean_rows=mean_rows)
             else:
                 scale = divergence.auto_scale(int(self.mu.shape[-2]), self.n_experts)

@@ -6,12 +6,12 @@ from typing import Any
 
 import tf_keras
 
+from hvcl_repro.compat import undone
 from hvcl_repro.layers.gating import clipped_k
 from hvcl_repro.layers.noise import NOISES
 
 REDUCTIONS = ("row_mean", "sum_over_n")
 SHARING = ("unit", "full")
-COMPATS = ("fixed", "original")
 
 _ACTIVATIONS = ("expert_activation", "gating_activation")
 _INITIALIZERS = ("expert_bias_initializer", "gating_bias_initializer")
@@ -103,7 +103,8 @@ def _check(n_experts: int, options: dict[str, Any]) -> None:
     for name in ("kernel_width", "n_train", "gate_entropy_scale"):
         if not 0 < options[name] < math.inf:
             raise ValueError(f"{name} {options[name]!r}: a finite number above 0")
-    words = {"kl_reduction": REDUCTIONS, "rho_sharing": SHARING, "noise": NOISES, "compat": COMPATS}
+    undone(options["compat"])
+    words = {"kl_reduction": REDUCTIONS, "rho_sharing": SHARING, "noise": NOISES}
     for name, allowed in words.items():
         if options[name] not in allowed:
             raise ValueError(f"{name} {options[name]!r}: one of {', '.join(allowed)}")

@@ -3,7 +3,7 @@
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from clrepro.records import canonical_json, plain
 from clrepro.runs import RunDir
 from clrepro.sweep.host import versions
 from hvcl_repro.rl import curves as c
-from hvcl_repro.rl.train import RLResult
+
+if TYPE_CHECKING:  # the PPO baselines, which need no TensorFlow, use `metrics`
+    from hvcl_repro.rl.train import RLResult
 
 
 def ragged(curves: c.Curves) -> Any:
@@ -22,22 +24,33 @@ def ragged(curves: c.Curves) -> Any:
     return out
 
 
-def metrics(result: RLResult, floor: list[float]) -> dict[str, float]:
-    """Returns the shares of 1 that tables show: S and retention per task, and their parts.
+def metrics(
+    curves: c.Curves, floor: list[float], reference: list[float] | None
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Returns (shares of 1 that tables show, series beside them) of a run of either program.
 
-    S_self / T is the self-normalised sum over tasks divided by their number; retention is the mean over all
-    tasks but the last, of what is left above a random policy.
+    S_self and S_ref are the sums over tasks divided by their number; retention is the mean over all tasks but
+    the last, of what is left above a random policy.  S_ref and BWT_ref need the single-task references.
     """
-    r = c.matrix(result.curves)
+    r = c.matrix(curves)
     n = len(r)
     kept = c.retention(r, floor)[:-1]
-    return {
-        "S_self": c.self_normalised(result.curves) / n,
+    found = {
+        "S_self": c.self_normalised(curves) / n,
         "retention": float(np.mean(kept)) if n > 1 else float("nan"),
     }
+    if reference is None:
+        return found, {}
+    found |= {
+        "S_ref": c.reference_normalised(r, floor, reference) / n,
+        "BWT_ref": c.transfer(r, floor, reference),
+    }
+    return found, {"reference": reference}
 
 
-def write(result: RLResult, floors: dict[str, list[float]], folder: RunDir) -> Path:
+def write(
+    result: "RLResult", floors: dict[str, list[float]], reference: list[float] | None, folder: RunDir
+) -> Path:
     """Write both files into the folder.  Returns: the path of the array."""
     buffer = io.BytesIO()
     # The original's file is an array of lists of unequal length, which numpy stores only so: ours to write
@@ -49,6 +62,11 @@ def write(result: RLResult, floors: dict[str, list[float]], folder: RunDir) -> P
         "settings": result.settings.decisive(), "versions": versions(), "curves": result.curves,
         "R": [[None if v != v else v for v in row] for row in r.tolist()], "floors": floors,
         "S_self": _number(c.self_normalised(result.curves)),
+        **({} if reference is None else {
+            "references": reference,
+            "S_ref": _number(c.reference_normalised(r, floors["random"], reference)),
+            "BWT_ref": _number(c.transfer(r, floors["random"], reference)),
+        }),
         "steps": {"train": result.train_steps, "eval": result.eval_steps, "updates": result.updates},
         "worker_restarts": result.restarts, "seconds": result.seconds,
     }  # fmt: skip

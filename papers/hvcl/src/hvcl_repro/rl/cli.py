@@ -12,7 +12,8 @@ from clrepro.errors import UsageError
 from clrepro.records import Outcome
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
-from hvcl_repro.program import Parser, exit_code
+from hvcl_repro.compat import PARTS
+from hvcl_repro.program import Parser, compat_text, exit_code
 from hvcl_repro.rl.environments import SETS
 from hvcl_repro.rl.settings import METHODS, RLSettings
 from hvcl_repro.tensorflow_threads import one_thread, quiet
@@ -59,8 +60,9 @@ def parser() -> Parser:
     )
     out.add_argument("--env_set", choices=tuple(SETS), help="sequence of environments (default: pybullet)")
     out.add_argument(
-        "--compat", choices=("fixed", "original"), default="fixed", help="original: its formulas"
-    )
+        "--compat", type=compat_text, default="fixed",
+        help=f"original, or parts of it joined by +: {', '.join(PARTS)} (default: fixed)",
+    )  # fmt: skip
     out.add_argument(
         "--profile", choices=("full", "quick"), default="full", help="quick: minutes instead of hours"
     )
@@ -126,6 +128,7 @@ def run_once(settings: RLSettings, workers: int, verbose: int, checkpoint: RunDi
     from hvcl_repro.rl.curves import matrix
     from hvcl_repro.rl.environments import sizes
     from hvcl_repro.rl.evaluate import floors
+    from hvcl_repro.rl.references import references
     from hvcl_repro.rl.train import Loop
 
     env_ids = SETS[settings.env_set]
@@ -139,11 +142,13 @@ def run_once(settings: RLSettings, workers: int, verbose: int, checkpoint: RunDi
             model.trunk.summary()
     floor = floors(env_ids, settings.seed, settings.eval_episodes)
     result = loop.run()
-    path = artefacts.write(result, floor, folder)
+    reference = references(settings.env_set, settings.train_steps)
+    path = artefacts.write(result, floor, reference, folder)
     print(f"written to {path}")
+    found, series = artefacts.metrics(result.curves, floor["random"], reference)
     return Outcome(
-        metrics=artefacts.metrics(result, floor["random"]),
-        series={"R": matrix(result.curves), "random": floor["random"], "idle": floor["idle"]},
+        metrics=found,
+        series={"R": matrix(result.curves), "random": floor["random"], "idle": floor["idle"], **series},
         settings=settings.decisive(), data={"name": settings.env_set, "environments": list(env_ids)},
         cost={
             "train_s": result.seconds, "updates": float(result.updates),

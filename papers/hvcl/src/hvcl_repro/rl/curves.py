@@ -36,8 +36,21 @@ def reference_normalised(r: NDArray[np.float64], floor: Sequence[float], referen
     Args: r — the matrix; floor — a random policy's returns; reference — a single-task agent's.
     Source: spec 6.3.
     """
-    scaled = (r[-1] - np.asarray(floor)) / (np.asarray(reference) - np.asarray(floor))
-    return float(np.sum(np.clip(scaled, 0.0, 1.5)))
+    return float(np.sum(np.clip(_between(r[-1], floor, reference), 0.0, 1.5)))
+
+
+def transfer(r: NDArray[np.float64], floor: Sequence[float], reference: Sequence[float]) -> float:
+    """Returns BWT: mean over all tasks but the last of what the end changed since its own training, where a
+    random policy is 0 and the reference 1.  Source: spec 6.3 (d).
+    """
+    change = _between(r[-1], floor, reference) - _between(np.diagonal(r), floor, reference)
+    return float(np.mean(change[:-1])) if len(r) > 1 else float("nan")
+
+
+def _between(
+    returns: NDArray[np.float64], floor: Sequence[float], reference: Sequence[float]
+) -> NDArray[np.float64]:
+    return np.asarray((returns - np.asarray(floor)) / (np.asarray(reference) - np.asarray(floor)), np.float64)
 
 
 def retention(r: NDArray[np.float64], floor: Sequence[float]) -> NDArray[np.float64]:

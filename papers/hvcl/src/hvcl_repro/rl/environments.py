@@ -1,6 +1,10 @@
 """The sequences of environments under the original's names, and what their port needs.  Spec 5."""
 
-from collections.abc import Callable
+import contextlib
+import ctypes
+import os
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -56,42 +60,69 @@ def make(env_id: str) -> Any:
     """Returns the environment: a toy, or the port's with the original's end of episodes."""
     if env_id in POINTS:
         return Point(**POINTS[env_id])
-    import contextlib
-    import io
-
-    with contextlib.redirect_stdout(io.StringIO()):  # the physics engine prints its build time
+    with silence():  # the physics engine prints its build time
         import gymnasium
         import pybullet_envs_gymnasium  # noqa: F401 (registers the names)
 
         env = gymnasium.make(KNOWN[env_id].port, disable_env_checker=True)
-    return Upright(env) if env_id.startswith("HalfCheetah") else env
+    return Bullet(env, falls=env_id.startswith("HalfCheetah"))
 
 
-class Upright:
-    """HalfCheetah that ends when it has fallen, as pybullet-gym's does and the port's does not.
+class Bullet:
+    """An environment of the port that connects to its physics in silence, and whose robot can fall.
 
-    Without it a random policy collects -1338 over 1000 steps, and no quotient of returns means anything.
+    Args: env; falls — end the episode when the robot has fallen: pybullet-gym's HalfCheetah does and the
+        port's does not.  Without it a random policy collects -1338 over 1000 steps, and no quotient of
+        returns means anything.
     Source: spec 5.2, difference 1.
     """
 
-    def __init__(self, env: Any) -> None:
-        self.env = env
+    def __init__(self, env: Any, falls: bool) -> None:
+        self.env, self.falls, self.connected = env, falls, False
         self.observation_space, self.action_space = env.observation_space, env.action_space
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
         """Returns (observation, info)."""
-        first: tuple[Any, dict[str, Any]] = self.env.reset(seed=seed, options=options)
+        # The first reset connects, and each connection prints a line from C.
+        with contextlib.nullcontext() if self.connected else silence():
+            first: tuple[Any, dict[str, Any]] = self.env.reset(seed=seed, options=options)
+        self.connected = True
         return first
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Returns gymnasium's five values; terminated once the robot's alive bonus is negative."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        fallen = float(getattr(self.env.unwrapped, "_alive", 1.0)) < 0
+        fallen = self.falls and float(getattr(self.env.unwrapped, "_alive", 1.0)) < 0
         return observation, reward, bool(terminated or fallen), truncated, info
 
     def close(self) -> None:
         """Close the environment."""
         self.env.close()
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Nothing that C code prints reaches the terminal while this is open."""
+    c = ctypes.CDLL(None)
+    _flush(c)
+    kept = [os.dup(1), os.dup(2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        _flush(c)  # else what is buffered comes out later
+        for number, copy in zip((1, 2), kept, strict=True):
+            os.dup2(copy, number)
+        for number in (*kept, nowhere):
+            os.close(number)
+
+
+def _flush(c: Any) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    c.fflush(None)
 
 
 def sizes(env_ids: tuple[str, ...]) -> list[tuple[int, int]]:

@@ -7,6 +7,7 @@ import tensorflow as tf
 import tf_keras
 
 from clrepro.seeding import Seeds
+from hvcl_repro.compat import undone
 from hvcl_repro.layers import DenseMoVE
 from hvcl_repro.rl.environments import ACT_DIM, OBS_DIM
 
@@ -31,7 +32,7 @@ class Trunk(tf_keras.Model):
     ) -> None:  # fmt: skip
         super().__init__(name=name)
         numbers = (seeds.integer(f"{name}/{i}") for i in count())
-        scale = ORIGINAL_ENTROPY_SCALE[kind] if compat == "original" else 1.0
+        scale = ORIGINAL_ENTROPY_SCALE[kind] if "entropy" in undone(compat) else 1.0
 
         def layer(units: int) -> Any:
             if vmoe:
@@ -61,7 +62,7 @@ class ActorNetwork(tf_keras.Model):
         super().__init__(name="actor")
         self.trunk = Trunk(OBS_DIM, 2 * ACT_DIM, hidden, kind="actor", name="actor", seeds=seeds, **options)
 
-    def call(self, states: Tensor, training: bool | None = None) -> tuple[Tensor, Tensor]:
+    def call(self, states: Tensor, training: bool | None = None) -> tuple[Tensor, ...]:
         """Returns mean and log standard deviation before squashing, (B, 8) each."""
         mean, log_std = tf.split(self.trunk(states, training=training), 2, axis=-1)
         return mean, tf.clip_by_value(log_std, *LOG_STD)

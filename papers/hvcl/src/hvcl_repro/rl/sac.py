@@ -18,17 +18,21 @@ from hvcl_repro.rl.settings import FIRST_BETA, RLSettings
 Tensor = Any
 CLIP_NORM = 1.0
 ORIGINAL_TARGET_ENTROPY = -8.0
-REPORT = ("q_loss", "actor_loss", "log_pi", "target", "q", "actor_terms", "q_terms", "alpha")
+REPORT = (
+    "q_loss", "actor_loss", "log_pi", "target", "q", "actor_terms", "q_terms", "alpha", "min_q", "mean",
+    "std",
+)  # fmt: skip
 
 
 class SAC:
     """Soft actor-critic over padded spaces, kept from task to task.
 
-    Args: settings; seeds — streams "actor/*", "critic*", "policy".
+    Args: settings; seeds — streams "actor/*", "critic*", "policy"; munchausen — whether rewards get its
+        bonus, always so in the program.
     """
 
-    def __init__(self, settings: RLSettings, seeds: Seeds) -> None:
-        self.settings = settings
+    def __init__(self, settings: RLSettings, seeds: Seeds, *, munchausen: bool = True) -> None:
+        self.settings, self._munchausen = settings, munchausen
         hidden = settings.hidden_u if settings.hvcl else matched_width(settings.hidden_u, settings.n_exp)
         options: dict[str, Any] = {
             "vmoe": settings.hvcl, "n_experts": settings.n_exp, "k": settings.experts_per_example,
@@ -65,7 +69,8 @@ class SAC:
             for model, weights in zip((self.actor, *self.critics), self._fresh, strict=True):
                 model.set_weights(weights)
         for model in (self.actor, *self.critics):
-            second = s.original and model is self.critics[1]  # the original leaves its second critic free
+            # The original leaves its second critic free.
+            second = s.original("critic") and model is self.critics[1]
             for layer in move_layers(model):
                 layer.consolidate() if number else None
                 layer.kl_weights.assign(0.0 if second else s.e_beta if number else FIRST_BETA)
@@ -80,13 +85,15 @@ class SAC:
 
     def set_actions(self, n_actions: int) -> None:
         """Say how many of the padded actions are the environment's."""
-        n = ACT_DIM if self.settings.original else n_actions
+        padded = self.settings.original("padding")
+        n = ACT_DIM if padded else n_actions
         self._mask.assign(mask(n))
-        self._entropy.assign(ORIGINAL_TARGET_ENTROPY if self.settings.original else -float(n))
+        self._entropy.assign(ORIGINAL_TARGET_ENTROPY if padded else -float(n))
 
     def act(self, states: NDArray[np.float32], *, explore: bool) -> NDArray[np.float32]:
         """Returns actions (B, 8) in [-1, 1]: drawn, or the squashed mean."""
-        actions: NDArray[np.float32] = self._act(states, explore or self.settings.original).numpy()
+        drawn = explore or self.settings.original("actions")
+        actions: NDArray[np.float32] = self._act(states, drawn).numpy()
         return actions
 
     def _actions(self, states: Tensor, explore: Tensor) -> Tensor:
@@ -126,7 +133,7 @@ class SAC:
         alpha = tf.exp(self.log_alpha)
         target = self._target(s0, a, r, s1, d, alpha)
         error, q_loss, q_terms, q = self._update_critics(s0, a, target, w)
-        log_pi, actor_loss, actor_terms = self._update_actor(s0, w, alpha)
+        log_pi, actor_loss, actor_terms, policy = self._update_actor(s0, w, alpha)
         polyak = self.settings.polyak_coef
         for mine, its in zip(self.targets, self.critics, strict=True):
             for t, v in zip(mine.weights, its.weights, strict=True):
@@ -136,20 +143,20 @@ class SAC:
         self._optimizers[3].apply_gradients([(tape.gradient(loss, self.log_alpha), self.log_alpha)])
         mean = tf.reduce_mean
         report = tf.stack(
-            [q_loss, actor_loss, mean(log_pi), mean(target), mean(q), actor_terms, q_terms, alpha]
+            [q_loss, actor_loss, mean(log_pi), mean(target), mean(q), actor_terms, q_terms, alpha, *policy]
         )
         return report, error
 
     def _target(self, s0: Tensor, a: Tensor, r: Tensor, s1: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
         mean, log_std = self.actor(s0, training=False)
-        if self.settings.original:  # tanh(mean) for the mean, the deviation for its logarithm, no Jacobian
+        if self.settings.original("munchausen"):  # tanh(mean), the deviation for its logarithm, no Jacobian
             mean, log_std = tf.tanh(mean), tf.exp(log_std)
             taken = losses.log_prob(a, mean, log_std, self._mask) + tf.reduce_sum(
                 losses.squash_log_det(a), -1
             )
         else:
             taken = losses.log_prob(losses.unsquash(a), mean, log_std, self._mask)
-        reward = r + losses.munchausen(taken)
+        reward = r + losses.munchausen(taken) if self._munchausen else r
         mean, log_std = self.actor(s1, training=False)
         u = mean + tf.exp(log_std) * self.noise.normal(tf.shape(mean), tf.float32)
         log_pi, action = losses.log_prob(u, mean, log_std, self._mask), self._own(tf.tanh(u))
@@ -172,7 +179,10 @@ class SAC:
             total, terms = total + data, terms + own
         return 0.5 * (errors[0] + errors[1]), 0.5 * total, 0.5 * terms, q
 
-    def _update_actor(self, s0: Tensor, w: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _update_actor(
+        self, s0: Tensor, w: Tensor, alpha: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+        """Returns (log pi (B,), loss, the layers' terms, means of smaller Q, squashed mean and deviation)."""
         with tf.GradientTape() as tape:
             mean, log_std = self.actor(s0, training=True)
             terms = _terms(self.actor)
@@ -182,7 +192,12 @@ class SAC:
             data = tf.reduce_mean(w * (alpha * log_pi - q))
             loss = data + terms
         self._apply(self._optimizers[0], self.actor, tape.gradient(loss, self.actor.trainable_variables))
-        return log_pi, data, terms
+        own = tf.reduce_sum(self._mask) * tf.cast(tf.shape(mean)[0], tf.float32)
+        policy = [
+            tf.reduce_mean(q),
+            *(tf.reduce_sum(self._mask * v) / own for v in (tf.tanh(mean), tf.exp(log_std))),
+        ]
+        return log_pi, data, terms, policy
 
     def _apply(self, optimizer: Any, model: Any, gradients: list[Tensor]) -> None:
         clipped, _ = tf.clip_by_global_norm(gradients, CLIP_NORM)

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hvcl_repro.compat import undone
+
 METHODS = ("hvcl", "dense", "reinit")
 FIRST_BETA = 1e-5  # of both KL terms in the first task
 EPISODE_SLICE = 100  # steps per environment and phase
@@ -44,10 +46,9 @@ class RLSettings:
     compat: str = "fixed"
     seed: int = 1234
 
-    @property
-    def original(self) -> bool:
-        """Whether the original's formulas are asked for."""
-        return self.compat == "original"
+    def original(self, part: str) -> bool:
+        """Whether this part is to be as in the original, see `hvcl_repro.compat`."""
+        return part in undone(self.compat)
 
     @property
     def n_envs(self) -> int:

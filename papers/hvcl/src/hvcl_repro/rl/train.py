@@ -135,14 +135,15 @@ class Loop:
             self.scale.see(got["reward"], done)
             whole = np.isfinite(got["last"]).all(axis=1)  # not the rows of a worker that died
             # A time limit is no end of the task: its value is still estimated from what came next.
-            terminal, after = (done, got["obs"]) if s.original else (got["terminated"], got["last"])
+            original = s.original("terminal")
+            terminal, after = (done, got["obs"]) if original else (got["terminated"], got["last"])
             self.buffer.extend(
                 seen[whole], actions[whole], got["reward"][whole], after[whole], terminal[whole]
             )
             seen = got["obs"]
             self.steps += s.n_envs
             self.result.train_steps += s.n_envs
-        return envs.reset() if s.original else seen
+        return envs.reset() if s.original("slices") else seen
 
     def _learn(self) -> None:
         """One phase of updates; priorities change once, at its end."""

@@ -19,7 +19,8 @@ from clrepro.cli import (
 from clrepro.records import Outcome, canonical_json
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
-from hvcl_repro.program import Parser, exit_code
+from hvcl_repro.compat import LAYER_PARTS
+from hvcl_repro.program import Parser, compat_text, exit_code
 from hvcl_repro.supervised.settings import (
     BENCHMARKS,
     FULL_IMAGES,
@@ -75,7 +76,7 @@ def parser() -> Parser:
     out.add_argument("--benchmark", choices=BENCHMARKS, default="split-mnist", help="the stream of tasks")
     defaults = SupervisedSettings()
     for field in fields(SupervisedSettings):
-        if field.name == "benchmark":
+        if field.name in ("benchmark", "compat"):
             continue
         kind: Any = {int: positive_int, float: non_negative_float, str: str}[
             type(getattr(defaults, field.name))
@@ -85,6 +86,10 @@ def parser() -> Parser:
         out.add_argument(
             f"--{field.name}", type=kind, choices=CHOICES.get(field.name), help=HELP[field.name], default=None
         )
+    out.add_argument(
+        "--compat", type=compat_text, default=None,
+        help=f"original, or parts of it joined by +: {', '.join(LAYER_PARTS)} (default: fixed)",
+    )  # fmt: skip
     out.add_argument(
         "--profile", choices=("full", "quick"), default="full", help="quick: data that packages bring"
     )

@@ -69,6 +69,7 @@ def move_options(settings: SupervisedSettings) -> dict[str, Any]:
     return {
         "k": settings.k, "diversity_bonus": settings.bonus, "rho_init": settings.rho_init,
         "rho_sharing": settings.rho_sharing, "noise": settings.noise, "kl_reduction": "sum_over_n",
+        "compat": settings.compat,
     }  # fmt: skip
 
 

@@ -35,9 +35,9 @@ class SupervisedSettings:
     epochs — per task; e_beta, g_beta — weights of the experts' and the gates' KL from the second task on,
     first_beta — of both in the first; bonus — of allocation and diversity; rho_init — softplus of it is the
     spread of every weight at the start; rho_sharing — one spread per output unit, as the original, or
-    "full": for every weight; eval_on — "validation" holds a tenth of the training images back and
-    never looks at the test images; generator_hidden, generator_exp, latent — the variational auto-encoder of
-    hvcl-gr and hvcl-vae.
+    "full": for every weight; compat — see `hvcl_repro.compat`; eval_on — "validation" holds a tenth of the
+    training images back and never looks at the test images; generator_hidden, generator_exp, latent — the
+    variational auto-encoder of hvcl-gr and hvcl-vae.
     """
 
     benchmark: str = "split-mnist"
@@ -64,6 +64,7 @@ class SupervisedSettings:
     generator_hidden: int = 400
     generator_exp: int = 2
     latent: int = 32
+    compat: str = "fixed"
     eval_on: str = "test"
     seed: int = 1234
 

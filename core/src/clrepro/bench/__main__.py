@@ -38,6 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     make_folder(args.out)
+    contest.use_cores(1)  # before any library starts its threads
     for paper in args.papers or [CORE]:
         rows, growths = [], []
         for row, growth in measured(module_of(paper), paper, args.only):

@@ -1,16 +1,15 @@
 """Speed contests of HVCL: an update of the agent, replay, environments, a layer's step, others' SAC."""
 
 import atexit
-import contextlib
 import importlib
 import importlib.util
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from clrepro.bench import Contest
+from clrepro.bench import Contest, Scaling
+from clrepro.bench.contest import use_cores
 from hvcl_repro.tensorflow_threads import one_thread, quiet
 
 N_ENVS, STEPS = 50, 20
@@ -21,27 +20,22 @@ def contests() -> Iterator[Contest]:
     """Yields the speed rows promised for HVCL."""
     quiet()
     one_thread()
-    yield replay()
+    yield from replay()
     yield agent_update()
     yield supervised_step()
-    with every_core():
-        yield environments()
+    yield environments()
     if importlib.util.find_spec("stable_baselines3") is not None:
         yield whole_agents()
 
 
-@contextlib.contextmanager
-def every_core() -> Iterator[None]:
-    """The bench keeps to one core; where workers are compared with none, all may be used."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    pinned = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, pinned)
+def scalings() -> Iterator[Scaling]:
+    """Yields how the cost of a step grows with the environments."""
+    sides = {
+        "two workers": lambda n: stepping(n, 2),
+        "one process": lambda n: stepping(n, 0),
+    }
+    use_cores(2)
+    yield Scaling("stepping HalfCheetahBullet", "environments", "step", (2, 10, 25, 50), sides, cores=2)
 
 
 def agent_update() -> Contest:
@@ -67,10 +61,11 @@ def agent_update() -> Contest:
         return 1
 
     sides = {"compiled": compiled, "eager": eager}
-    return Contest("one SAC update, MoVE with 4 experts", "update", sides, "≥ 3× eager", rounds=5)
+    name, promised = "one SAC update, MoVE with 4 experts", {"eager": 3.0}
+    return Contest(name, "update", sides, "≥ 3× eager", rounds=5, promised=promised)
 
 
-def replay() -> Contest:
+def replay() -> Iterator[Contest]:
     """Storing 5000 transitions of 28 + 8 numbers in a full buffer of a million, and drawing 50 batches."""
     from hvcl_repro.rl.experience import ExperienceBuffer
 
@@ -89,20 +84,14 @@ def replay() -> Contest:
         buffer.update_priority(slots, np.ones(len(slots)))
         return len(slots)
 
-    sides: dict[str, Callable[[], int]] = {"add": add, "draw and update": sample}
     stored = buffer.state()
     arrays = [
         *stored["columns"].values(),
         *(v for v in stored["policy"].values() if isinstance(v, np.ndarray)),
     ]
-    size = sum(v.nbytes for v in arrays) / 1e9
-    return Contest(
-        f"a transition in a full replay of 1,000,000, {size:.2f} GB",
-        "transition",
-        sides,
-        "≤ 5 µs to add, ≤ 10 µs to draw, ≤ 0.5 GB",
-        rounds=7,
-    )
+    full = f"a full replay of 1,000,000, {sum(v.nbytes for v in arrays) / 1e9:.2f} GB"
+    yield Contest(f"storing in {full}", "transition", {"ours": add}, "≤ 5 µs, ≤ 0.5 GB", rounds=7)
+    yield Contest(f"drawing from {full}, and updating", "transition", {"ours": sample}, "≤ 10 µs", rounds=7)
 
 
 def supervised_step() -> Contest:
@@ -131,22 +120,27 @@ def supervised_step() -> Contest:
 
 def environments() -> Contest:
     """Fifty HalfCheetahs stepped over two workers and in one process."""
+    use_cores(2)  # before the workers start
+    sides = {"two workers": stepping(N_ENVS, 2), "one process": stepping(N_ENVS, 0)}
+    name, words = f"a step of {N_ENVS} HalfCheetahBullet", "≥ 1.8× one process on 2 cores"
+    return Contest(name, "step", sides, words, rounds=5, promised={"one process": 1.8}, cores=2)
+
+
+def stepping(n: int, workers: int) -> Callable[[], int]:
+    """Returns a function that takes a few steps in each of `n` HalfCheetahs."""
     from hvcl_repro.rl.parallel import make_mp_envs
 
-    sides: dict[str, Callable[[], int]] = {}
-    for name, workers in (("two workers", 2), ("one process", 0)):
-        envs = make_mp_envs("HalfCheetahPyBulletEnv-v0", N_ENVS, num_workers=workers)
-        atexit.register(envs.close)
-        envs.reset()
-        rng = np.random.default_rng(0)
+    envs = make_mp_envs("HalfCheetahPyBulletEnv-v0", n, num_workers=workers)
+    atexit.register(envs.close)
+    envs.reset()
+    rng = np.random.default_rng(0)
 
-        def work(envs: Any = envs, rng: Any = rng) -> int:
-            for _ in range(STEPS):
-                envs.step(rng.uniform(-1, 1, (N_ENVS, 6)))
-            return STEPS * N_ENVS
+    def work() -> int:
+        for _ in range(STEPS):
+            envs.step(rng.uniform(-1, 1, (n, 6)))
+        return STEPS * n
 
-        sides[name] = work
-    return Contest("a step of 50 HalfCheetahBullet", "step", sides, "≥ 1.8× one process on 2 cores", rounds=5)
+    return work
 
 
 def whole_agents() -> Contest:
@@ -182,7 +176,8 @@ def whole_agents() -> Contest:
         return n * steps
 
     sides = {"ours": ours, "Stable-Baselines3": theirs}
-    return Contest("a step of plain SAC on HalfCheetahBullet", "environment step", sides, "≥ 1×", rounds=3)
+    name, promised = "a step of plain SAC on HalfCheetahBullet", {"Stable-Baselines3": 1.0}
+    return Contest(name, "environment step", sides, "≥ 1×", rounds=3, promised=promised)
 
 
 def _stable_baselines(make: Callable[[], Any], n: int, steps: int) -> Any:

@@ -2,13 +2,14 @@
 agent.
 """
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
-from clrepro.bench import Contest
+from clrepro.bench import Contest, Scaling
 from rewire_repro import config
 from rewire_repro.agents import Shape, make_agent
 from rewire_repro.agents.rewire import RewireActionAgent
@@ -29,11 +30,8 @@ def contests() -> Iterator[Contest]:
     for profile, hidden, batch in (("quick", 64, 128), ("full", 256, 256)):
         yield one_update(profile, hidden, batch)
     yield rewired_acting()
-    try:
-        import brax  # noqa: F401
-    except ImportError:
-        return
-    yield brax_steps()
+    if importlib.util.find_spec("brax") is not None:
+        yield brax_steps()
 
 
 def learners(profile: str, hidden: int, batch: int) -> tuple[Sac, EagerSac, Replay]:
@@ -66,7 +64,8 @@ def one_update(profile: str, hidden: int, batch: int) -> Contest:
 
     sides = {"ours": work(ours), "eager torch": work(theirs)}
     name = f"one SAC update, hidden {hidden}, batch {batch}"
-    return Contest(name, "update", sides, "≥ 1.5× a straightforward eager loop", TURNS)
+    words, promised = "≥ 1.5× a straightforward eager loop", {"eager torch": 1.5}
+    return Contest(name, "update", sides, words, TURNS, promised)
 
 
 def rewired_acting() -> Contest:
@@ -89,41 +88,63 @@ def rewired_acting() -> Contest:
         return 10
 
     sides = {"rewired, folded": lambda: run(rewired), "plain network": lambda: run(plain)}
-    return Contest(
-        "acting, 128 rows, hidden 256", "call", sides, "at most 1.5 times a plain network's time", TURNS
-    )
+    words, promised = "at most 1.5 times a plain network's time", {"plain network": 1 / 1.5}
+    return Contest("acting, 128 rows, hidden 256", "call", sides, words, TURNS, promised)
 
 
 def brax_steps() -> Contest:
     """128 halfcheetahs (spring), actions as torch tensors, against brax's own jitted training environment."""
+    words, promised = "≥ 0.9× raw jitted brax", {"raw jitted brax": 0.9}
+    sides = {"ours": through_us(128), "raw jitted brax": directly(128)}
+    return Contest("stepping 128 halfcheetahs (spring)", "environment step", sides, words, TURNS, promised)
+
+
+def scalings() -> Iterator[Scaling]:
+    """Yields how the cost of an environment's step falls with their number."""
+    if importlib.util.find_spec("brax") is not None:
+        sides = {"ours": through_us, "raw jitted brax": directly}
+        sizes = (8, 32, 128, 512)
+        yield Scaling("stepping halfcheetahs (spring)", "environments", "environment step", sizes, sides)
+
+
+def through_us(n: int) -> Callable[[], int]:
+    """Returns a function that takes two steps of `n` environments as our training does."""
     import jax
-    from brax import envs
 
     from rewire_repro.scenarios.brax import BraxEnv, Domain, use_compilation_cache
     from rewire_repro.scenarios.physics import CHANGES, physics_of
 
     use_compilation_cache()
-    domain = Domain("halfcheetah", "spring", 128, 1000, jax.devices("cpu")[0])
+    domain = Domain("halfcheetah", "spring", n, 1000, jax.devices("cpu")[0])
     ours = BraxEnv(domain, physics_of(domain.model, CHANGES["halfcheetah"]["moon"], "product"), CPU)
     ours.reset(0)
-    action = torch.rand(128, N_ACTIONS) * 2 - 1
-    raw = envs.training.wrap(envs.get_environment("halfcheetah", backend="spring"), episode_length=1000)
-    reset, step = jax.jit(raw.reset), jax.jit(raw.step)
-    held = {"state": reset(jax.random.split(jax.random.PRNGKey(0), 128))}
-    given = jax.numpy.asarray(action.numpy())
+    action = torch.rand(n, N_ACTIONS) * 2 - 1
 
-    def through_us() -> int:
+    def work() -> int:
         for _ in range(2):
             ours.step(action)
-        return 2 * 128
+        return 2 * n
 
-    def directly() -> int:
+    return work
+
+
+def directly(n: int) -> Callable[[], int]:
+    """Returns a function that takes two steps of `n` environments with brax's own wrappers."""
+    import jax
+    from brax import envs
+
+    from rewire_repro.scenarios.brax import use_compilation_cache
+
+    use_compilation_cache()
+    raw = envs.training.wrap(envs.get_environment("halfcheetah", backend="spring"), episode_length=1000)
+    reset, step = jax.jit(raw.reset), jax.jit(raw.step)
+    held = {"state": reset(jax.random.split(jax.random.PRNGKey(0), n))}
+    action = jax.numpy.asarray((torch.rand(n, N_ACTIONS) * 2 - 1).numpy())
+
+    def work() -> int:
         for _ in range(2):
-            held["state"] = step(held["state"], given)
+            held["state"] = step(held["state"], action)
             held["state"].obs.block_until_ready()
-        return 2 * 128
+        return 2 * n
 
-    sides = {"ours": through_us, "raw jitted brax": directly}
-    return Contest(
-        "stepping 128 halfcheetahs (spring)", "environment step", sides, "≥ 0.9× raw jitted brax", TURNS
-    )
+    return work

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clrepro.errors import LONGEST, DataError
-from clrepro.texts import MAX_DEPTH, load_toml, parse_json_object
+from clrepro.texts import MAX_DEPTH, load_json_object, load_toml, parse_json_object
 
 NUMBERS = st.integers(-(2**200), 2**200) | st.floats(allow_nan=False, allow_infinity=False)
 WORDS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -62,6 +62,18 @@ def test_toml_that_would_break_a_later_step_is_refused(text: bytes, reason: str,
     path.unlink()
     with pytest.raises(DataError, match="cannot be read"):
         load_toml(path)
+
+
+def test_a_json_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    for content in (b"\xff\xfe", b"{", b"[1]"):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=str(path)):
+            load_json_object(path)
+    path.write_text('{"a": 1}')
+    assert load_json_object(path) == {"a": 1}
+    with pytest.raises(DataError, match="cannot be read"):
+        load_json_object(tmp_path / "none.json")
 
 
 @given(data=st.binary(max_size=300))

@@ -31,6 +31,17 @@ def parse_json_object(text: str, where: str) -> dict[str, Any]:
     return body
 
 
+def load_json_object(path: Path) -> dict[str, Any]:
+    """The JSON object in the file `path`, as `parse_json_object`.  Raises: DataError naming the file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be read ({problem.strerror})") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not UTF-8 text; remove the file and run again") from None
+    return parse_json_object(text, str(path))
+
+
 def load_toml(path: Path, kind: str = "TOML file") -> dict[str, Any]:
     """The tables in the TOML file `path`, within the same bounds.
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from clrepro.bench import contest, scaling
 from clrepro.errors import DataError, UsageError
-from clrepro.records import parse_json_object
 from clrepro.runs import make_folder, write_atomically
 from clrepro.sweep.host import versions
+from clrepro.texts import load_json_object
 
 CORE = "core"
 SCHEMA = 1
@@ -82,8 +82,8 @@ def keep(
     A file that cannot be read is made anew.
     """
     try:
-        body = parse_json_object(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError, DataError):
+        body = load_json_object(path)
+    except DataError:
         body = {}
     names = {row["name"] for row in [*rows, *growths]}
 

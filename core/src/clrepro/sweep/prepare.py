@@ -9,11 +9,12 @@ from pathlib import Path
 
 from clrepro import __version__
 from clrepro.errors import DataError
-from clrepro.records import canonical_json, parse_json_object
+from clrepro.records import canonical_json
 from clrepro.runs import make_folder, write_atomically
 from clrepro.sweep.host import die_with_parent
 from clrepro.sweep.jobs import fill
 from clrepro.sweep.profiles import Profile
+from clrepro.texts import load_json_object
 
 _STAMP = ".prepared.json"
 
@@ -62,11 +63,11 @@ def file_hashes(folder: Path) -> dict[str, str]:
 def _stamped(folder: Path, steps: str, files: dict[str, str]) -> bool:
     path = folder / _STAMP
     try:
-        return parse_json_object(path.read_text(encoding="utf-8"), str(path)) == {
+        return load_json_object(path) == {
             "steps": steps,
             "files": files,
         }
-    except (OSError, UnicodeDecodeError, DataError):
+    except DataError:
         return False
 
 

@@ -12,6 +12,7 @@ from clrepro.adapters.torch import use_one_thread
 from clrepro.errors import UsageError
 from clrepro.records import Outcome
 from clrepro.runs import RunDir
+from clrepro.texts import load_json_object
 from rewire_repro import checkpoint
 from rewire_repro.frameworks import Framework, make_framework
 from rewire_repro.loggers import Logger
@@ -113,10 +114,8 @@ def _resumed(settings: Settings, framework: Framework, states: RunDir, mark: str
 
 def _rows(source: Path, stage: int) -> dict[str, Any]:
     """The rows of results.json that belong to the tasks a `.dat` file has behind it."""
-    from clrepro.records import parse_json_object
-
     path = source / "results.json"
-    body = parse_json_object(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else {}
+    body = load_json_object(path) if path.is_file() else {}
     names = {"returns": "R", "success_any": "success_any", "success_final": "success_final"}
     rows = {ours: body.get(theirs, [])[:stage] for ours, theirs in names.items()}
     same = {name: body.get(name, [])[:stage] for name in ("n_parameters", "facts", "oracle")}

@@ -14,8 +14,8 @@ from typing import Any
 
 from clrepro.cli import non_negative_int
 from clrepro.errors import DataError, UsageError
-from clrepro.records import parse_json_object
 from clrepro.runs import RunDir, write_atomically
+from clrepro.texts import load_json_object
 from rewire_repro.program import exit_code
 
 
@@ -57,7 +57,7 @@ def render(folder: Path, task_id: int, seed: int) -> str:
     path = folder / "params.json"
     if not path.is_file():
         raise DataError(f"{path}: no such file; the folder of a run has it")
-    settings = config.settings(parse_json_object(path.read_text(encoding="utf-8"), str(path)))
+    settings = config.settings(load_json_object(path))
     if settings.scenario.classname != "scenarios.Brax":
         raise UsageError(f"{folder}: a run of {settings.scenario.domain}; only Brax has this renderer")
     if task_id >= len(settings.scenario.sequence):

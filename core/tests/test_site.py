@@ -290,3 +290,12 @@ def test_a_site_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
 )
 def test_numbers_times_and_commands_in_words(said, words):
     assert said == words
+
+
+def test_what_a_killed_writer_left_half_written_goes(tmp_path):
+    for name in ("report/.index.html.0a1b.tmp", "report/data/.x.csv.0a1b.tmp", ".report.html.0a1b.tmp"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("half")
+    write_site(tmp_path, [table()])
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert (tmp_path / "report" / "index.html").is_file()

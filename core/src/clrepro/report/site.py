@@ -27,7 +27,7 @@ from clrepro.report.exports import table_json
 from clrepro.report.measured import Bench, Faults
 from clrepro.report.page import CELL_WORDS, PaperFacts, PaperPage, added, facts_of, paper_page
 from clrepro.report.tables import ORDERING_WORDS, Table, duration, minus
-from clrepro.runs import make_folder, write_atomically
+from clrepro.runs import hold_lock, make_folder, write_atomically
 
 DOOR, FOLDER = "report.html", "report"
 ASSETS = ("report.css", "report.js")
@@ -60,17 +60,25 @@ def write_site(
     """
     folder = make_folder(out / FOLDER)
     pages = _papers(tables, papers, made or {})
+    with hold_lock(out / LOCK, patience_s=PATIENCE_S):  # two sweeps may end at the same time
+        for left_over in (*folder.rglob(".*.tmp"), *out.glob(f".{DOOR}.*.tmp")):  # of a killed one
+            left_over.unlink(missing_ok=True)
+        _write(out, folder, tables, _html(pages, measured or Measured()))
+    return out / DOOR
+
+
+def _write(out: Path, folder: Path, tables: Sequence[Table], pages: Mapping[str, str]) -> None:
+    """Write all files; the door last, as it leads to the others."""
     for name in ASSETS:
         write_atomically(folder / name, files("clrepro.report").joinpath("templates", name).read_bytes())
     data = make_folder(folder / "data")
     for table in tables:
         write_atomically(data / f"{table.paper}-{table.profile}.csv", table.csv().encode())
         write_atomically(data / f"{table.paper}-{table.profile}.json", table_json(table).encode())
-    for name, text in _html(pages, measured or Measured()).items():
+    for name, text in pages.items():
         write_atomically(folder / f"{name}.html", text.encode())
     door = _environment().get_template("door.html.j2").render(target=f"{FOLDER}/index.html")
     write_atomically(out / DOOR, door.encode())
-    return out / DOOR
 
 
 def _papers(

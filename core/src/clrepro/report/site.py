@@ -30,6 +30,7 @@ from clrepro.report.tables import ORDERING_WORDS, Table, duration, minus
 from clrepro.runs import hold_lock, make_folder, write_atomically
 
 DOOR, FOLDER = "report.html", "report"
+LOCK, PATIENCE_S = ".report.lock", 60.0
 ASSETS = ("report.css", "report.js")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 NAMES_OF_PAGES = ("index", "bench", "faults")  # a paper of one of these names would be overwritten

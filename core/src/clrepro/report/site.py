@@ -65,6 +65,7 @@ def write_site(
         for left_over in (*folder.rglob(".*.tmp"), *out.glob(f".{DOOR}.*.tmp")):  # of a killed one
             left_over.unlink(missing_ok=True)
         _write(out, folder, tables, _html(pages, measured or Measured()))
+        (out / LOCK).unlink(missing_ok=True)
     return out / DOOR
 
 

@@ -147,11 +147,17 @@ def test_original_commands_are_the_profile_s_with_the_container_s_folders() -> N
     assert not any("{" in word for word in second)
 
 
-RECORD = {"seed": 0, "metrics": {"RA": 0.5}, "cost": {"wall_s": 1.0}, "versions": {"python": "3.11.2"}}
+RECORD = {
+    "seed": 0,
+    "metrics": {"RA": 0.5},
+    "cost": {"wall_s": 1.0},
+    "versions": {"python": "3.11.2"},
+    "sha256": "1" * 64,
+}
 
 
 def test_records_are_compared_without_cost_and_versions() -> None:
-    other = RECORD | {"cost": {}, "versions": {}}
+    other = RECORD | {"cost": {}, "versions": {}, "sha256": "0" * 64}
     more = {"a/seed0.json": other, "a/seed1.json": other | {"seed": 1}}  # another seed is none of ours
     assert image_runs.compare({"a/seed0.json": RECORD}, more) == 1
 

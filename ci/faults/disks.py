@@ -49,7 +49,7 @@ def full(
     tally: Tally, *, n: int, seed: int, pythons: dict[str, str], papers: list[str] | None, quick: bool
 ) -> None:
     """Full disks of different sizes, then room; read-only, then not; limits on the size of files."""
-    with tempfile.TemporaryDirectory(prefix="faults-") as name:
+    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
         for number, work in enumerate(all_works(session() / "shared", pythons, papers, quick)):
             folder, rng = Path(name) / str(number), random.Random(f"{seed}/{work.name}")
             quiet = straight(work)
@@ -146,7 +146,7 @@ COMMANDS = {
 
 def outputs(tally: Tally) -> None:
     """Every command with /dev/full and with a closed pipe as its standard output."""
-    with tempfile.TemporaryDirectory(prefix="faults-") as name:
+    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
         out = Path(name) / "results"
         environment = {
             **os.environ, "CL_REPRO_HOME": str(ROOT), "OMP_NUM_THREADS": "1",

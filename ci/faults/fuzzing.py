@@ -24,7 +24,7 @@ def fuzz(
     if not python and importlib.util.find_spec("atheris") is None:
         print("left out: fuzz (atheris is not installed: pip install atheris)", file=sys.stderr)
         return
-    with tempfile.TemporaryDirectory(prefix="faults-") as name:
+    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
         for subject in chosen(papers, glob, quick, seed):
             with tally.row("fuzz", subject.name) as row:
                 _one(row, subject, Path(name), seconds, seed, python or sys.executable)

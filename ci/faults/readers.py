@@ -26,7 +26,7 @@ def hostile_files(
     tally: Tally, *, seed: int, quick: bool, papers: list[str] | None, glob: str, case: int | None
 ) -> None:
     """Every hostile file to every reader."""
-    with tempfile.TemporaryDirectory(prefix="faults-") as name:
+    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
         root = Path(name)
         for subject in chosen(papers, glob, quick, seed):
             with tally.row("hostile", subject.name) as row:
@@ -39,7 +39,7 @@ def corrupt_files(
     tally: Tally, *, seed: int, quick: bool, papers: list[str] | None, glob: str, case: int | None
 ) -> None:
     """Every reader's valid file, damaged at every region."""
-    with tempfile.TemporaryDirectory(prefix="faults-") as name:
+    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
         for subject in chosen(papers, glob, quick, seed):
             with tally.row("corrupt", subject.name) as row:
                 most = QUICK if quick else MANY

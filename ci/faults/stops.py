@@ -34,7 +34,7 @@ class Straight:
 @functools.cache
 def session() -> Path:
     """A folder for what all campaigns of this session share; gone at its end."""
-    folder = tempfile.TemporaryDirectory(prefix="faults-")
+    folder = tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True)
     atexit.register(folder.cleanup)
     return Path(folder.name)
 
@@ -75,7 +75,7 @@ def kills(
     tally: Tally, *, n: int, seed: int, pythons: dict[str, str], papers: list[str] | None, quick: bool
 ) -> None:
     """SIGKILL, to the whole process group or to the command alone, `n` times over all works."""
-    with tempfile.TemporaryDirectory(prefix="faults-") as name:
+    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
         works = all_works(session() / "shared", pythons, papers, quick)
         for number, work in enumerate(works):
             share = n // len(works) + (number < n % len(works))
@@ -130,7 +130,7 @@ def polite(
     tally: Tally, *, n: int, seed: int, pythons: dict[str, str], papers: list[str] | None, quick: bool
 ) -> None:
     """SIGTERM, SIGINT to the group as a terminal does, SIGHUP: ends soon, with its code, and goes on."""
-    with tempfile.TemporaryDirectory(prefix="faults-") as name:
+    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
         works = all_works(session() / "shared", pythons, papers, quick)
         for number, work in enumerate(works):
             with tally.row("signals", work.name) as row:

@@ -176,17 +176,20 @@ def tables(out: Path) -> Any:
 
 
 def mer_files(out: Path) -> Any:
-    """The numbers of a run's text file and record; exactly one set of files."""
-    names = sorted(path.suffix for path in (out / "results").iterdir())
-    (text,), (record,) = (out / "results").glob("*.txt"), (out / "results").glob("*.json")
-    body = json.loads(record.read_text())
-    return (
-        names,
-        text.read_text(),
-        body["metrics"],
-        body["series"],
-        len(list((out / "checkpoints").iterdir())),
-    )
+    """The numbers of a run's text file and record, and the kinds of its files.
+
+    As the original's, a command that has ended and is called again makes files of another name: a kill after
+    the end of the run leaves two results, which must be alike.
+    """
+    found = []
+    for record in sorted((out / "results").glob("*.json")):
+        body = json.loads(record.read_text())
+        kinds = sorted(path.suffix for path in record.parent.glob(f"{record.stem}.*"))
+        found.append((kinds, record.with_suffix(".txt").read_text(), body["metrics"], body["series"]))
+    n_files = len(list((out / "results").iterdir()))
+    if not found or any(each != found[0] for each in found) or n_files != len(found) * len(found[0][0]):
+        raise ValueError(f"{n_files} files in {len(found)} results that are not alike")
+    return found[0]
 
 
 def all_works(

@@ -43,7 +43,7 @@ def two_writers(
     tally: Tally, *, n: int, seed: int, pythons: dict[str, str], papers: list[str] | None, quick: bool
 ) -> None:
     """Two of the same command on one folder, the second up to a run's length after the first."""
-    with tempfile.TemporaryDirectory(prefix="faults-") as name:
+    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
         for number, work in enumerate(all_works(session() / "shared", pythons, papers, quick)):
             folder, rng = Path(name) / str(number), random.Random(f"{seed}/{work.name}")
             quiet = straight(work)
@@ -78,7 +78,7 @@ def clocks(
     tally: Tally, *, n: int, seed: int, pythons: dict[str, str], papers: list[str] | None, quick: bool
 ) -> None:
     """Whole commands, and commands killed and started again, under a clock that jumps by hours."""
-    with tempfile.TemporaryDirectory(prefix="faults-") as name:
+    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
         for number, work in enumerate(all_works(session() / "shared", pythons, papers, quick)):
             folder, rng = Path(name) / str(number), random.Random(f"{seed}/{work.name}")
             quiet = straight(work)

@@ -59,11 +59,14 @@ def _texts(good: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _objects(good: bytes) -> Iterator[tuple[str, bytes]]:
-    if good[:1] != b"\x80" or good[1] > 5:
+    from clrepro import restricted
+    from clrepro.errors import DataError
+
+    if good[:1] != b"\x80":
         return
     try:
-        body = pickle.loads(good)  # our own file, made a moment ago
-    except Exception:
+        body = restricted.loads(good, "a valid file")
+    except DataError:
         return
     if not isinstance(body, dict):
         return

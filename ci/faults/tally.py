@@ -87,11 +87,11 @@ class Tally:
         }
 
     def write(self, path: Path) -> None:
-        """Store the document, by a temporary name."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(self.document(), indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        """Store the document."""
+        from clrepro.runs import make_folder, write_atomically
+
+        make_folder(path.parent)
+        write_atomically(path, (json.dumps(self.document(), indent=1) + "\n").encode())
 
     def table(self) -> str:
         """All rows and their sums, as text."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import random
 import resource
 import signal
 import subprocess
@@ -11,9 +10,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from faults.stops import Straight, log_of, session, straight
+from faults.stops import Straight, log_of, straight, works_one_by_one
 from faults.tally import Row, Tally
-from faults.works import ROOT, SOURCES, Work, all_works, finish
+from faults.works import ROOT, SOURCES, Work, finish
 
 PLENTY = "256m"
 BRIEF = 120.0  # seconds for a command that cannot do its work
@@ -49,28 +48,18 @@ def full(
     tally: Tally, *, n: int, seed: int, pythons: dict[str, str], papers: list[str] | None, quick: bool
 ) -> None:
     """Full disks of different sizes, then room; read-only, then not; limits on the size of files."""
-    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
-        for number, work in enumerate(all_works(session() / "shared", pythons, papers, quick)):
-            folder, rng = Path(name) / str(number), random.Random(f"{seed}/{work.name}")
-            quiet = straight(work)
-            size = quiet.size
-            folder.mkdir(parents=True)
-            with tally.row("disk full", work.name) as row:
-                for place in range(n):
-                    _one_full(
-                        row,
-                        work,
-                        folder / f"full{place}",
-                        max(16, int(size * rng.uniform(0.05, 1.1)) >> 10),
-                        quiet,
-                    )
-            with tally.row("file size limit", work.name) as row:
-                for place in range(n):
-                    _one_limited(
-                        row, work, folder / f"limit{place}", rng.randrange(1, max(2, size // 2)), quiet
-                    )
-            with tally.row("read-only", work.name) as row:
-                _read_only(row, work, folder, quiet)
+    for work, folder, rng in works_one_by_one(seed, pythons, papers, quick):
+        quiet = straight(work)
+        with tally.row("disk full", work.name) as row:
+            for place in range(n):
+                kilobytes = max(16, int(quiet.size * rng.uniform(0.05, 1.1)) >> 10)
+                _one_full(row, work, folder / f"full{place}", kilobytes, quiet)
+        with tally.row("file size limit", work.name) as row:
+            for place in range(n):
+                limit = rng.randrange(1, max(2, quiet.size // 2))
+                _one_limited(row, work, folder / f"limit{place}", limit, quiet)
+        with tally.row("read-only", work.name) as row:
+            _read_only(row, work, folder, quiet)
 
 
 def _one_full(row: Row, work: Work, out: Path, kilobytes: int, quiet: Straight) -> None:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,17 @@ def straight(work: Work) -> Straight:
     return _straight[work.name]
 
 
+def works_one_by_one(
+    seed: int, pythons: dict[str, str], papers: list[str] | None, quick: bool
+) -> Iterator[tuple[Work, Path, random.Random]]:
+    """Yields each work with a folder of its own, which is gone at the end, and its source of chance."""
+    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
+        for number, work in enumerate(all_works(session() / "shared", pythons, papers, quick)):
+            folder = Path(name) / str(number)
+            folder.mkdir()
+            yield work, folder, random.Random(f"{seed}/{work.name}")
+
+
 def log_of(out: Path) -> str:
     """What a command and those before it in the same folder said."""
     path = out.with_name(out.name + ".log")
@@ -75,17 +87,15 @@ def kills(
     tally: Tally, *, n: int, seed: int, pythons: dict[str, str], papers: list[str] | None, quick: bool
 ) -> None:
     """SIGKILL, to the whole process group or to the command alone, `n` times over all works."""
-    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
-        works = all_works(session() / "shared", pythons, papers, quick)
-        for number, work in enumerate(works):
-            share = n // len(works) + (number < n % len(works))
-            with tally.row("kills", work.name) as row:
-                _kill_often(row, work, Path(name) / str(number), share, random.Random(f"{seed}/{work.name}"))
+    n_works = len(all_works(session() / "shared", pythons, papers, quick))
+    for number, (work, folder, rng) in enumerate(works_one_by_one(seed, pythons, papers, quick)):
+        share = n // n_works + (number < n % n_works)
+        with tally.row("kills", work.name) as row:
+            _kill_often(row, work, folder, share, rng)
 
 
 def _kill_often(row: Row, work: Work, folder: Path, n: int, rng: random.Random) -> None:
     quiet = straight(work)
-    folder.mkdir(parents=True)
     killed = resumed = folders = 0
     while killed < n:
         out, cases = folder / f"killed{folders}", []
@@ -130,16 +140,13 @@ def polite(
     tally: Tally, *, n: int, seed: int, pythons: dict[str, str], papers: list[str] | None, quick: bool
 ) -> None:
     """SIGTERM, SIGINT to the group as a terminal does, SIGHUP: ends soon, with its code, and goes on."""
-    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
-        works = all_works(session() / "shared", pythons, papers, quick)
-        for number, work in enumerate(works):
-            with tally.row("signals", work.name) as row:
-                _signal_often(row, work, Path(name) / str(number), n, random.Random(f"{seed}/{work.name}"))
+    for work, folder, rng in works_one_by_one(seed, pythons, papers, quick):
+        with tally.row("signals", work.name) as row:
+            _signal_often(row, work, folder, n, rng)
 
 
 def _signal_often(row: Row, work: Work, folder: Path, n: int, rng: random.Random) -> None:
     quiet = straight(work)
-    folder.mkdir(parents=True)
     slowest = 0.0
     for number in range(n):
         out = folder / f"stopped{number}"

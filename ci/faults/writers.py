@@ -1,13 +1,12 @@
 """Campaigns with two writers on one folder, and with a clock that jumps."""
 
 import random
-import tempfile
 import time
 from pathlib import Path
 
-from faults.stops import Straight, log_of, session, straight
+from faults.stops import Straight, log_of, straight, works_one_by_one
 from faults.tally import Row, Tally
-from faults.works import Work, all_works, finish
+from faults.works import Work, finish
 
 CLOCK = '''
 """Python imports this at its start: from then on every look at the wall clock may find it hours away."""
@@ -43,17 +42,13 @@ def two_writers(
     tally: Tally, *, n: int, seed: int, pythons: dict[str, str], papers: list[str] | None, quick: bool
 ) -> None:
     """Two of the same command on one folder, the second up to a run's length after the first."""
-    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
-        for number, work in enumerate(all_works(session() / "shared", pythons, papers, quick)):
-            folder, rng = Path(name) / str(number), random.Random(f"{seed}/{work.name}")
-            quiet = straight(work)
-            folder.mkdir(parents=True)
-            with tally.row("two writers", work.name) as row:
-                said = 0
-                for place in range(n):
-                    wait = 0.0 if place == 0 else rng.uniform(0, quiet.seconds)
-                    said += _both(row, work, folder / f"both{place}", wait, quiet)
-                row.note = f"{said} times one of the two said that the other works"
+    for work, folder, rng in works_one_by_one(seed, pythons, papers, quick):
+        quiet, said = straight(work), 0
+        with tally.row("two writers", work.name) as row:
+            for place in range(n):
+                wait = 0.0 if place == 0 else rng.uniform(0, quiet.seconds)
+                said += _both(row, work, folder / f"both{place}", wait, quiet)
+            row.note = f"{said} times one of the two said that the other works"
 
 
 def _both(row: Row, work: Work, out: Path, wait: float, quiet: Straight) -> bool:
@@ -78,18 +73,14 @@ def clocks(
     tally: Tally, *, n: int, seed: int, pythons: dict[str, str], papers: list[str] | None, quick: bool
 ) -> None:
     """Whole commands, and commands killed and started again, under a clock that jumps by hours."""
-    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
-        for number, work in enumerate(all_works(session() / "shared", pythons, papers, quick)):
-            folder, rng = Path(name) / str(number), random.Random(f"{seed}/{work.name}")
-            quiet = straight(work)
-            (folder / "absent").mkdir(parents=True)
-            (folder / "absent" / "sitecustomize.py").write_text(CLOCK)
-            with tally.row("clock", work.name) as row:
-                for place in range(n):
-                    _under_jumps(row, work, folder / f"clock{place}", rng, quiet)
-                row.note = (
-                    "time.time, time_ns and datetime.now jump at every call; waiting uses the monotonic clock"
-                )
+    for work, folder, rng in works_one_by_one(seed, pythons, papers, quick):
+        quiet = straight(work)
+        (folder / "absent").mkdir()
+        (folder / "absent" / "sitecustomize.py").write_text(CLOCK)
+        with tally.row("clock", work.name) as row:
+            for place in range(n):
+                _under_jumps(row, work, folder / f"clock{place}", rng, quiet)
+            row.note = "time.time, time_ns and datetime.now jump at every call; waiting is monotonic"
 
 
 def _under_jumps(row: Row, work: Work, out: Path, rng: random.Random, quiet: Straight) -> None:

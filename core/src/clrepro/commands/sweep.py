@@ -9,7 +9,7 @@ from pathlib import Path
 from clrepro.commands.reproduce import no_row
 from clrepro.commands.running import n_cores, run_jobs, say, show_table, stop_on_signals
 from clrepro.errors import UsageError
-from clrepro.runs import hold_lock, make_folder, write_atomically
+from clrepro.runs import make_folder, write_atomically
 from clrepro.sweep import (
     Address,
     Executor,
@@ -23,13 +23,12 @@ from clrepro.sweep import (
     find_home,
     load_spec,
     open_store,
-    prepare,
     select,
     sweep_lock,
 )
 from clrepro.sweep.host import show
+from clrepro.sweep.prepare import prepare_together
 from clrepro.sweep.slurm import array_script, shard
-from clrepro.sweep.store import PATIENCE_S
 
 _SHARD = re.compile(r"(\d{1,6})/(\d{1,6})")
 
@@ -99,7 +98,7 @@ def _run(
         if isinstance(store, Folder):
             for each in spec.parts:
                 held.enter_context(sweep_lock(place, each.profile.paper, each.profile.name, name))
-        every = _jobs(spec, lambda each: _prepare(each, place, bool(name)))
+        every = _jobs(spec, lambda each: prepare_together(each.profile, place, say))
         mine = every if part is None else shard(every, *part)
         good = run_jobs(spec.path.stem, mine, store, make_executor)
         if part is None:  # a part of an array would print a table of what the others have done so far
@@ -107,15 +106,6 @@ def _run(
                 own = [j for j in every if (j.paper, j.profile) == (each.profile.paper, each.profile.name)]
                 show_table(each.profile, store.records(own), store)
     return 0 if good else 1
-
-
-def _prepare(part: Part, place: Path, together: bool) -> str:
-    """Prepare the data of `part` under `place`; one after the other if parts of an array do it together."""
-    profile = part.profile
-    if not together:
-        return prepare(profile, place, say)
-    with hold_lock(place / profile.paper / profile.name / ".prepare.lock", patience_s=PATIENCE_S):
-        return prepare(profile, place, say)
 
 
 def _jobs(spec: Spec, data_sha256: Callable[[Part], str]) -> list[Job]:

@@ -10,13 +10,14 @@ from pathlib import Path
 from clrepro import __version__
 from clrepro.errors import DataError
 from clrepro.records import canonical_json
-from clrepro.runs import make_folder, write_atomically
+from clrepro.runs import hold_lock, make_folder, write_atomically
 from clrepro.sweep.host import die_with_parent
 from clrepro.sweep.jobs import fill
 from clrepro.sweep.profiles import Profile
 from clrepro.texts import load_json_object
 
 _STAMP = ".prepared.json"
+PATIENCE_S = 3600.0  # large data take long
 
 
 def prepare(profile: Profile, out: Path, say: Callable[[str], None]) -> str:
@@ -33,6 +34,16 @@ def prepare(profile: Profile, out: Path, say: Callable[[str], None]) -> str:
         return _prepare(profile, out, say)
     except OSError as problem:
         raise DataError(f"{problem.filename or out}: cannot be used ({problem.strerror})") from None
+
+
+def prepare_together(profile: Profile, out: Path, say: Callable[[str], None]) -> str:
+    """As `prepare`, for callers without a lock: one after the other, the later ones find it done.
+
+    Raises: as `prepare`; BusyError if another caller takes longer than an hour.
+    """
+    folder = make_folder(out / profile.paper / profile.name)
+    with hold_lock(folder / ".prepare.lock", patience_s=PATIENCE_S):
+        return prepare(profile, out, say)
 
 
 def _prepare(profile: Profile, out: Path, say: Callable[[str], None]) -> str:

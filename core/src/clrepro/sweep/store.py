@@ -16,12 +16,10 @@ from typing import Any, Protocol
 
 from clrepro.errors import DataError, UsageError
 from clrepro.records import MAX_BYTES, RunRecord, read_record
-from clrepro.runs import hold_lock
 from clrepro.sweep.jobs import Job, finished_record, is_good, job_folders, run_job, save_record
-from clrepro.sweep.prepare import prepare
+from clrepro.sweep.prepare import prepare_together
 from clrepro.sweep.profiles import Profile, find_home
 
-PATIENCE_S = 3600.0  # another worker of this machine may be preparing large data
 _CHUNK = 256  # records fetched at a time
 
 
@@ -134,11 +132,7 @@ class Address:
         steps = self.steps.get(f"{job.paper}/{job.profile}", [])
         folder = find_home() / "papers" / job.paper
         profile = Profile(job.paper, job.profile, folder, [], [], steps)
-        lock = scratch / job.paper / job.profile / ".prepare.lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with hold_lock(lock, patience_s=PATIENCE_S):
-            made = prepare(profile, scratch, lambda line: None)
-        if made != job.data_sha256:
+        if prepare_together(profile, scratch, lambda line: None) != job.data_sha256:
             raise DataError(
                 f"{job.name}: this machine prepared other data than the coordinator;"
                 " the checkout or the data sets differ"

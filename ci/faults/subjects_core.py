@@ -2,7 +2,7 @@
 
 import json
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from faults.packing import checkpoint, torch_zip
 from faults.subject import AUTHORED, CHECKSUM, ERRORS, EVIDENCE, Subject, write
 from faults.subjects_data import data_sets
 
+MEASURED = Path(__file__).resolve().parents[2] / "docs" / "measured"
 PROFILE = """
 [quick]
 seeds = [0, 1]
@@ -50,6 +51,7 @@ slack_pct = 1.0
 def subjects() -> Iterator[Subject]:
     """Yields every reader of the core."""
     yield from _sweep_files()
+    yield from _plans_and_measurements()
     yield from _checkpoints()
     yield from _pickles()
     yield from data_sets()
@@ -133,6 +135,45 @@ def unsealed(data: bytes) -> bytes:
 def _text(path: Path) -> str:
     """A job arrives as text that somebody has decoded."""
     return path.read_bytes().decode("utf-8", errors="replace")
+
+
+SWEEP = """
+name = "rates"
+seeds = [0, 1]
+[[row]]
+paper = "mer"
+setting = "walk/{steps}"
+method = "m"
+command = "main.py --steps {steps} --seed {seed}"
+grid = { steps = [2, 4] }
+[share]
+cpus = 2
+[share.mer]
+env = { A = "1" }
+[slurm]
+lines = ["--partition=short"]
+tasks = 3
+"""
+
+
+def _plans_and_measurements() -> Iterator[Subject]:
+    """Sweep files, and what the pages on speed and faults are made of."""
+    from clrepro.report.measured import read_bench, read_faults
+    from clrepro.sweep import load_spec
+
+    def made_spec(folder: Path) -> Path:
+        (folder / "papers" / "mer" / "src").mkdir(parents=True)
+        return write(folder / "sweep.toml", SWEEP)
+
+    def made(name: str) -> Callable[[Path], Path]:
+        """A file as it is committed, with one row of each kind: every value in it is replaced in turn."""
+        body = json.loads((MEASURED / name).read_text(encoding="utf-8"))
+        short = {key: value[:1] if isinstance(value, list) else value for key, value in body.items()}
+        return lambda folder: write(folder / name, json.dumps(short))
+
+    yield Subject("sweep files", made_spec, lambda path: load_spec(path, path.parent).parts, AUTHORED, ERRORS)
+    yield Subject("speed measurements", made("bench.json"), read_bench, AUTHORED, ERRORS)
+    yield Subject("fault measurements", made("faults.json"), read_faults, AUTHORED, ERRORS)
 
 
 def _checkpoints() -> Iterator[Subject]:

@@ -112,6 +112,12 @@ def test_made_anew_is_made_for_the_first_time():
         np.testing.assert_array_equal(a["obs"], fresh.step(np.ones((5, 3), np.float32))["obs"])
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="scheduling policies are Linux's")
+def test_a_woken_worker_does_not_push_its_parent_aside():
+    with vector(2) as envs:
+        assert [os.sched_getscheduler(crew.pid) for crew in envs._crews] == [os.SCHED_BATCH] * 2
+
+
 def test_a_dead_worker_is_started_again_and_reported(caplog):
     with vector(2) as envs:
         envs.reset()

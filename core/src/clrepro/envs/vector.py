@@ -233,6 +233,7 @@ def _serve(
 ) -> None:
     """The worker: answers requests until the pipe closes, which it does when the parent dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    _let_the_waker_finish()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     board = Board(n, obs_dim, act_dim, name)
     lanes: list[Lane] = []
@@ -254,6 +255,16 @@ def _serve(
         for lane in lanes:
             lane.close()
         board.close()
+
+
+def _let_the_waker_finish() -> None:
+    """Never push the parent off its core on being woken: it has other workers to wake.
+
+    Without this the second of two workers began a millisecond late, an eighth of a step of 25 HalfCheetahs.
+    """
+    if hasattr(os, "sched_setscheduler"):
+        with contextlib.suppress(OSError):  # some sandboxes refuse; then it is only slower
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _act(lane: Lane, row: int, word: str, seeds: Any, rows: dict[str, NDArray[Any]]) -> None:

@@ -92,6 +92,23 @@ def test_any_number_of_workers_gives_the_same_trajectories():
     assert any(done.any() for done in runs[0][4::5]), "some episode has to end"
 
 
+@pytest.mark.parametrize("n_workers", [0, 2])
+def test_those_that_stand_still_are_as_they_were(n_workers):
+    moves = np.array([True, False, True, True, False])
+    with vector(n_workers) as envs, vector(0) as all_move:
+        for each in (envs, all_move):
+            each.reset()
+            each.step(np.ones((5, 3), np.float32))
+        before, _ = (each.step(np.ones((5, 3), np.float32)) for each in (envs, all_move))
+        after = envs.step(np.ones((5, 3), np.float32), moves)
+        third = all_move.step(np.ones((5, 3), np.float32))
+        later = envs.step(np.ones((5, 3), np.float32))
+        for name in third:
+            np.testing.assert_array_equal(after[name][moves], third[name][moves])
+            np.testing.assert_array_equal(after[name][~moves], before[name][~moves])
+            np.testing.assert_array_equal(later[name][~moves], third[name][~moves])
+
+
 def test_the_last_observation_is_kept_when_the_next_episode_begins():
     with vector(0) as envs:
         envs.reset()

@@ -22,6 +22,7 @@ from clrepro.errors import DataError
 log = logging.getLogger(__name__)
 Make = Callable[[], Any]
 MAX_STARTS = 3
+ANSWER = ("obs", "last", "reward", "terminated", "truncated")
 DEATH = (EOFError, ConnectionError)  # how the end of a worker shows in its pipe
 DIES = f"environment workers die as they start, {MAX_STARTS} times (out of memory? see dmesg)"
 RESTART_STEP = 100_003  # added to a seed after each restart: new episodes, not the old ones again
@@ -32,8 +33,8 @@ class Board:
 
     def __init__(self, n: int, obs_dim: int, act_dim: int, name: str | None = None) -> None:
         fields: dict[str, tuple[tuple[int, ...], Any]] = {
-            "action": ((n, act_dim), np.float32), "obs": ((n, obs_dim), np.float32),
-            "last": ((n, obs_dim), np.float32), "reward": ((n,), np.float64),
+            "action": ((n, act_dim), np.float32), "moves": ((n,), np.bool_),
+            "obs": ((n, obs_dim), np.float32), "last": ((n, obs_dim), np.float32), "reward": ((n,), np.float64),
             "terminated": ((n,), np.bool_), "truncated": ((n,), np.bool_),
         }  # fmt: skip
         sizes = [int(np.prod(shape)) * np.dtype(kind).itemsize for shape, kind in fields.values()]
@@ -99,16 +100,20 @@ class VectorEnv:
         self._all("renew", self._seeds)
         return self._board.rows["obs"].copy()
 
-    def step(self, actions: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    def step(
+        self, actions: NDArray[np.float32], moves: NDArray[np.bool_] | None = None
+    ) -> dict[str, NDArray[Any]]:
         """Step every environment; one whose episode ends begins the next at once.
 
-        Args: actions — (n, act_dim) in [-1, 1].
+        Args: actions — (n, act_dim) in [-1, 1]; moves — (n,): where it is False the environment stands still
+            and its rows of the answer are what they were (default: all move).
         Returns: copies: obs (n, obs_dim) to act on next; last (n, obs_dim), what the step led to; reward
         float64 (n,); terminated, truncated bool (n,).
         """
         self._board.rows["action"][:] = actions
+        self._board.rows["moves"][:] = True if moves is None else moves
         self._all("step", None)
-        return {name: row.copy() for name, row in self._board.rows.items() if name != "action"}
+        return {name: self._board.rows[name].copy() for name in ANSWER}
 
     def close(self) -> None:
         """End all workers and free the memory; may be called twice."""
@@ -270,6 +275,8 @@ def _let_the_waker_finish() -> None:
 def _act(lane: Lane, row: int, word: str, seeds: Any, rows: dict[str, NDArray[Any]]) -> None:
     """Do one request for one environment."""
     if word == "step":
+        if not rows["moves"][row]:
+            return
         obs, reward, terminated, truncated, last = lane.step(rows["action"][row])
         rows["obs"][row], rows["last"][row], rows["reward"][row] = obs, last, reward
         rows["terminated"][row], rows["truncated"][row] = terminated, truncated

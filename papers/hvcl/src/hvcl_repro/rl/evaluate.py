@@ -28,7 +28,7 @@ class Examiner:
         seen = self._envs.renew(self._seeds)
         total, running, steps = np.zeros(len(seen)), np.ones(len(seen), bool), 0
         for _ in range(LONGEST):
-            got = self._envs.step(policy(seen))
+            got = self._envs.step(policy(seen), running)
             steps += int(running.sum())
             total += np.where(running, got["reward"], 0.0)
             running &= ~(got["terminated"] | got["truncated"])

@@ -34,7 +34,8 @@ class Board:
     def __init__(self, n: int, obs_dim: int, act_dim: int, name: str | None = None) -> None:
         fields: dict[str, tuple[tuple[int, ...], Any]] = {
             "action": ((n, act_dim), np.float32), "moves": ((n,), np.bool_),
-            "obs": ((n, obs_dim), np.float32), "last": ((n, obs_dim), np.float32), "reward": ((n,), np.float64),
+            "obs": ((n, obs_dim), np.float32), "last": ((n, obs_dim), np.float32),
+            "reward": ((n,), np.float64),
             "terminated": ((n,), np.bool_), "truncated": ((n,), np.bool_),
         }  # fmt: skip
         sizes = [int(np.prod(shape)) * np.dtype(kind).itemsize for shape, kind in fields.values()]

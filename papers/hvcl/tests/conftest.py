@@ -3,9 +3,11 @@
 import os
 import warnings
 
-os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1", "TF_USE_LEGACY_KERAS": "1"})
-for _pool in ("OMP", "TF_NUM_INTRAOP", "TF_NUM_INTEROP"):
-    os.environ.setdefault(f"{_pool}_THREADS" if "TF" in _pool else f"{_pool}_NUM_THREADS", "1")
+from clrepro.adapters.tf import configure
+
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+configure(deterministic=False)
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it asks for versions in a deprecated way when it is imported

@@ -1,7 +1,10 @@
 """TensorFlow: threads, repeatable arithmetic, explicit generators and their state, variables and arrays."""
 
+import contextlib
 import os
-from collections.abc import Sequence
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,17 +12,26 @@ from numpy.typing import NDArray
 
 from clrepro.errors import UsageError
 
+NOTES = (
+    "All log messages before absl::InitializeLog()", "oneDNN custom operations are on",
+    "Could not find cuda drivers", "failed call to cuInit", "Cannot dlopen some GPU libraries",
+    "This TensorFlow binary is optimized to use", "To enable the following instructions",
+)  # fmt: skip
 
-def configure(threads: int = 1) -> None:
+def configure(threads: int = 1, *, deterministic: bool = True) -> None:
     """Let TensorFlow compute on the processor alone, on so many threads, and the same way every time.
 
     Once per process: TensorFlow keeps its number of threads from its first computation on.
+    Args: deterministic — use its kernels whose sums have one order on any number of threads; on one thread
+        the others have one too, another one.
     Raises: UsageError if it has begun with another number.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before the import: no notes about absent GPUs
-    import tensorflow as tf
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _without_notes():
+        import tensorflow as tf
 
-    config = tf.config
+        config = tf.config
+        gpus = config.get_visible_devices("GPU")
     wanted = {"intra": threads, "inter": 1}
     for kind, number in wanted.items():
         if getattr(config.threading, f"get_{kind}_op_parallelism_threads")() == number:
@@ -30,9 +42,32 @@ def configure(threads: int = 1) -> None:
             raise UsageError(
                 f"--threads {threads}: TensorFlow has computed on another number in this process; start anew"
             ) from None
-    if config.get_visible_devices("GPU"):
+    if gpus:
         config.set_visible_devices([], "GPU")
-    config.experimental.enable_op_determinism()
+    if deterministic:
+        config.experimental.enable_op_determinism()
+
+
+@contextlib.contextmanager
+def _without_notes() -> Iterator[None]:
+    """Keep back what TensorFlow's C++ says about every machine without a GPU, which no flag of its own hides.
+
+    Everything else that is written to the standard error meanwhile comes out at the end.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as caught:
+        real = os.dup(2)
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(real, 2)
+            os.close(real)
+            caught.seek(0)
+            for line in caught.read().decode(errors="replace").splitlines():
+                if not any(note in line for note in NOTES):
+                    print(line, file=sys.stderr)
 
 
 def generator(seed: int) -> Any:

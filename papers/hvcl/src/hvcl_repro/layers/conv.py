@@ -156,7 +156,7 @@ class ConvMoVE(MoVE):
         """Returns (B, n) logits of the gate's tower.  Args: side — 0 posterior, 1 prior."""
         conv, conv_bias, flat, bias = (pair[side] for pair in self.tower)
         y = self._convolve(x, tf.cast(conv, x.dtype)) + tf.cast(conv_bias, x.dtype)
-        y = tf.nn.leaky_relu(y)
+        y = tf.where(y > 0, y, 0.2 * y)  # leaky ReLU, which TensorFlow fails to fuse here and says so
         axes = list(range(1, self.rank + 1))
         if self.pooled:
             y = tf.nn.pool(y, [2] * self.rank, "MAX", [2] * self.rank, "VALID")

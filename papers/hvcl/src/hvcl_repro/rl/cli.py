@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from clrepro.adapters.tf import configure
 from clrepro.cli import finite_float, non_negative_float, non_negative_int, positive_float, positive_int
 from clrepro.errors import UsageError
 from clrepro.records import Outcome
@@ -16,7 +17,6 @@ from hvcl_repro.compat import PARTS
 from hvcl_repro.program import Parser, compat_text, exit_code
 from hvcl_repro.rl.environments import SETS
 from hvcl_repro.rl.settings import METHODS, RLSettings
-from hvcl_repro.tensorflow_threads import one_thread, quiet
 
 PROGRAM = "SAC_main.py"
 HELP = {
@@ -119,8 +119,7 @@ def _main(argv: Sequence[str] | None) -> None:
 
 def run_once(settings: RLSettings, workers: int, verbose: int, checkpoint: RunDir, folder: RunDir) -> Outcome:
     """Do one run; writes the result files and returns what the run record keeps."""
-    quiet()
-    one_thread()
+    configure(deterministic=False)
     import tensorflow as tf
     import tf_keras
 

@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from clrepro.adapters.tf import configure
 from clrepro.cli import (
     existing_dir,
     finite_float,
@@ -29,7 +30,6 @@ from hvcl_repro.supervised.settings import (
     QUICK_IMAGES,
     SupervisedSettings,
 )
-from hvcl_repro.tensorflow_threads import one_thread, quiet
 
 PROGRAM = "HVCL_supervised_main.py"
 # What a benchmark is unless a flag says otherwise.  Spec 4.6, but for the epochs and widths of the README.
@@ -143,8 +143,7 @@ def _main(argv: Sequence[str] | None) -> None:
 
 def run_once(settings: SupervisedSettings, data_dir: Path | None, checkpoint: RunDir) -> Outcome:
     """Do one run; returns what the run record keeps."""
-    quiet()
-    one_thread()
+    configure(deterministic=False)
     from hvcl_repro.supervised.benchmarks import build
     from hvcl_repro.supervised.train import run
 

@@ -6,7 +6,7 @@ import pytest
 
 from clrepro.adapters.tf import _without_notes
 
-NOTE = b"I0000 00:00:1 7 port.cc:153] oneDNN custom operations are on. You may see slightly different results\n"
+NOTE = b"I0000 00:00:1 7 port.cc:153] oneDNN custom operations are on. You may see\n"
 REAL = b"E0000 00:00:1 7 dso_loader.cc:9] could not load the library that the user needs\n"
 
 
@@ -21,7 +21,10 @@ def test_only_the_notes_are_kept_back(capfd):
 
 
 def test_what_was_said_comes_out_when_the_import_fails(capfd):
-    with pytest.raises(ImportError, match="broken"), _without_notes():
+    def broken():
         os.write(2, NOTE + REAL)
         raise ImportError("broken")
+
+    with pytest.raises(ImportError, match="broken"), _without_notes():
+        broken()
     assert capfd.readouterr().err == REAL.decode()

@@ -18,6 +18,7 @@ NOTES = (
     "This TensorFlow binary is optimized to use", "To enable the following instructions",
 )  # fmt: skip
 
+
 def configure(threads: int = 1, *, deterministic: bool = True) -> None:
     """Let TensorFlow compute on the processor alone, on so many threads, and the same way every time.
 

@@ -30,6 +30,8 @@ EXTRAS = {  # beyond the paper's own: a second framework, and what the core's te
     "hvcl": ["hvcl", "peers"],
     CORE: [CORE, "ray", "peers", "faults"],
 }
+# Tests of the core that need what only a paper's environment has.
+BORROWED = {"tag": ["core/tests/test_tf_adapter.py"]}
 IN_DOCKER = "--in-docker"
 # One thread per process: the parallelism of this suite is over runs, and small matrices lose by more.
 QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
@@ -88,7 +90,7 @@ def paper_sessions(paper: str) -> None:
 
         @nox.session(name=f"tests-{spelling}", python=False, default=False)
         def tests(session: nox.Session) -> None:
-            pytest(session, paper, f"papers/{paper}/tests")
+            pytest(session, paper, f"papers/{paper}/tests", *BORROWED.get(paper, []))
 
         @nox.session(name=f"reproduce-{spelling}", python=False, default=False)
         def reproduce(session: nox.Session) -> None:
@@ -123,7 +125,8 @@ def typecheck(session: nox.Session) -> None:
 @nox.session(python=False, default=True)
 def tests(session: nox.Session) -> None:
     """Run every test: the core's, the tools' and those of each paper present, as many at a time as cores."""
-    folders = {"core": ["core/tests", "ci/tests"]} | {p: [f"papers/{p}/tests"] for p in PAPERS}
+    papers = {paper: [f"papers/{paper}/tests", *BORROWED.get(paper, [])] for paper in PAPERS}
+    folders = {"core": ["core/tests", "ci/tests"]} | papers
     pythons = {name: environment(session, CORE if name == "core" else name) for name in folders}
     failed = run_lanes(
         {n: [str(pythons[n]), "-m", "pytest", *places, *session.posargs] for n, places in folders.items()},

@@ -146,3 +146,15 @@ def test_a_table_without_claims_shows_the_metrics_at_hand():
     table = results_table("mer", "full", runs("rot", "mer", 0.5, 0.6), Claims("T", {"RA": "RA"}))
     assert table.counts() == {"no reference": 1}
     assert "| rot | mer | 2 | 55.00 ± 7.07 [−8.53, 118.53] | 1.50 |" in table.markdown()
+
+
+def test_a_metric_that_no_run_knows_is_no_column_unless_there_is_a_target():
+    metrics = {"RA": "RA", "S": "return", "BTI": "backward"}
+    wanted = Value("full", "rot", "mer", "S", "found", "table 1", Reference(1.0))
+    claims = Claims("T", metrics, (), (wanted,))
+    known = [record("rot", "mer", seed, 0.5, metrics={"RA": 0.5}) for seed in (0, 1)]
+    assert list(results_table("mer", "full", known, claims).metrics) == ["RA", "S"]
+    elsewhere = results_table("mer", "quick", [record("rot", "mer", 0, 0.5, metrics={"RA": 0.5})], claims)
+    assert list(elsewhere.metrics) == ["RA"]
+    assert elsewhere.markdown().startswith("| setting | method | n | RA | min/run |")
+    assert [cell.metric for row in elsewhere.rows for cell in row.cells] == ["RA"]

@@ -217,6 +217,7 @@ def results_table(paper: str, profile: str, records: Sequence[RunRecord], claims
     for record in records:
         if record.status == "done":
             groups.setdefault((record.setting, record.method), []).append(record)
+    metrics = _told(profile, groups, claims)
     rows: list[Row] = []
     by_metric: dict[str, dict[tuple[str, str], dict[int, float]]] = {metric: {} for metric in claims.metrics}
     for setting, method in _grouped(list(groups)):
@@ -225,7 +226,8 @@ def results_table(paper: str, profile: str, records: Sequence[RunRecord], claims
         for metric in claims.metrics:
             values = {run.seed: 100 * run.metrics[metric] for run in runs if metric in run.metrics}
             by_metric[metric][setting, method] = values
-            cells.append(_cell(metric, values, claims.value(profile, setting, method, metric)))
+            if metric in metrics:
+                cells.append(_cell(metric, values, claims.value(profile, setting, method, metric)))
         rows.append(_row(runs, tuple(cells)))
     orderings = [
         JudgedOrdering(one, judge_ordering(one, by_metric[one.metric]))
@@ -242,13 +244,24 @@ def results_table(paper: str, profile: str, records: Sequence[RunRecord], claims
             paper,
             profile,
             claims.title,
-            dict(claims.metrics),
+            metrics,
             tuple(claims.notes),
             tuple(rows),
             tuple(orderings),
         ),
         *(tuple(records), absent),
     )
+
+
+def _told(profile: str, groups: dict[tuple[str, str], list[RunRecord]], claims: Claims) -> dict[str, str]:
+    """The metrics that some run has measured or some row has a target for; all if there is neither."""
+    out = {}
+    for metric, caption in claims.metrics.items():
+        measured = any(metric in run.metrics for runs in groups.values() for run in runs)
+        targets = (claims.value(profile, *key, metric) for key in groups)
+        if measured or any(target is not None and target.reference is not None for target in targets):
+            out[metric] = caption
+    return out or dict(claims.metrics)
 
 
 def _grouped(keys: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -202,6 +202,31 @@ def test_the_plain_actor_has_as_many_weights():
     assert matched_width(16, 1) == 16
 
 
+def layers_of(sac):
+    models = (sac.actor, *sac.critics, *sac.targets)
+    return [layer for m in models for layer in (*m.trunk.hidden, m.trunk.head)]
+
+
+def test_one_expert_without_noise_is_the_plain_agent():
+    settings = replace(SMALL, n_exp=1)
+    plain, move = uncompiled(replace(settings, hvcl=False, method="dense")), uncompiled(settings)
+    for sac in (plain, move):
+        sac.begin_task(0, 2)
+    for dense, layer in zip(layers_of(plain), layers_of(move), strict=True):
+        layer.mu.assign(dense.kernel[..., None])
+        layer.rho.assign(tf.fill(layer.rho.shape, -30.0))
+        layer.kl_weights.assign(0.0)
+    for seed in range(2):
+        (report, errors), (mine, by_move) = (
+            sac.train(batch(seed=seed), np.ones(32), 2) for sac in (plain, move)
+        )
+        np.testing.assert_allclose(by_move, errors, rtol=1e-4, atol=1e-5)
+        assert mine == pytest.approx(report, rel=1e-4, abs=1e-5)
+    for dense, layer in zip(layers_of(plain), layers_of(move), strict=True):
+        np.testing.assert_allclose(layer.mu[..., 0], dense.kernel, atol=1e-5)
+        np.testing.assert_allclose(layer.bias[:, 0], dense.bias, atol=1e-5)
+
+
 def test_reward_scale_is_the_deviation_of_discounted_returns():
     rng = np.random.default_rng(0)
     scale, returns, every = RewardScale(3, 0.9), np.zeros(3), []

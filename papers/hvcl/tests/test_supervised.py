@@ -74,6 +74,7 @@ def test_stopped_and_resumed_is_the_straight_run(method, tmp_path, monkeypatch):
 
 
 def test_same_seed_same_result_and_another_seed_another():
+    """Oracle 25."""
     a, b, c = (result(replace(SMALL, seed=seed), tasks=2) for seed in (1, 1, 2))
     np.testing.assert_array_equal(a.accuracy, b.accuracy)
     assert np.any(a.accuracy[:2] != c.accuracy[:2])

@@ -56,6 +56,7 @@ def test_one_expert_is_a_bayesian_dense_layer_with_one_loss():
     """Oracle 6."""
     layer = built(4, 1, expert_activation="tanh")
     x = tf.constant(np.random.default_rng(0).normal(size=(6, 3)), tf.float32)
+    layer.bias.assign(np.random.default_rng(1).normal(size=(4, 1)))
     y = layer(x)
     np.testing.assert_allclose(y, np.tanh(x @ layer.mu[..., 0] + layer.bias[:, 0]), atol=1e-6)
     assert len(layer.losses) == len(layer.loss_names) == 1
@@ -218,6 +219,7 @@ def test_the_users_divergences_give_the_closed_forms():
 @pytest.mark.parametrize("kind", ["keras", "savedmodel", "weights"])
 def test_models_are_saved_and_loaded(tmp_path, kind):
     """Oracle 11."""
+
     def model(seed):
         layers = [DenseMoVE(8, 3, seed=seed, expert_activation="relu"), DenseMoVE(2, 2, seed=seed + 1)]
         return tf_keras.Sequential([tf_keras.Input((4,)), *layers])

@@ -68,7 +68,7 @@ def test_density_is_stable_far_out_and_blind_to_padding():
     np.testing.assert_array_equal(a, b)
 
 
-# --- Oracle 18: targets (which rows count as ended: test_rl.py) ----------------------------------------
+# --- Oracle 18: targets (of the agent: test_updates.py; which rows count as ended: test_rl.py) ----------------------------------------
 
 
 def test_target_by_hand():
@@ -139,38 +139,6 @@ def test_targets_start_at_the_critics_and_follow(agent):
     for old, new, online in zip(before, after, critic, strict=True):
         np.testing.assert_allclose(new, 0.995 * old + 0.005 * online.numpy(), rtol=1e-5, atol=1e-8)
     assert max(np.abs(o - w).max() for o, w in zip(before, critic, strict=True)) > 1e-4  # so it could be seen
-
-
-@pytest.mark.parametrize("munchausen", [True, False])
-def test_what_critics_learn_is_the_target_by_hand(munchausen):
-    """Oracle 18: smaller target, entropy of the drawn action, bonus of the taken one, own actions alone."""
-    sac = SAC(replace(SMALL, hvcl=False, method="dense"), Seeds(0), munchausen=munchausen)
-    sac.begin_task(0, 2)
-    rng = np.random.default_rng(0)
-    for target in sac.targets:  # so that they differ from each other and from the critics
-        target.set_weights([w + 0.3 * rng.normal(size=w.shape) for w in target.get_weights()])
-    rows = batch()
-    s0, a, r, s1 = (
-        tf.constant(rows[n], tf.float32) for n in ("states0", "actions", "rewards", "states1")
-    )
-    d = tf.constant(rng.random(32) < 0.3, tf.float32)
-    start, own = sac.noise.generator.state.numpy(), np.arange(8) < 2
-    found = sac._target(s0, a, r, s1, d, tf.constant(0.4)).numpy()
-    sac.noise.generator.state.assign(start)
-    eps = sac.noise.normal((32, 8), tf.float32).numpy()
-
-    def log_pi(u, mean, log_std):
-        normal = scipy.stats.norm.logpdf(u, mean, np.exp(log_std)) - np.log1p(-(np.tanh(u) ** 2))
-        return normal[:, own].sum(axis=1)
-
-    mean, log_std = (v.numpy().astype(float) for v in sac.actor(s1))
-    u = mean + np.exp(log_std) * eps
-    action = tf.constant(np.tanh(u) * own, tf.float32)
-    q = np.min([target(s1, action)[:, 0] for target in sac.targets], axis=0)
-    taken = log_pi(np.arctanh(a.numpy().astype(float)), *(v.numpy().astype(float) for v in sac.actor(s0)))
-    bonus = 0.9 * np.clip(0.03 * taken, -1, 0) if munchausen else 0.0
-    expected = r + bonus + 0.99 * (1 - d) * (q - 0.4 * log_pi(u, mean, log_std))
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_padded_actions_change_nothing(agent):

@@ -105,6 +105,9 @@ def test_the_quadratic_pulls_back_in_proportion():
     hold.close([w], [tf.constant([3.0, 0.5])])
     w.assign([2.0, 4.0])
     np.testing.assert_allclose(hold.gradients([w])[0], [3.0, 1.0])
+    hold.close([w], [tf.constant([1.0, 1.0])])  # importance adds up, the anchor moves along
+    w.assign([3.0, 4.0])
+    np.testing.assert_allclose(hold.gradients([w])[0], [4.0, 0.0])
 
 
 def test_the_path_integral_is_the_fall_of_a_quadratic_loss():
@@ -119,6 +122,8 @@ def test_the_path_integral_is_the_fall_of_a_quadratic_loss():
     found = path.importance([start], [w], c=0.5)[0]
     assert float(found[0]) == pytest.approx(fall / (moved**2 + 0.1), rel=0.01)
     assert float(path.omega[0][0]) == 0.0
+    path.add([tf.constant([1.0])], [w - 1.0], [w])  # uphill: of no importance, not of a negative one
+    assert float(path.importance([start], [w], c=0.5)[0][0]) == 0.0
 
 
 def test_distillation_is_smallest_where_the_answers_agree():

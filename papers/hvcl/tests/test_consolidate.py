@@ -1,4 +1,4 @@
-"""Oracle 2, Oracle 22, Oracle 23: what consolidation does, and that it is Bayes' rule where that can be computed."""
+"""Oracle 2, Oracle 22, Oracle 23: consolidation, and that it is Bayes' rule where that can be computed."""
 
 import functools
 

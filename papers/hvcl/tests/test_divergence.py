@@ -1,4 +1,4 @@
-"""Oracle 1, Oracle 2, Oracle 3, Oracle 4: the terms of the objective against closed forms, SciPy and Monte Carlo."""
+"""Oracle 1, Oracle 2, Oracle 3, Oracle 4: the terms against closed forms, SciPy and Monte Carlo."""
 
 import math
 
@@ -122,6 +122,7 @@ def test_determinant_of_equal_far_and_two_experts():
     assert float(determinant(far)) == pytest.approx(1, abs=1e-12)
     two = tf.constant(np.random.default_rng(6).normal(size=(2, 2, 2)))
     k = divergence.kernel(divergence.wasserstein(two, tf.ones((2, 2), tf.float64)), 10.0).numpy()
+    assert k[0, 1] == pytest.approx(math.exp(-float(tf.reduce_sum((two[0] - two[1]) ** 2)) / 10), rel=1e-9)
     assert float(divergence.diversity(tf.constant(k))) == pytest.approx(1 - k[0, 1] ** 2, abs=1e-12)
 
 

@@ -53,6 +53,8 @@ def test_all_is_softmax():
 def test_without_noise_the_most_probable_are_taken():
     gates = gating.top_k_gates(LOGITS[None], 2, None).numpy()[0]
     assert set(np.flatnonzero(gates)) == {0, 2}
+    np.testing.assert_allclose(gates.sum(), 1, rtol=1e-6)
+    np.testing.assert_array_equal(gating.top_k_gates(LOGITS[None], 1, None), [[0, 0, 1, 0]])
 
 
 def test_the_gradient_at_k_1_is_that_of_the_exact_mixture_on_average():
@@ -100,7 +102,7 @@ def test_a_wrong_k_is_refused(k):
     assert gating.clipped_k("all", 4) == gating.clipped_k(9, 4) == 4
 
 
-# --- Oracle 7: the dispatcher ------------------------------------------------------------------------------------
+# --- Oracle 7: the dispatcher --------------------------------------------------------------------------
 
 
 def sparse_gates(rng, rows=12, n=4):

@@ -119,9 +119,8 @@ def test_a_task_begins_with_fresh_optimisers_and_re_init_with_fresh_weights():
         learned = made.model.get_weights()
         made.begin(16)
         assert all(not v.numpy().any() for v in made.optimizer.variables())
-        for left, right in zip(
-            made.model.get_weights(), fresh if method == "re-init" else learned, strict=True
-        ):
+        expected = fresh if method == "re-init" else learned
+        for left, right in zip(made.model.get_weights(), expected, strict=True):
             np.testing.assert_array_equal(left, right)
         assert np.any(fresh[0] != learned[0])
 

@@ -1,4 +1,4 @@
-"""Oracle 26: the original's parallel environments: shapes, seeds, scaled rewards, and what step must not do."""
+"""Oracle 26: the original's parallel environments: shapes, seeds, rewards, and what step must not do."""
 
 import numpy as np
 import pytest

@@ -68,7 +68,7 @@ def test_density_is_stable_far_out_and_blind_to_padding():
     np.testing.assert_array_equal(a, b)
 
 
-# --- Oracle 18: targets (of the agent: test_updates.py; which rows count as ended: test_rl.py) ----------------------------------------
+# --- Oracle 18: targets (the agent's: test_updates.py; which rows are ends: test_rl.py) -----------------
 
 
 def test_target_by_hand():
@@ -155,7 +155,7 @@ def test_padded_actions_change_nothing(agent):
 
 
 def test_padded_observations_change_nothing(agent):
-    """Oracle 21: whatever the rows of the padding are, where the input enters first and where it is joined."""
+    """Oracle 21: whatever the rows of the padding are, where the input enters and where it is joined."""
     rng = np.random.default_rng(0)
     states, actions = np.zeros((4, 28), np.float32), rng.uniform(-1, 1, (4, 8)).astype(np.float32)
     states[:, :3] = rng.normal(size=(4, 3))

@@ -1,4 +1,4 @@
-"""One update of the agent by hand: Oracle 18's targets, the losses of critics and actor, the layers' terms."""
+"""One update of the agent by hand: targets (Oracle 18), losses of critics and actor, the layers' terms."""
 
 from dataclasses import replace
 
@@ -45,7 +45,7 @@ def log_pi(u, mean, log_std):
 
 
 def drawn(sac, states, start):
-    """Returns (own squashed actions, their log density): what the agent draws from this state of its noise."""
+    """Returns (own squashed actions, their log density): what the agent draws with this state of noise."""
     sac.noise.generator.state.assign(start)
     mean, log_std = (v.numpy().astype(float) for v in sac.actor(states))
     u = mean + np.exp(log_std) * sac.noise.normal(mean.shape, tf.float32).numpy()
@@ -112,7 +112,7 @@ def test_loss_of_the_actor_by_hand():
     bias, step = (
         sac.actor.trunk.head.bias,
         0.01 * np.eye(16)[[0, 8]],
-    )  # a mean, and the logarithm of its spread
+    )  # a mean, a log deviation
     for one in step:
         bias.assign_add(one)
         up = by_hand()[1]
@@ -135,7 +135,7 @@ def test_the_layers_terms_are_part_of_the_losses():
     for model in models:
         layer = model.trunk.head
         (number,) = (i for i, v in enumerate(model.trainable_variables) if v is layer.mu)
-        rows, units, n = layer.mu.shape
+        rows, _, n = layer.mu.shape
         expected = 1e6 * 0.1 / tf.nn.softplus(layer.rho_0) ** 2 / (rows * n)
         found = kept[model.name][number]
         np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), rtol=1e-3)

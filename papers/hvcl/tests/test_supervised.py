@@ -223,13 +223,18 @@ def command(words):
 
 
 @pytest.mark.slow
-def test_hvcl_leads_fine_tuning_on_split_digits():
-    """Oracle 24: mean over seeds 0 to 2 of the quick profile's runs."""
+@pytest.mark.parametrize(("benchmark", "margin"), [("split-mnist", 0.0), ("permuted-mnist", 0.05)])
+def test_hvcl_leads_fine_tuning_on_digits(benchmark, margin):
+    """Oracle 24: mean over seeds 0 to 2 of the quick profile's runs.
+
+    The contract's prototype led by 3 to 6 points on split digits, about one deviation between seeds, and by 13
+    to 15 on permuted ones: there three seeds can tell a smaller lead.
+    """
     leads = []
     for seed in range(3):
-        flags = ["--profile", "quick", "--seed", str(seed), "--method"]
+        flags = ["--profile", "quick", "--benchmark", benchmark, "--seed", str(seed), "--method"]
         hvcl, plain = (
             result(settings_of(vars(parser().parse_args([*flags, m])))) for m in ("hvcl", "fine-tune")
         )
         leads.append(np.mean(hvcl.accuracy[-1]) - np.mean(plain.accuracy[-1]))
-    assert np.mean(leads) > 0
+    assert np.mean(leads) > margin

@@ -95,9 +95,11 @@ def test_the_path_counts_the_tasks_own_gradient():
 
 
 def test_what_is_remembered_after_a_task():
-    ewc, lwf = learner("ewc", ewc_lambda=50.0), learner("lwf")
+    ewc, lwf, replay = learner("ewc", ewc_lambda=50.0), learner("lwf"), learner("hvcl-gr")
     images = (255 * X.numpy()).astype(np.uint8)
-    for made in (ewc, lwf):
+    decoder = replay.generator.models[1]
+    decoder.set_weights([w + 0.1 for w in decoder.get_weights()])
+    for made in (ewc, lwf, replay):
         made.model.set_weights([w + 0.1 for w in made.model.get_weights()])
         made.end(images)
         assert made.tasks_seen == 1
@@ -107,8 +109,11 @@ def test_what_is_remembered_after_a_task():
     for held, anchor, f, w in zip(ewc.hold.importance, ewc.hold.anchor, fisher, ewc.weights, strict=True):
         np.testing.assert_allclose(held, 50.0 * f, rtol=1e-5)
         np.testing.assert_array_equal(anchor, w)
-    for old, new in zip(lwf.old.weights, lwf.model.weights, strict=True):
-        np.testing.assert_array_equal(old, new)
+    pairs = [(lwf.old, lwf.model), (replay.old, replay.model)]
+    pairs += zip(replay.old_generator.models, replay.generator.models, strict=True)
+    for mine, its in pairs:
+        for old, new in zip(mine.get_weights(), its.get_weights(), strict=True):
+            np.testing.assert_array_equal(old, new)
 
 
 def test_a_task_begins_with_fresh_optimisers_and_re_init_with_fresh_weights():
@@ -123,6 +128,29 @@ def test_a_task_begins_with_fresh_optimisers_and_re_init_with_fresh_weights():
         for left, right in zip(made.model.get_weights(), expected, strict=True):
             np.testing.assert_array_equal(left, right)
         assert np.any(fresh[0] != learned[0])
+
+
+def test_drawn_networks_are_averaged_in_probability():
+    made = learner("fine-tune")
+    images, labels = np.zeros((8, 64), np.uint8), np.zeros(8, np.int64)
+    drawn, mean = tf.constant([[0.6, 0.4]]), tf.constant([[0.01, 0.99]])  # right a little, wrong for certain
+    made.model = lambda x, training: tf.repeat(tf.math.log(drawn if training else mean), len(x), axis=0)
+    assert made.accuracy(images, labels) == 0.0
+    assert made.accuracy(images, labels, samples=1) == 1.0
+
+
+def test_bound_of_the_generator_by_hand():
+    generator = learner("hvcl-vae").generator
+    start = generator.noise.generator.state.numpy()
+    found = generator.elbo(X, training=False).numpy()
+    generator.noise.generator.state.assign(start)
+    mean, log_std = np.split(generator.encoder(X).numpy().astype(float), 2, axis=1)
+    z = mean + np.exp(log_std) * generator.noise.normal(mean.shape, tf.float32).numpy()
+    p = 1 / (1 + np.exp(-generator.decoder(tf.constant(z, tf.float32)).numpy().astype(float)))
+    x, s = X.numpy().astype(float), np.exp(log_std)
+    likelihood = np.sum(x * np.log(p) + (1 - x) * np.log(1 - p), axis=1)
+    kl = np.sum(-np.log(s) + (s**2 + mean**2) / 2 - 0.5, axis=1)
+    np.testing.assert_allclose(found, likelihood - kl, rtol=1e-4)
 
 
 def test_joint_is_one_training_on_everything():

@@ -7,10 +7,13 @@ import pytest
 import scipy.stats
 import torch
 
+from clrepro.envs import VectorEnv
+from clrepro.seeding import Seeds
 from hvcl_repro.baselines import ppo
 from hvcl_repro.baselines.penalties import EWC, UCL
 from hvcl_repro.baselines.policy import Policy, entropy
 from hvcl_repro.baselines.settings import PPOSettings
+from hvcl_repro.baselines.train import Baseline
 
 SMALL = PPOSettings(env_set="toy", hidden=4, approach="fine-tuning", entropy_coef=0.01)
 MASK = torch.tensor([1.0, 1.0] + [0.0] * 6)
@@ -150,3 +153,45 @@ def test_a_layer_of_uncertain_nodes_has_one_deviation_per_node():
     np.testing.assert_allclose(
         draws.mean(axis=0), mean[0], atol=4 * sigma.max() * float(x.norm()) / 4000**0.5
     )
+
+
+# --- the loop ------------------------------------------------------------------------------------------
+
+TINY = replace(SMALL, num_processes=2, num_steps=60, num_env_steps=480, eval_episodes=1, eval_interval=99)
+
+
+def baseline(**settings):
+    return Baseline(replace(TINY, **settings), Seeds(1), None, 0)
+
+
+def test_penalties_begin_after_the_first_task_and_ucls_is_shared_among_mini_batches():
+    ewc, ucl = baseline(approach="ewc"), baseline(approach="ucl", num_mini_batch=8)
+    assert baseline()._held(1) is None
+    assert ewc._held(0) is None
+    ewc.penalty.close(ewc.policy, {"mean.0.bias": torch.ones(8)})
+    with torch.no_grad():
+        ewc.policy.mean[0].bias += 1.0
+    assert float(ewc._held(1)().detach()) == pytest.approx(0.5 * TINY.ewc_lambda * 8)
+    assert float(ucl._held(0)().detach()) == pytest.approx(float(ucl.penalty.loss(ucl.policy).detach()) / 8)
+
+
+def test_the_learning_rate_falls_in_a_line(monkeypatch):
+    made, rates = baseline(), []
+    monkeypatch.setattr(ppo, "update", lambda _, o, *rest: rates.append(o.param_groups[0]["lr"]) or 0.0)
+    made._task(0)
+    made.examiners[0].close()
+    np.testing.assert_allclose(rates, TINY.lr * np.array([1.0, 0.75, 0.5, 0.25]))
+
+
+@pytest.mark.parametrize("proper", [False, True])
+def test_a_time_limit_is_an_end_unless_asked_otherwise(proper):
+    from hvcl_repro.baselines.train import ACT_DIM, OBS_DIM, RewardScale, maker
+
+    made = baseline(use_proper_time_limits=proper)
+    with VectorEnv([maker(made.env_ids[0])] * 2, OBS_DIM, ACT_DIM, [1, 2], 0) as envs:
+        first = envs.reset()
+        rollout, _, returns = made._collect(envs, first, np.zeros(2), RewardScale(2, 0.99), 0)
+    assert rollout.end.sum() == 2  # both episodes are cut off at their fiftieth step
+    assert rollout.end[49].tolist() == [1, 1]
+    assert rollout.terminal.sum() == (0 if proper else 2)
+    assert len(returns) == 2

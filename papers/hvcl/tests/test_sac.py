@@ -239,3 +239,5 @@ def test_reward_scale_is_the_deviation_of_discounted_returns():
         every.append(returns.copy())
         returns[done] = 0
     np.testing.assert_allclose(scale.scaled(np.array([5.0])), 5.0 / np.std(every), rtol=1e-5)
+    np.testing.assert_array_equal(scale.scaled(np.array([1e9, -1e9])), [1e4, -1e4])
+    np.testing.assert_array_equal(RewardScale(3, 0.9).scaled(np.array([5.0])), 5.0)

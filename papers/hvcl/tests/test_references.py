@@ -28,6 +28,7 @@ def test_both_sums_and_the_transfer_by_hand():
     r = curves.matrix(CURVES)
     assert curves.reference_normalised(r, FLOOR, REFERENCE) == pytest.approx(1.0)
     assert curves.transfer(r, FLOOR, REFERENCE) == pytest.approx(0.0)
+    assert curves.matrix([[[9.0, 9.0, 1.0, 2.0, 3.0]]]) == [[2.0]]  # the last three
     lost = curves.matrix([[[3.0]], [[1.0], [4.0]]])
     assert curves.transfer(lost, FLOOR, REFERENCE) == pytest.approx(-1.0)
     assert curves.reference_normalised(lost, FLOOR, REFERENCE) == pytest.approx(0.0)

@@ -1,5 +1,6 @@
 """Sweep files: what they expand to, and that every mistake in one is named."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,9 @@ def test_parts_of_an_array_are_all_jobs_once(fake_paper: Any, tmp_path: Path) ->
     parts = [shard(jobs, number, 3) for number in range(3)]
     assert sorted(job.name for part in parts for job in part) == sorted(job.name for job in jobs)
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    # Longest first, dealt out in turn, so that no part gets all the long ones.
+    timed = [replace(jobs[0], seconds=float(seconds)) for seconds in (1, 5, 3, 4, 2)]
+    assert [[job.seconds for job in shard(timed, number, 2)] for number in (0, 1)] == [[5, 3, 1], [4, 2]]
 
 
 def test_the_array_script_quotes_what_it_is_given(fake_paper: Any, tmp_path: Path) -> None:

@@ -39,6 +39,9 @@ def test_advantages_by_hand():
     found = ppo.advantages(rollout, 0.5, 0.5)[:, 0]
     delta = [1 + 0.5 * 1 - 0, 2 + 0 - 1, 3 + 0.5 * 9 - 2]
     np.testing.assert_allclose(found, [delta[0] + 0.25 * delta[1], delta[1], delta[2]])
+    # Cut off at the first step: what follows still has its value, but no advantage flows back.
+    rollout.end = torch.ones_like(end)
+    np.testing.assert_allclose(ppo.advantages(rollout, 0.5, 0.5)[:, 0], delta)
 
 
 def test_fisher_of_a_gaussian_mean_is_the_inverse_variance():

@@ -1,4 +1,4 @@
-"""Oracles 2, 22 and 23: what consolidation does, and that it is Bayes' rule where that can be computed."""
+"""Oracle 2, Oracle 22, Oracle 23: consolidation, and that it is Bayes' rule where that can be computed."""
 
 import functools
 
@@ -27,6 +27,7 @@ def inputs(rows=32):
 
 
 def test_both_terms_vanish_right_after_consolidation():
+    """Oracle 2."""
     model = tf_keras.Sequential(
         [
             tf_keras.Input((6, 6, 2)),
@@ -58,6 +59,7 @@ def farthest(beta):
 
 
 def test_a_huge_beta_freezes_the_experts_and_a_small_one_does_not():
+    """Oracle 22."""
     frozen, free = farthest(1e6), farthest(0.0)
     assert frozen < 1e-3
     assert free > 0.02  # so the bound above is not the optimiser's own slowness
@@ -68,6 +70,7 @@ def test_the_stronger_the_beta_the_nearer_the_prior():
 
 
 def test_beta_zero_is_plain_training_to_the_last_bit():
+    """Oracle 22."""
     options = dict(seed=0, expert_beta=0.0, gating_beta=0.0, diversity_bonus=0.0)
     a = trained(DenseMoVE(1, 2, **options), inputs(), 20)
     b = trained(DenseMoVE(1, 2, **options), inputs(), 20, losses=False)
@@ -78,7 +81,7 @@ def test_beta_zero_is_plain_training_to_the_last_bit():
 
 
 def test_two_halves_in_sequence_give_the_posterior_of_all_data():
-    """Linear regression with an orthogonal design, where a mean-field Gaussian is exact."""
+    """Oracle 23: linear regression with an orthogonal design, where a mean-field Gaussian is exact."""
     rng = np.random.default_rng(0)
     d, noise = 4, 0.5
     halves = []

@@ -18,6 +18,7 @@ KINDS = {
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("extra", [{}, {"strides": 2}, {"dilation_rate": 2}])
 def test_one_expert_is_keras_own_convolution(rank, padding, extra):
+    """Oracle 12."""
     kind, keras_kind, spatial = KINDS[rank]
     x = tf.constant(np.random.default_rng(0).normal(size=(2, *spatial, 3)), tf.float32)
     layer = kind(4, 1, 2, padding=padding, seed=0, rho_init=-40.0, expert_activation="relu", **extra)
@@ -53,16 +54,25 @@ def test_the_task_reaches_the_whole_gate_tower():
     assert all(float(tf.norm(gradient)) > 0 for gradient in gradients)
 
 
-def test_a_1x1_image_is_the_dense_layer():
-    conv, dense = Conv2DMoVE(4, 3, (1, 1), seed=0), DenseMoVE(4, 3, seed=0)
-    x = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
-    conv(x[:, None, None]), dense(x)
-    dense.mu.assign(conv.mu[0, 0])
-    # The gate's tower has a hidden layer: the dense gate is set to send each example where the tower does.
-    logits = conv._logits(tf.constant(x[:, None, None]), side=0)
-    chosen = np.argmax(logits, axis=1)
-    expected = np.stack([row @ dense.mu.numpy()[..., m] for row, m in zip(x, chosen, strict=True)])
-    np.testing.assert_allclose(conv(x[:, None, None])[:, 0, 0], expected, atol=1e-5)
+@pytest.mark.parametrize("k", [1, 2, "all"])
+def test_a_1x1_image_is_the_dense_layer(k):
+    """Oracle 12: with its weights and gates, in outputs and in all terms of the loss."""
+    options = dict(k=k, seed=0, expert_activation="tanh", gating_beta=0.3, expert_beta=0.2)
+    conv, dense = Conv2DMoVE(4, 3, (1, 1), **options), DenseMoVE(4, 3, rho_sharing="full", **options)
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.normal(size=(8, 3)), tf.float32)
+    image = x[:, None, None]
+    conv(image), dense(x)
+    conv.bias.assign(rng.normal(size=(4, 3)))
+    conv.rho.assign_add(rng.normal(size=(1, 3, 4, 3)))
+    for flat, full in (("mu", "mu"), ("mu_0", "mu_0")):
+        getattr(dense, flat).assign(getattr(conv, full)[0, 0])
+    dense.rho.assign(conv.rho[0]), dense.rho_0.assign(conv.rho_0[0]), dense.bias.assign(conv.bias)
+    # The gate's tower has a hidden layer, so the dense gate is told what the tower says.
+    dense._logits = lambda _, prior: conv._logits(image, side=int(prior))
+    np.testing.assert_allclose(conv(image)[:, 0, 0], dense(x), atol=1e-5)
+    np.testing.assert_allclose(conv.losses, dense.losses, rtol=1e-5)
+    assert len(set(np.argmax(conv._logits(image, side=0), axis=1))) > 1  # not one expert for all
     assert not conv.pooled
 
 
@@ -71,8 +81,8 @@ def test_noise_has_the_variance_of_the_posterior(noise):
     layer = Conv1DMoVE(2, 1, 2, seed=0, noise=noise, rho_init=-0.5)
     x = tf.constant(np.random.default_rng(0).normal(size=(1, 3, 2)), tf.float32)
     mean = layer(x).numpy()
-    run = tf.function(lambda: layer(x, training=True))
-    draws = np.stack([run().numpy() for _ in range(4000)])
+    run = tf.function(lambda: tf.map_fn(lambda _: layer(x, training=True), tf.range(4000), tf.float32))
+    draws = run().numpy()
     sigma = np.broadcast_to(tf.nn.softplus(layer.rho[..., 0]), layer.mu.shape[:-1])
     expected = tf.nn.conv1d(x**2, tf.constant(sigma, tf.float32) ** 2, 1, "VALID")
     np.testing.assert_allclose(draws.var(axis=0), expected, rtol=0.12)

@@ -1,4 +1,4 @@
-"""Oracles 1 to 4: the terms of the objective against closed forms, SciPy and Monte Carlo."""
+"""Oracle 1, Oracle 2, Oracle 3, Oracle 4: the terms against closed forms, SciPy and Monte Carlo."""
 
 import math
 
@@ -17,18 +17,21 @@ def gaussians(rng, shape=(5, 3, 2)):
     return mu, sigma, mu_0, sigma_0
 
 
+# --- Oracle 1: the KL of Gaussians (its reduction over rows: test_dense.py) -----------------------------
+
+
 def test_kl_of_the_check_value_in_the_contract():
-    mu, var = np.array([[[0.0], [1.0]]]), np.array([[[1.0], [0.5]]])
-    kl = divergence.gaussian_kl(mu, np.sqrt(var), np.zeros_like(mu), np.ones_like(mu))
-    # 0.81815 in the contract is log det and trace of one half: 0.5 (1 + 0.5 + 1 - 2 - log 0.5).
-    assert float(kl) == pytest.approx(0.5 * (1.5 + 1 - 2 - math.log(0.5)), abs=1e-9)
+    """Its diag(1, 0.5) holds deviations: 0.5 (0.25 + 1 - 1 - log 0.25)."""
+    mu, sigma = np.array([[[0.0], [1.0]]]), np.array([[[1.0], [0.5]]])
+    kl = divergence.gaussian_kl(mu, sigma, np.zeros_like(mu), np.ones_like(mu))
+    assert float(kl) == pytest.approx(0.81815, abs=5e-6)
 
 
 def test_kl_against_monte_carlo():
     rng = np.random.default_rng(0)
-    mu, sigma, mu_0, sigma_0 = gaussians(rng)
+    mu, sigma, mu_0, sigma_0 = gaussians(rng, (3, 2, 2))
     kl = float(divergence.gaussian_kl(mu, sigma, mu_0, sigma_0))
-    draws = mu + sigma * rng.normal(size=(20_000, *mu.shape))
+    draws = mu + sigma * rng.normal(size=(200_000, *mu.shape))
     log_ratio = scipy.stats.norm.logpdf(draws, mu, sigma) - scipy.stats.norm.logpdf(draws, mu_0, sigma_0)
     each = log_ratio.reshape(len(draws), -1).sum(axis=1)
     assert abs(each.mean() - kl) < 4 * each.std() / math.sqrt(len(each))
@@ -50,6 +53,9 @@ def test_kl_is_zero_at_the_prior_and_never_negative():
         assert float(divergence.gaussian_kl(mu, sigma, mu_0, sigma_0)) > 0
 
 
+# --- Oracle 2: the gate's KL (right after consolidation: test_consolidate.py) ---------------------------
+
+
 def test_gate_kl_against_scipy():
     rng = np.random.default_rng(3)
     a, b = rng.normal(size=(7, 4)), rng.normal(size=(7, 4))
@@ -65,6 +71,9 @@ def test_gate_kl_survives_extreme_logits():
     assert float(divergence.gate_kl(a, a)) == 0.0
 
 
+# --- Oracle 3: the information between gate and input -------------------------------------------------
+
+
 def test_information_of_a_balanced_certain_gate_is_log_n():
     assert float(divergence.mutual_information(80.0 * tf.eye(4))) == pytest.approx(math.log(4), abs=1e-5)
 
@@ -74,11 +83,20 @@ def test_information_of_a_gate_that_ignores_its_input_is_zero():
     assert float(divergence.mutual_information(rows)) == pytest.approx(0, abs=1e-6)
 
 
+def test_information_against_scipy():
+    p = np.random.default_rng(3).dirichlet(np.ones(4), 7)
+    expected = scipy.stats.entropy(p.mean(axis=0)) - scipy.stats.entropy(p, axis=1).mean()
+    assert float(divergence.mutual_information(np.log(p))) == pytest.approx(expected, rel=1e-9)
+
+
 def test_information_has_a_finite_gradient_where_probabilities_underflow():
     logits = tf.Variable([[200.0, -200.0], [200.0, -200.0]])
     with tf.GradientTape() as tape:
         value = divergence.mutual_information(logits)
     assert np.all(np.isfinite(tape.gradient(value, logits)))
+
+
+# --- Oracle 4: distances and the determinant (of layers as they start: test_dense.py) -------------------
 
 
 def test_distance_against_the_formula_with_matrix_roots():
@@ -104,6 +122,7 @@ def test_determinant_of_equal_far_and_two_experts():
     assert float(determinant(far)) == pytest.approx(1, abs=1e-12)
     two = tf.constant(np.random.default_rng(6).normal(size=(2, 2, 2)))
     k = divergence.kernel(divergence.wasserstein(two, tf.ones((2, 2), tf.float64)), 10.0).numpy()
+    assert k[0, 1] == pytest.approx(math.exp(-float(tf.reduce_sum((two[0] - two[1]) ** 2)) / 10), rel=1e-9)
     assert float(divergence.diversity(tf.constant(k))) == pytest.approx(1 - k[0, 1] ** 2, abs=1e-12)
 
 
@@ -135,6 +154,7 @@ def test_its_gradient_drives_close_experts_apart(n):
     after = divergence.wasserstein(step, tf.ones((n, 3), tf.float64)).numpy()
     assert after[0, 1] > before[0, 1] or n > 2
     assert after.sum() > before.sum()
+    assert float(determinant(step)) > float(determinant(tf.constant(start)))
 
 
 def test_logarithm_of_the_determinant_above_eight_experts():

@@ -1,4 +1,4 @@
-"""Oracles 13 to 16: the tree, the sampling law, the weights, the priorities."""
+"""Oracle 13, Oracle 14, Oracle 15, Oracle 16: the tree, the sampling law, the weights, the priorities."""
 
 import numpy as np
 import pytest
@@ -17,39 +17,57 @@ def filled(n=50, **conf):
 
 @pytest.mark.parametrize("size", [1, 7, 100])
 def test_tree_after_many_changes(size):
+    """Oracle 13; more of the tree itself: core/tests/test_prioritized.py."""
     rng, tree, plain = np.random.default_rng(0), SumTree(size), np.zeros(size)
-    for step in range(3000):
+    items, added = [None] * size, 0
+    for step in range(10_000):
         value = float(rng.random())
         if step < 150 or rng.random() < 0.5:
-            place = tree.cursor
+            place = added % size
+            items[place], added = ("item", step), added + 1
             tree.add(("item", step), value)
+            assert tree.filled_size() == min(added, size)
         else:
             place = int(rng.integers(size))
             tree.val_update(place, value)
         plain[place] = value
     assert tree.tree[0] == pytest.approx(plain.sum(), rel=1e-9)
-    assert tree.filled_size() == size
+    assert tree.data == items
     for u in rng.random(50):
         contents, value, place = tree.find(u)
         assert place == int(np.searchsorted(np.cumsum(plain), u * plain.sum(), side="right"))
-        assert (contents, value) == (tree.data[place], plain[place])
+        assert (contents, value) == (items[place], plain[place])
     mass = 0.3 * plain.sum()
     assert tree.find(mass, norm=False)[2] == tree.find(0.3)[2]
 
 
-def test_items_are_sampled_by_priority_and_sampling_changes_nothing():
-    buffer = filled()
+def test_boundaries_belong_to_the_next_place():
+    """Oracle 13."""
+    tree = SumTree(5)
+    for value in (2.0, 0.0, 3.0, 1.0, 2.0):
+        tree.add(None, value)
+    masses = [0.0, 1.999, 2.0, 4.999, 5.0, 5.999, 6.0, 7.999]
+    assert [tree.find(mass, norm=False)[2] for mass in masses] == [0, 0, 2, 2, 3, 3, 4, 4]
+    assert [tree.find(mass / 8)[2] for mass in masses] == [0, 0, 2, 2, 3, 3, 4, 4]
+    assert tree.find(np.nextafter(1.0, 0.0))[2] == 4
+
+
+@pytest.mark.parametrize("alpha", [0.7, 0.0])
+def test_items_are_sampled_by_priority_and_sampling_changes_nothing(alpha):
+    """Oracle 14: in proportion to p^alpha, thus uniformly at 0."""
+    buffer = filled(alpha=alpha)
     priorities = np.random.default_rng(1).uniform(0.1, 5, 50)
     buffer.update_priority(np.arange(50), priorities)
     before = buffer.policy.state()["weights"]
     slots = np.concatenate([buffer.select(0.5, 50)[2] for _ in range(1000)])
-    expected = (priorities + 1e-6) ** 0.7
+    expected = (priorities + 1e-6) ** alpha
     counts = np.bincount(slots, minlength=50)
     assert scipy.stats.chisquare(counts, expected / expected.sum() * len(slots)).pvalue > 1e-3
     np.testing.assert_array_equal(buffer.policy.state()["weights"], before)
 
 
 def test_weights_correct_for_the_sampling():
+    """Oracle 15."""
     buffer = filled()
     priorities = np.random.default_rng(1).uniform(0.1, 5, 50)
     buffer.update_priority(np.arange(50), priorities)
@@ -62,9 +80,14 @@ def test_weights_correct_for_the_sampling():
     slots, weights = buffer.policy.sample(200_000, 1.0)
     f = np.sin(np.arange(50.0))
     assert np.average(f[slots], weights=weights) == pytest.approx(f.mean(), abs=0.02)
+    # Before their division by the largest, 1 / (N P), they make the estimate unbiased.
+    mass = (priorities + 1e-6) ** 0.7
+    estimates = f[slots] * weights * mass.sum() / (50 * mass[slots].min())
+    assert abs(estimates.mean() - f.mean()) < 4 * estimates.std() / np.sqrt(len(slots))
 
 
 def test_schedule_of_the_correction():
+    """Oracle 15."""
     schedule = BetaSchedule({"beta_zero": 0.4, "learn_start": 10, "total_steps": 110, "batch_size": 7})
     assert [round(schedule.get_beta(step)[0], 6) for step in (0, 10, 60, 110, 999)] == [
         0.4,
@@ -77,6 +100,7 @@ def test_schedule_of_the_correction():
 
 
 def test_new_items_have_the_largest_priority_and_updates_their_power():
+    """Oracle 16."""
     buffer = filled()
     buffer.update_priority([3], [9.0])
     buffer.add(np.zeros(3), np.zeros(2), 0.0, np.zeros(3), False)  # takes slot 0

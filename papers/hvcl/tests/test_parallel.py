@@ -1,4 +1,4 @@
-"""The original's parallel environments: shapes, seeds, scaled rewards, and what step must not do."""
+"""Oracle 26: the original's parallel environments: shapes, seeds, rewards, and what step must not do."""
 
 import numpy as np
 import pytest
@@ -28,6 +28,19 @@ def test_nor_with_real_physics():
     options = {"steps": 40, "env_id": "HopperPyBulletEnv-v0", "n_actions": 3}
     for a, b in zip(rollout(0, **options), rollout(2, **options), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_real_observations_are_padded_and_no_worker_is_left():
+    envs = make_mp_envs("HopperPyBulletEnv-v0", 2, num_workers=2)
+    workers = [crew._process for crew in envs._envs._crews]
+    seen = envs.reset()
+    assert seen.shape == (2, 28)
+    assert np.any(seen[:, :15] != 0, axis=1).all()
+    assert not seen[:, 15:].any()
+    envs.close()
+    envs.close()
+    assert len(workers) == 2
+    assert not any(worker.is_alive() for worker in workers)
 
 
 def test_infos_tell_a_time_limit_from_an_end():

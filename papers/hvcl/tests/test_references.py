@@ -28,9 +28,13 @@ def test_both_sums_and_the_transfer_by_hand():
     r = curves.matrix(CURVES)
     assert curves.reference_normalised(r, FLOOR, REFERENCE) == pytest.approx(1.0)
     assert curves.transfer(r, FLOOR, REFERENCE) == pytest.approx(0.0)
+    assert curves.matrix([[[9.0, 9.0, 1.0, 2.0, 3.0]]]) == [[2.0]]  # the last three
     lost = curves.matrix([[[3.0]], [[1.0], [4.0]]])
     assert curves.transfer(lost, FLOOR, REFERENCE) == pytest.approx(-1.0)
     assert curves.reference_normalised(lost, FLOOR, REFERENCE) == pytest.approx(0.0)
+    # Below the floor counts as at it, and no task for more than one and a half.
+    assert curves.reference_normalised(lost - 9.0, FLOOR, REFERENCE) == 0.0
+    assert curves.reference_normalised(lost + 99.0, FLOOR, REFERENCE) == pytest.approx(2 * 1.5)
     assert math.isnan(curves.transfer(r[:1, :1], FLOOR[:1], REFERENCE[:1]))
 
 
@@ -38,6 +42,9 @@ def test_what_a_record_keeps_with_and_without_references():
     found, series = artefacts.metrics(CURVES, FLOOR, REFERENCE)
     assert found == pytest.approx({"S_self": (2 / 3 + 1) / 2, "retention": 1.0, "S_ref": 0.5, "BWT_ref": 0.0})
     assert series == {"reference": REFERENCE}
+    # Retention is the mean over all tasks but the last, which can have lost nothing yet.
+    halved = [[[3.0]], [[2.0], [8.0]]]
+    assert artefacts.metrics(halved, FLOOR, None)[0]["retention"] == pytest.approx(0.5)
     found, series = artefacts.metrics(CURVES, FLOOR, None)
     assert set(found) == {"S_self", "retention"}
     assert series == {}

@@ -1,7 +1,8 @@
-"""Oracles 20 and 25 to 27: environments, the loop, files, resuming, bad input."""
+"""Oracle 20, Oracle 25, Oracle 26, Oracle 27: environments, the loop, files, resuming, bad input."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +16,7 @@ from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.rl import curves
 from hvcl_repro.rl.artefacts import ragged
-from hvcl_repro.rl.cli import parser, settings_of
+from hvcl_repro.rl.cli import main, parser, settings_of
 from hvcl_repro.rl.environments import KNOWN, SETS, make, maker, sizes
 from hvcl_repro.rl.evaluate import Examiner
 from hvcl_repro.rl.points import POINTS, Point
@@ -31,10 +32,11 @@ TINY = RLSettings(
 
 @pytest.mark.parametrize("env_id", SETS["pybullet"])
 def test_sizes_of_the_contract_and_seeds(env_id):
+    """Oracle 26."""
     seen = []
-    for _ in range(2):
+    for seed in (3, 3, 4):
         env = make(env_id)
-        rows = [env.reset(seed=3)[0]]
+        rows = [env.reset(seed=seed)[0]]
         assert env.observation_space.shape == (KNOWN[env_id].obs,)
         assert env.action_space.shape == (KNOWN[env_id].act,)
         rng = np.random.default_rng(0)
@@ -42,10 +44,12 @@ def test_sizes_of_the_contract_and_seeds(env_id):
             rows.append(env.step(rng.uniform(-1, 1, KNOWN[env_id].act).astype(np.float32))[0])
         env.close()
         seen.append(np.stack(rows))
-    np.testing.assert_array_equal(*seen)
+    np.testing.assert_array_equal(*seen[:2])
+    assert np.any(seen[0] != seen[2])
 
 
 def test_a_fallen_half_cheetah_ends_its_episode():
+    """Oracle 26."""
     env, rng, lengths = make("HalfCheetahPyBulletEnv-v0"), np.random.default_rng(0), []
     for seed in range(2):
         env.reset(seed=seed)
@@ -86,12 +90,40 @@ def loop(settings, folder=None):
 
 
 def test_counts_of_evaluations_and_layout(tmp_path):
-    r = loop(TINY).run()
+    """Oracle 27: floor(train_steps / interval) evaluations per task and environment seen."""
+    r = loop(replace(TINY, train_steps=1000)).run()
     assert [[len(values) for values in segment] for segment in r.curves] == [[2], [2, 2], [2, 2, 2]]
-    assert r.train_steps == 3 * 800
+    assert r.train_steps == 3 * 1000
     array = ragged(r.curves)
     assert array.dtype == object
     assert [len(segment) for segment in array] == [1, 2, 3]
+
+
+def test_a_time_limit_is_stored_as_no_end():
+    """Oracle 18: a truncated row goes on from what the step led to; the original's has an end there."""
+    for compat, ends, far in (("fixed", 0, 0), ("terminal", 4, 4)):
+        one = loop(replace(TINY, compat=compat, train_steps=200, replay_start_size=10**6))
+        one._evaluate = lambda *_: None
+        one._task(0.0)
+        rows = one.buffer.columns.read(np.arange(200))
+        jump = np.abs(rows["states1"][:, 0] - rows["states0"][:, 0]) > 0.1001  # further than any push
+        assert rows["terminals1"].sum() == ends
+        assert jump.sum() <= far
+        assert np.all(jump <= (rows["terminals1"] > 0))
+
+
+def test_same_seed_same_file_and_another_seed_another(tmp_path):
+    """Oracle 25: to the last byte."""
+    words = (
+        "--env_set toy --train_steps 400 --train_interval 200 --updates 2 --batch_s 8 --hidden_u 4 "
+        "--eval_interval 200 --replay_start_size 100 --eval_episodes 1 --seed"
+    ).split()
+    arrays = []
+    for number, seed in enumerate("112"):
+        assert main([*words, seed, "--out_dir", str(tmp_path / str(number))]) == 0
+        (array,) = (tmp_path / str(number)).glob("*.npy")
+        arrays.append(array.read_bytes())
+    assert arrays[0] == arrays[1] != arrays[2]
 
 
 def test_killed_and_resumed_is_the_straight_run(tmp_path, monkeypatch):
@@ -147,6 +179,7 @@ def test_sums_of_curves_by_hand():
 
 
 def test_flags_of_the_original_and_their_defaults():
+    """Oracle 27."""
     settings = settings_of(vars(parser().parse_args([])))
     assert not settings.hvcl
     expected = dict(
@@ -164,6 +197,7 @@ def test_flags_of_the_original_and_their_defaults():
 
 
 def test_names_and_sizes():
+    """Oracle 26."""
     assert sizes(SETS["pybullet"]) == [(22, 6), (26, 6), (28, 8), (9, 1), (15, 3)]
     with pytest.raises(UsageError, match="one of Walker2DPyBulletEnv-v0"):
         maker("Walker3D")
@@ -183,27 +217,25 @@ def command(words, program="SAC_main.py"):
 
 
 def test_both_names_are_one_program():
+    """Oracle 27."""
     assert "from SAC_main import main" in (FOLDER / "HVCL_rl_main.py").read_text()
 
 
 @pytest.mark.parametrize("program", ["SAC_main.py", "HVCL_rl_main.py"])
 def test_help_lists_the_flags_at_once(program):
+    """Oracle 27: all 16, each with its default."""
     done = command(["--help"], program)
     assert done.returncode == 0
-    flags = (
-        "hvcl",
-        "no-hvcl",
-        "batch_s",
-        "hidden_u",
-        "lr",
-        "gamma",
-        "e_beta",
-        "g_beta",
-        "polyak_coef",
-        "train_steps",
-    )
-    for flag in (*flags, "replay_start_size", "buffer_size", "train_interval", "n_exp", "k", "save_pref"):
-        assert f"--{flag}" in done.stdout
+    defaults = {
+        "batch_s": 256, "hidden_u": 32, "lr": 0.0003, "gamma": 0.99, "e_beta": 1.0, "g_beta": 1.0,
+        "polyak_coef": 0.995, "train_steps": 1000000, "replay_start_size": 10000, "buffer_size": 1000000,
+        "train_interval": 5000, "n_exp": 2, "k": 1, "save_pref": "none",
+    }  # fmt: skip
+    listed = " ".join(done.stdout.split("options:")[1].split())
+    said = {found[1]: found[2] for found in re.finditer(r"--(\w+) [A-Z_]+ [^(]*\(default: ([^)]*)\)", listed)}
+    assert {flag: said[flag] for flag in defaults} == {flag: str(value) for flag, value in defaults.items()}
+    assert "--hvcl MoVE networks" in listed
+    assert "--no-hvcl plain networks (default)" in listed
 
 
 @pytest.mark.parametrize(
@@ -224,6 +256,7 @@ def test_bad_flags_end_in_one_line(words, reason):
 
 
 def test_command_writes_the_array_and_the_readable_file(tmp_path):
+    """Oracle 27."""
     words = (
         "--env_set toy --train_steps 400 --train_interval 200 --updates 2 --batch_s 8 --hidden_u 4 "
         "--eval_interval 200 --replay_start_size 100 --eval_episodes 2 --save_pref mine"

@@ -74,6 +74,7 @@ def test_stopped_and_resumed_is_the_straight_run(method, tmp_path, monkeypatch):
 
 
 def test_same_seed_same_result_and_another_seed_another():
+    """Oracle 25."""
     a, b, c = (result(replace(SMALL, seed=seed), tasks=2) for seed in (1, 1, 2))
     np.testing.assert_array_equal(a.accuracy, b.accuracy)
     assert np.any(a.accuracy[:2] != c.accuracy[:2])
@@ -104,6 +105,9 @@ def test_the_quadratic_pulls_back_in_proportion():
     hold.close([w], [tf.constant([3.0, 0.5])])
     w.assign([2.0, 4.0])
     np.testing.assert_allclose(hold.gradients([w])[0], [3.0, 1.0])
+    hold.close([w], [tf.constant([1.0, 1.0])])  # importance adds up, the anchor moves along
+    w.assign([3.0, 4.0])
+    np.testing.assert_allclose(hold.gradients([w])[0], [4.0, 0.0])
 
 
 def test_the_path_integral_is_the_fall_of_a_quadratic_loss():
@@ -118,6 +122,8 @@ def test_the_path_integral_is_the_fall_of_a_quadratic_loss():
     found = path.importance([start], [w], c=0.5)[0]
     assert float(found[0]) == pytest.approx(fall / (moved**2 + 0.1), rel=0.01)
     assert float(path.omega[0][0]) == 0.0
+    path.add([tf.constant([1.0])], [w - 1.0], [w])  # uphill: of no importance, not of a negative one
+    assert float(path.importance([start], [w], c=0.5)[0][0]) == 0.0
 
 
 def test_distillation_is_smallest_where_the_answers_agree():
@@ -217,13 +223,18 @@ def command(words):
 
 
 @pytest.mark.slow
-def test_hvcl_leads_fine_tuning_on_split_digits():
-    """Oracle 24: mean over seeds 0 to 2 of the quick profile's runs."""
+@pytest.mark.parametrize(("benchmark", "margin"), [("split-mnist", 0.0), ("permuted-mnist", 0.05)])
+def test_hvcl_leads_fine_tuning_on_digits(benchmark, margin):
+    """Oracle 24: mean over seeds 0 to 2 of the quick profile's runs.
+
+    The contract's prototype led by 3 to 6 points on split digits, about one deviation between seeds, and by
+    13 to 15 on permuted ones: there three seeds can tell a smaller lead.
+    """
     leads = []
     for seed in range(3):
-        flags = ["--profile", "quick", "--seed", str(seed), "--method"]
+        flags = ["--profile", "quick", "--benchmark", benchmark, "--seed", str(seed), "--method"]
         hvcl, plain = (
             result(settings_of(vars(parser().parse_args([*flags, m])))) for m in ("hvcl", "fine-tune")
         )
         leads.append(np.mean(hvcl.accuracy[-1]) - np.mean(plain.accuracy[-1]))
-    assert np.mean(leads) > 0
+    assert np.mean(leads) > margin

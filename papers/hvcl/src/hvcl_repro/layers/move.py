@@ -53,6 +53,8 @@ class MoVE(tf_keras.layers.Layer):
         words = np.random.SeedSequence(seed).generate_state(9) >> 1
         self._seeds = iter([int(word) for word in words[1:]])
         self.random = Noise(int(words[0]))
+        # Named here too, where Keras tracks it: a SavedModel of the layer needs all its variables.
+        self._random_state = self.random.generator
         self._pairs: list[tuple[Any, Any]] = []  # (posterior, prior)
 
     @property

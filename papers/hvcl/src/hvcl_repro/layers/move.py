@@ -35,7 +35,9 @@ class MoVE(tf_keras.layers.Layer):
         diversity_bonus — weight of I(m; x) and of the determinant; gate_entropy_scale divides the former;
         k — experts per example, or "all"; noise — "flipout": one draw of the weights per call with signs per
         example; "local": the same law per example, drawn at the outputs (Kingma et al. 2015), cheaper;
-        rho_sharing — "unit": one scale per output unit, "full": one per weight; rho_init — its mean at start;
+        rho_sharing — "unit": one scale per output unit, of a convolution also per place of the kernel but the
+        first axis and per channel, as the original; "node": one per unit or filter; "full": one per weight;
+        rho_init — its mean at start;
         stochastic_eval — noise and drawn gates at evaluation too; compat — "original" or parts of
         it, see `hvcl_repro.compat`;
         kl_div_fun (q, p), entropy_fun (p) — on TFP distributions, in place of the closed forms; seed.
@@ -110,7 +112,7 @@ class MoVE(tf_keras.layers.Layer):
         self.mu, self.mu_0 = self.pair(
             "expert_mu_kernel", shape, he(self.n_experts, seed=next(self._seeds)), prior_mu, "expert"
         )
-        rho_shape = shape if self.options["rho_sharing"] == "full" else shape[1:]
+        rho_shape = {"full": shape, "unit": shape[1:], "node": shape[-2:]}[self.options["rho_sharing"]]
         self.rho, self.rho_0 = self.pair(
             "expert_rho_kernel", rho_shape, self._rho_init(), self._rho_init(), "expert", kernel=True
         )

@@ -54,6 +54,7 @@ HELP = {
     "bonus": "weight of allocation and diversity", "rho_init": "spread at the start, before softplus",
     "rho_sharing": "one spread per unit or for every weight (full)",
     "noise": "flipout or local", "ewc_lambda": "strength of EWC", "si_c": "strength of SI",
+    "ucl_beta": "weight of UCL's term for the deviations",
     "fisher_samples": "images for EWC's Fisher information", "generator_hidden": "units of the auto-encoder",
     "generator_exp": "its experts per layer", "latent": "its latent variables",
     "eval_on": "test, or validation: a tenth of the training images held back",

@@ -37,6 +37,8 @@ class Learner:
         self.optimizer = self._adam(self.weights)
         self.hold = penalties.Quadratic(self.weights) if settings.method in ("ewc", "si") else None
         self.path = penalties.PathIntegral(self.weights) if settings.method == "si" else None
+        nodes = (list(move_layers(self.model)), settings.rho_init, settings.ucl_beta, settings.batch)
+        self.nodes = penalties.CertainNodes(*nodes) if settings.method == "ucl" else None
         replays = settings.method == "hvcl-gr"
         pixels = int(np.prod(shape))
         self.old: Any = (
@@ -70,9 +72,9 @@ class Learner:
         for optimizer in optimizers:
             for v in optimizer.variables():
                 v.assign(tf.zeros_like(v))
-        first = self.tasks_seen == 0
+        first, plain = self.tasks_seen == 0, s.method == "ucl"  # whose penalty stands in for the KL terms
         for layer in self._move_layers():
-            layer.kl_weights.assign((s.first_beta if first else s.e_beta) / n_train)
+            layer.kl_weights.assign(0.0 if plain else (s.first_beta if first else s.e_beta) / n_train)
             layer.gating_kl_weight.assign(s.first_beta if first else s.g_beta)
 
     def epoch(self, x: Tensor, y: Tensor, order: NDArray[np.int64]) -> float:
@@ -101,6 +103,8 @@ class Learner:
             entropy = loss
             if self.model.losses:
                 loss += tf.add_n(self.model.losses)
+            if self.nodes is not None:
+                loss += self.nodes.loss(seen)
             loss = self._with_old(loss, x, logits, seen)
         gradients = tape.gradient(loss, self.weights)
         applied = gradients

@@ -68,6 +68,7 @@ CHOICES = {
     "eval_on": ("test", "validation"),
 }
 ANY_SIGN = ("rho_init",)
+UNITS = {"ELBO": " nats", "det_K": "", "experts_used": ""}  # of the results that are no shares
 POSITIVE = ("lr", "width")
 
 
@@ -154,7 +155,7 @@ def run_once(settings: SupervisedSettings, data_dir: Path | None, checkpoint: Ru
     result = run(settings, benchmark, seeds, checkpoint=checkpoint)
     metrics = result.metrics()
     for name, value in metrics.items():
-        print(f"{name} {value:.2f} nats" if name == "ELBO" else f"{name} {100 * value:.2f} %")
+        print(f"{name} {100 * value:.2f} %" if name not in UNITS else f"{name} {value:.2f}{UNITS[name]}")
     series: dict[str, Any] = {"R": result.accuracy, "ACC_mc": result.sampled}
     if settings.generative:
         series["elbo"] = result.elbo

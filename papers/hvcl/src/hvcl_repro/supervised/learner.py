@@ -1,5 +1,7 @@
 """One learner for all methods: a whole epoch is one compiled call, so Python costs nothing per step."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 
 from clrepro.seeding import Seeds
 from hvcl_repro.layers import move_layers
-from hvcl_repro.supervised import penalties
+from hvcl_repro.supervised import mixture, penalties
 from hvcl_repro.supervised.networks import AutoEncoder, classifier
 from hvcl_repro.supervised.settings import SupervisedSettings
 
@@ -199,6 +201,19 @@ class Learner:
             good = tf.argmax(answer, axis=-1) == y[start : start + EVAL_BATCH]
             right += tf.reduce_sum(tf.cast(good, tf.int64))
         return right
+
+    def gate_weights(self, x: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Returns `mixture.gate_weights`: who answers for these images; moves no stream of chance."""
+        with self._undisturbed():
+            return mixture.gate_weights(self.model, x)
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        # Layers in the original's way draw at evaluation too; what is only looked at must not show later.
+        before = [tf.identity(v) for v in self._noise()]
+        yield
+        for variable, state in zip(self._noise(), before, strict=True):
+            variable.assign(state)
 
     def elbo(self, x: Any) -> float:
         """Returns the generator's mean evidence bound in nats per image; nan without a generator."""

@@ -1,7 +1,7 @@
 """The supervised loop: task after task, all seen ones measured after each; resumable after every task."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from clrepro.metrics import continual
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
+from hvcl_repro.supervised import mixture
 from hvcl_repro.supervised.benchmarks import Benchmark, Parts, parts
 from hvcl_repro.supervised.learner import MC_SAMPLES, Learner
 from hvcl_repro.supervised.settings import SupervisedSettings
@@ -24,7 +25,8 @@ class SupervisedResult:
 
     accuracy — (T, T) fractions, [after task, on task], nan where not measured; elbo — the same of the
     generator's bound, nats per image; sampled — (T,) accuracy after the last task with ten drawn networks;
-    seconds — of each task (T,).
+    seconds — of each task (T,); routes — after each task the expert (layers, images) of each of its images;
+    mixture — of a network of mixtures, after the last task: det_K, experts_used and gate_moved.
     """
 
     settings: SupervisedSettings
@@ -33,10 +35,14 @@ class SupervisedResult:
     elbo: Matrix
     sampled: NDArray[np.float64]
     seconds: NDArray[np.float64]
+    routes: list[NDArray[np.int64]] = field(default_factory=list)
+    mixture: dict[str, float] = field(default_factory=dict)
     done: int = 0
 
     def metrics(self) -> dict[str, float]:
-        """Returns ACC, BWT, F, LA, fractions (spec 6.1), ACC_mc, and ELBO in nats if there is a generator."""
+        """Returns ACC, BWT, F, LA, fractions (spec 6.1), ACC_mc; ELBO in nats if there is a generator; what
+        `_look` measures if there are mixtures.
+        """
         r = self.accuracy
         out = {"ACC": continual.gem_accuracy(r), "ACC_mc": float(np.mean(self.sampled))}
         if self.settings.method != "joint":  # which measures after the last task alone
@@ -46,7 +52,7 @@ class SupervisedResult:
             }  # fmt: skip
         if self.settings.generative:
             out["ELBO"] = float(np.mean(self.elbo[-1]))
-        return out
+        return out | self.mixture
 
 
 def run(
@@ -107,6 +113,31 @@ def _evaluate(result: SupervisedResult, learner: Learner, benchmark: Benchmark, 
         if last:
             samples = MC_SAMPLES if result.settings.bayesian else 0
             result.sampled[seen] = learner.accuracy(task.x_eval, task.y_eval, samples=samples)
+    if mixture.mixtures(learner.model):
+        _look(result, learner, benchmark, number)
+
+
+def _look(result: SupervisedResult, learner: Learner, benchmark: Benchmark, number: int) -> None:
+    """Note which experts the task's images go to, and after the last task what has become of the mixtures.
+
+    det_K — mean determinant; experts_used — effective number of experts over all tasks' images (see
+    `mixture`); gate_moved — share of the earlier tasks' images whose expert is another than right after their
+    task, mean over layers and tasks.
+    """
+    every = [parts(task, result.settings.eval_on).x_eval for task in benchmark.stream][: number + 1]
+    result.routes.append(mixture.routes(learner.gate_weights(every[-1])))
+    if number < len(benchmark.stream) - 1:
+        return
+    weights = [learner.gate_weights(x) for x in every]
+    joined = [np.concatenate(layer) for layer in zip(*weights, strict=True)]
+    result.mixture = {
+        "det_K": mixture.determinant(learner.model),
+        "experts_used": mixture.experts_used(joined),
+    }
+    if number and len(result.routes) == number + 1:  # a checkpoint of an older version has none
+        pairs = zip(result.routes[:-1], weights[:-1], strict=True)
+        moved = [np.mean(then != mixture.routes(now)) for then, now in pairs]
+        result.mixture["gate_moved"] = float(np.mean(moved))
 
 
 def _joined(benchmark: Benchmark, settings: SupervisedSettings) -> Parts:
@@ -126,6 +157,7 @@ def _state(result: SupervisedResult, learner: Learner, seeds: Seeds) -> dict[str
     names = ("accuracy", "elbo", "sampled", "seconds")
     return {
         "learner": learner.state(), "seeds": seeds.state(), "done": result.done,
+        "routes": result.routes, "mixture": result.mixture,
         **{name: getattr(result, name) for name in names},
     }  # fmt: skip
 
@@ -138,4 +170,5 @@ def _resume(result: SupervisedResult, learner: Learner, seeds: Seeds, checkpoint
     seeds.load(saved["seeds"])
     for name in ("accuracy", "elbo", "sampled", "seconds"):
         getattr(result, name)[...] = saved[name]
+    result.routes, result.mixture = list(saved.get("routes", [])), dict(saved.get("mixture", {}))
     result.done = int(saved["done"])

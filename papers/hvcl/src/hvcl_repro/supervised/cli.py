@@ -158,7 +158,7 @@ def run_once(settings: SupervisedSettings, data_dir: Path | None, checkpoint: Ru
         print(f"{name} {100 * value:.2f} %" if name not in UNITS else f"{name} {value:.2f}{UNITS[name]}")
     series: dict[str, Any] = {"R": result.accuracy, "ACC_mc": result.sampled}
     if settings.generative:
-        series["elbo"] = result.elbo
+        series |= {"elbo": result.elbo, "samples": result.samples}
     return Outcome(
         metrics=metrics, series=series, settings=settings.decisive(),
         data={"name": settings.images, **benchmark.evidence}, cost={"train_s": float(result.seconds.sum())},

@@ -202,6 +202,19 @@ class Learner:
             right += tf.reduce_sum(tf.cast(good, tf.int64))
         return right
 
+    def answer(self, x: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Returns (n, classes): the probabilities that `accuracy` takes its answers from."""
+        with self._undisturbed():
+            starts = range(0, len(x), EVAL_BATCH)
+            batches = (tf.cast(x[i : i + EVAL_BATCH], tf.float32) / 255.0 for i in starts)
+            return np.concatenate([tf.nn.softmax(self.model(b, training=False)).numpy() for b in batches])
+
+    def samples(self, z: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Returns the generator's images (n, inputs) of latent variables (n, latent)."""
+        with self._undisturbed():
+            pixels: NDArray[np.float32] = self.generator.decode(tf.constant(z)).numpy()
+        return np.round(255 * pixels).astype(np.uint8)
+
     def gate_weights(self, x: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Returns `mixture.gate_weights`: who answers for these images; moves no stream of chance."""
         with self._undisturbed():

@@ -118,4 +118,8 @@ class AutoEncoder:
 
     def sample(self, n: Tensor) -> Tensor:
         """Returns n images (n, inputs) in [0, 1]."""
-        return tf.nn.sigmoid(self.decoder(self.noise.normal((n, self.latent), tf.float32), training=False))
+        return self.decode(self.noise.normal((n, self.latent), tf.float32))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Returns the images (n, inputs) in [0, 1] of latent variables (n, latent)."""
+        return tf.nn.sigmoid(self.decoder(z, training=False))

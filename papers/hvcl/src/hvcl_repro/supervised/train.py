@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from clrepro.metrics import continual
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
-from hvcl_repro.supervised import mixture
+from hvcl_repro.supervised import mixture, samples
 from hvcl_repro.supervised.benchmarks import Benchmark, Parts, parts
 from hvcl_repro.supervised.learner import MC_SAMPLES, Learner
 from hvcl_repro.supervised.settings import SupervisedSettings
 
 Matrix = NDArray[np.float64]
+ARRAYS = ("accuracy", "elbo", "sampled", "seconds", "samples")
 
 
 @dataclass
@@ -26,7 +27,8 @@ class SupervisedResult:
     accuracy — (T, T) fractions, [after task, on task], nan where not measured; elbo — the same of the
     generator's bound, nats per image; sampled — (T,) accuracy after the last task with ten drawn networks;
     seconds — of each task (T,); routes — after each task the expert (layers, images) of each of its images;
-    mixture — of a network of mixtures, after the last task: det_K, experts_used and gate_moved.
+    mixture — of a network of mixtures, after the last task: det_K, experts_used and gate_moved;
+    samples — (T, 5) after each task, what the judge says of the generator's (see `samples.METRICS`).
     """
 
     settings: SupervisedSettings
@@ -35,13 +37,14 @@ class SupervisedResult:
     elbo: Matrix
     sampled: NDArray[np.float64]
     seconds: NDArray[np.float64]
+    samples: Matrix
     routes: list[NDArray[np.int64]] = field(default_factory=list)
     mixture: dict[str, float] = field(default_factory=dict)
     done: int = 0
 
     def metrics(self) -> dict[str, float]:
-        """Returns ACC, BWT, F, LA, fractions (spec 6.1), ACC_mc; ELBO in nats if there is a generator; what
-        `_look` measures if there are mixtures.
+        """Returns ACC, BWT, F, LA, fractions (spec 6.1), ACC_mc; ELBO in nats and what the judge says if
+        there is a generator; what `_look` measures if there are mixtures.
         """
         r = self.accuracy
         out = {"ACC": continual.gem_accuracy(r), "ACC_mc": float(np.mean(self.sampled))}
@@ -52,6 +55,8 @@ class SupervisedResult:
             }  # fmt: skip
         if self.settings.generative:
             out["ELBO"] = float(np.mean(self.elbo[-1]))
+            if np.isfinite(self.samples[-1]).all():  # a finished checkpoint of an older version has none
+                out |= dict(zip(samples.METRICS, self.samples[-1].tolist(), strict=True))
         return out | self.mixture
 
 
@@ -65,10 +70,12 @@ def run(
     n = len(benchmark.stream)
     empty = np.full((n, n), np.nan)
     result = SupervisedResult(
-        settings, benchmark.evidence, empty, empty.copy(), np.full(n, np.nan), np.zeros(n)
-    )
+        settings, benchmark.evidence, empty, empty.copy(), np.full(n, np.nan), np.zeros(n),
+        np.full((n, len(samples.METRICS)), np.nan),
+    )  # fmt: skip
     learner = Learner(settings, benchmark.shape, benchmark.n_classes, seeds)
     _resume(result, learner, seeds, checkpoint)
+    judge = samples.train_judge(settings, benchmark) if settings.generative and result.done < n else None
     shuffle = seeds.generator("shuffle")
     for number in range(result.done, n):
         began = time.perf_counter()
@@ -81,6 +88,10 @@ def run(
         )
         _train(learner, task, settings, shuffle, number)
         _evaluate(result, learner, benchmark, number)
+        if judge is not None:
+            images = learner.samples(samples.latents(settings, number))
+            labels = learner.answer(images).argmax(axis=1)
+            result.samples[number] = judge.measure(images, labels, number)
         result.seconds[number] = time.perf_counter() - began
         result.done = number + 1
         print(_line(result, number), flush=True)
@@ -154,11 +165,10 @@ def _line(result: SupervisedResult, number: int) -> str:
 
 
 def _state(result: SupervisedResult, learner: Learner, seeds: Seeds) -> dict[str, Any]:
-    names = ("accuracy", "elbo", "sampled", "seconds")
     return {
         "learner": learner.state(), "seeds": seeds.state(), "done": result.done,
         "routes": result.routes, "mixture": result.mixture,
-        **{name: getattr(result, name) for name in names},
+        **{name: getattr(result, name) for name in ARRAYS},
     }  # fmt: skip
 
 
@@ -168,7 +178,8 @@ def _resume(result: SupervisedResult, learner: Learner, seeds: Seeds, checkpoint
         return
     learner.load(saved["learner"])
     seeds.load(saved["seeds"])
-    for name in ("accuracy", "elbo", "sampled", "seconds"):
-        getattr(result, name)[...] = saved[name]
+    for name in ARRAYS:
+        if name in saved:  # an older version's has no samples
+            getattr(result, name)[...] = saved[name]
     result.routes, result.mixture = list(saved.get("routes", [])), dict(saved.get("mixture", {}))
     result.done = int(saved["done"])

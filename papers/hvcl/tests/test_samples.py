@@ -104,6 +104,7 @@ def test_judging_moves_no_stream_of_the_run(method, monkeypatch):
     assert not set(samples.METRICS) & set(alone.metrics())
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_has_the_same_samples(tmp_path, monkeypatch):
     straight = result(SMALL)
     assert np.isfinite(straight.samples).all()

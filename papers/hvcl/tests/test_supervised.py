@@ -50,7 +50,7 @@ def test_the_first_task_is_learned_by_every_method():
         assert r.accuracy[0, 0] > 0.9, method
 
 
-@pytest.mark.parametrize("method", [pytest.param("hvcl-gr", marks=pytest.mark.slow), "hvcl", "si"])
+@pytest.mark.parametrize("method", [pytest.param("hvcl-gr", marks=pytest.mark.slow), "hvcl", "si", "ucl"])
 def test_stopped_and_resumed_is_the_straight_run(method, tmp_path, monkeypatch):
     settings = replace(SMALL, method=method)
     straight = result(settings)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
+from hvcl_repro import ucl
 from hvcl_repro.baselines.policy import NodeLinear, Policy, log_prob
 
 Named = dict[str, Tensor]
@@ -59,8 +60,7 @@ class UCL:
     """Weights into and out of certain nodes are held; nodes may become certain, but not all at once.
 
     Args: initial — deviation of every node at the start; beta — weight of the deviations' term.
-    Source: Ahn et al. 2019, equation 8: per layer, 1/2 |Λ (mu - mu')|² + s0² |(mu' / s')² (mu - mu')|_1
-        + beta/2 sum (s²/s'² - log s²/s'² + s² - log s²), Λ the larger of s0/s' of a weight's two nodes.
+    Source: Ahn et al. 2019, equation 8; see `hvcl_repro.ucl`.
     """
 
     def __init__(self, policy: Policy, initial: float, beta: float) -> None:
@@ -87,16 +87,12 @@ class UCL:
         return total
 
     def _layer(self, layer: NodeLinear, mu: Tensor, sigma: Tensor, below: Tensor | None) -> Tensor:
-        ratio = (layer.sigma / sigma) ** 2
-        spread = (ratio - torch.log(ratio) + layer.sigma**2 - torch.log(layer.sigma**2)).sum()
-        out = 0.5 * self.beta * spread
+        out: Tensor = 0.5 * self.beta * ucl.spread(torch, layer.sigma, sigma)
         if self.began:
-            hold = (self.initial / sigma).expand_as(mu)
+            hold = self.initial / sigma
             if below is not None:
-                hold = torch.maximum(hold, (self.initial / below).T.expand_as(mu))
-            moved = layer.mu - mu
-            out = out + 0.5 * ((hold * moved) ** 2).sum()
-            out = out + self.initial**2 * ((mu / sigma) ** 2 * moved).abs().sum()
+                hold = torch.maximum(hold, (self.initial / below).T)
+            out = out + ucl.drift(torch, layer.mu, mu, sigma, hold, self.initial)
         return out
 
 

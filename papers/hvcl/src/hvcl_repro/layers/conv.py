@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from hvcl_repro.layers import gating
 from hvcl_repro.layers.move import MoVE
 from hvcl_repro.layers.options import DEFAULTS
 
@@ -32,6 +33,8 @@ class ConvMoVE(MoVE):
     Differs from the original: every rank, padding and shape works; the prior of the gate's dense layer starts
         at zero, so the first task is not pulled to a random gate.
     """
+
+    mean_rows = True
 
     def __init__(
         self,
@@ -92,9 +95,7 @@ class ConvMoVE(MoVE):
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Returns the convolution's output; adds the losses named by `loss_names`."""
         noisy = bool(training) or self.stochastic_eval
-        x = tf.cast(inputs, self.compute_dtype)
-        if self.data_format == "channels_first":
-            x = tf.transpose(x, [0, *range(2, self.rank + 2), 1])
+        x = self._last(inputs)
         experts = self.experts()
         kernels = tf.unstack(tf.cast(experts, self.compute_dtype))
         if self.n_experts == 1:
@@ -103,10 +104,14 @@ class ConvMoVE(MoVE):
             logits = self._logits(x, side=0)
             self.add_gate_losses(logits, self._logits(x, side=1))
             y = self.route(x, logits, noisy, lambda rows, m: self._expert_or_none(rows, kernels[m], m, noisy))
-        self.add_expert_losses(experts, mean_rows=True)
+        self.add_expert_losses(experts)
         if self.data_format == "channels_first":
             y = tf.transpose(y, [0, self.rank + 1, *range(1, self.rank + 1)])
         return y
+
+    def gates(self, inputs: Tensor) -> Tensor:
+        """Returns (B, n): the weight of every expert at evaluation, for inputs as of a call."""
+        return gating.top_k_gates(self._logits(self._last(inputs), side=0), self.k, None)
 
     def gate_entropy(self, logits: Tensor) -> Tensor:
         """Returns 0: the original's convolutions have a constant there."""
@@ -124,6 +129,12 @@ class ConvMoVE(MoVE):
         """Returns all constructor arguments as plain values."""
         names = ("rank", "n_filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+    def _last(self, inputs: Tensor) -> Tensor:
+        x = tf.cast(inputs, self.compute_dtype)
+        if self.data_format == "channels_first":
+            x = tf.transpose(x, [0, *range(2, self.rank + 2), 1])
+        return x
 
     def _channels_last(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
         return shape if self.data_format == "channels_last" else (shape[0], *shape[2:], shape[1])

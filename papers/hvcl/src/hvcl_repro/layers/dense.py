@@ -5,6 +5,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from hvcl_repro.layers import gating
 from hvcl_repro.layers.move import MoVE
 from hvcl_repro.layers.options import DEFAULTS
 
@@ -62,6 +63,11 @@ class DenseMoVE(MoVE):
         if inputs.shape.rank == 2:
             return y
         return tf.reshape(y, tf.concat([tf.shape(inputs)[:-1], [self.units]], axis=0))
+
+    def gates(self, inputs: Tensor) -> Tensor:
+        """Returns (B, n): the weight of every expert at evaluation, for inputs (..., d) of B examples."""
+        x = tf.reshape(tf.cast(inputs, self.compute_dtype), (-1, int(self.mu.shape[0])))
+        return gating.top_k_gates(self._logits(x, prior=False), self.k, None)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns (..., units)."""

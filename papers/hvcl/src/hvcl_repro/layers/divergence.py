@@ -5,6 +5,7 @@ weight, prior N(mu_0, sigma_0²), gate probabilities p(m|x).  The expert axis is
 weights, but for distances, where it comes first.
 """
 
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -18,17 +19,18 @@ JITTER = 1e-6
 def gaussian_kl(mu: Tensor, sigma: Tensor, mu_0: Tensor, sigma_0: Tensor) -> Tensor:
     """Returns the sum over all weights of KL(N(mu, sigma²) || N(mu_0, sigma_0²)), a scalar.
 
-    Args: mu, mu_0 — (rows, ..., n); sigma, sigma_0 — of that shape, or without its first axis where one scale
-    is shared by all rows.
+    Args: mu, mu_0 — (rows, ..., n); sigma, sigma_0 — of that shape, or without its first axes where one scale
+    is shared along them.
     Source: spec 4.2: log(s0/s) + (s² + (mu - mu0)²) / (2 s0²) - 1/2.
     """
     ratio = sigma / sigma_0
     scale = 0.5 * tf.square(ratio) - 0.5 - tf.math.log(ratio)
     distance = tf.square(mu - mu_0)
-    if len(sigma.shape) < len(mu.shape):
+    shared = len(mu.shape) - len(sigma.shape)
+    if shared:
         # One scale per row group: the sum over rows first, so the big array is read once.
-        scale = scale * int(mu.shape[0])
-        distance = tf.reduce_sum(distance, axis=0)
+        scale = scale * math.prod(mu.shape[:shared])
+        distance = tf.reduce_sum(distance, axis=list(range(shared)))
     return tf.reduce_sum(scale + 0.5 * distance / tf.square(sigma_0))
 
 
@@ -58,9 +60,10 @@ def wasserstein(mu: Tensor, sigma: Tensor) -> Tensor:
     """Returns (n, n): squared 2-Wasserstein distances between the experts' diagonal Gaussians.
 
     W_ij = |mu_i - mu_j|² + sum over weights of (sigma_i - sigma_j)².
-    Args: mu — (n, rows, ...), the experts first; sigma — of that shape, or without the axis of the rows.
+    Args: mu — (n, rows, ...), the experts first; sigma — of that shape, or without the axes from the rows on
+    that share one scale.
     """
-    rows = int(mu.shape[1]) if len(sigma.shape) < len(mu.shape) else 1
+    rows = math.prod(mu.shape[1 : 1 + len(mu.shape) - len(sigma.shape)])
     return pairwise(mu) + rows * pairwise(sigma)
 
 

@@ -35,12 +35,16 @@ class MoVE(tf_keras.layers.Layer):
         diversity_bonus — weight of I(m; x) and of the determinant; gate_entropy_scale divides the former;
         k — experts per example, or "all"; noise — "flipout": one draw of the weights per call with signs per
         example; "local": the same law per example, drawn at the outputs (Kingma et al. 2015), cheaper;
-        rho_sharing — "unit": one scale per output unit, "full": one per weight; rho_init — its mean at start;
+        rho_sharing — "unit": one scale per output unit, of a convolution also per place of the kernel but the
+        first axis and per channel, as the original; "node": one per unit or filter; "full": one per weight;
+        rho_init — its mean at start;
         stochastic_eval — noise and drawn gates at evaluation too; compat — "original" or parts of
         it, see `hvcl_repro.compat`;
         kl_div_fun (q, p), entropy_fun (p) — on TFP distributions, in place of the closed forms; seed.
     Raises: ValueError for values out of range.
     """
+
+    mean_rows = False  # how the original's convolutions measure distance
 
     def __init__(self, n_experts: int, defaults: dict[str, Any], **given: Any) -> None:
         options, left = resolve(n_experts, given, defaults)
@@ -112,7 +116,7 @@ class MoVE(tf_keras.layers.Layer):
         self.mu, self.mu_0 = self.pair(
             "expert_mu_kernel", shape, he(self.n_experts, seed=next(self._seeds)), prior_mu, "expert"
         )
-        rho_shape = shape if self.options["rho_sharing"] == "full" else shape[1:]
+        rho_shape = {"full": shape, "unit": shape[1:], "node": shape[-2:]}[self.options["rho_sharing"]]
         self.rho, self.rho_0 = self.pair(
             "expert_rho_kernel", rho_shape, self._rho_init(), self._rho_init(), "expert", kernel=True
         )
@@ -186,22 +190,27 @@ class MoVE(tf_keras.layers.Layer):
         # One transposition for all; a slice per expert would make a full-size gradient for each of them.
         return divergence.experts_first(tf.convert_to_tensor(self.mu))
 
-    def add_expert_losses(self, experts: Tensor, *, mean_rows: bool = False) -> None:
-        """Add the determinant (two experts or more) and the experts' KL.
-
-        Args: experts — from `experts()`; mean_rows — how the original's convolutions measure distance.
-        """
+    def add_expert_losses(self, experts: Tensor) -> None:
+        """Add the determinant (two experts or more) and the experts' KL.  Args: experts — of `experts()`."""
         sigma, sigma_0 = tf.nn.softplus(self.rho), tf.nn.softplus(self.rho_0)
         if self.n_experts > 1:
-            spread = divergence.experts_first(sigma)
-            if "distance" in self.undone:
-                distance = divergence.original_distance(experts, spread, mean_rows=mean_rows)
-            else:
-                scale = divergence.auto_scale(int(self.mu.shape[-2]), self.n_experts)
-                distance = scale * divergence.wasserstein(experts, spread)
-            k = divergence.kernel(distance, self.options["kernel_width"])
+            k = self._similarity(experts, sigma)
             self.add_loss(-self.options["diversity_bonus"] * divergence.diversity(k))
         self.add_loss(self.kl_weights * self._expert_kl(sigma, sigma_0))
+
+    def determinant(self) -> Tensor:
+        """Returns det K of the experts as they are, in [0, 1], a scalar."""
+        return tf.linalg.det(self._similarity(self.experts(), tf.nn.softplus(self.rho)))
+
+    def _similarity(self, experts: Tensor, sigma: Tensor) -> Tensor:
+        """Returns K (n, n): 1 for equal experts, 0 for far ones."""
+        spread = divergence.experts_first(sigma)
+        if "distance" in self.undone:
+            distance = divergence.original_distance(experts, spread, mean_rows=self.mean_rows)
+        else:
+            scale = divergence.auto_scale(int(self.mu.shape[-2]), self.n_experts)
+            distance = scale * divergence.wasserstein(experts, spread)
+        return divergence.kernel(distance, self.options["kernel_width"])
 
     def _expert_kl(self, sigma: Tensor, sigma_0: Tensor) -> Tensor:
         """Returns the experts' KL, reduced as `kl_reduction` says."""

@@ -11,7 +11,7 @@ from hvcl_repro.layers.gating import clipped_k
 from hvcl_repro.layers.noise import NOISES
 
 REDUCTIONS = ("row_mean", "sum_over_n")
-SHARING = ("unit", "full")
+SHARING = ("unit", "node", "full")
 
 _ACTIVATIONS = ("expert_activation", "gating_activation")
 _INITIALIZERS = ("expert_bias_initializer", "gating_bias_initializer")

@@ -54,6 +54,7 @@ HELP = {
     "bonus": "weight of allocation and diversity", "rho_init": "spread at the start, before softplus",
     "rho_sharing": "one spread per unit or for every weight (full)",
     "noise": "flipout or local", "ewc_lambda": "strength of EWC", "si_c": "strength of SI",
+    "ucl_beta": "weight of UCL's term for the deviations",
     "fisher_samples": "images for EWC's Fisher information", "generator_hidden": "units of the auto-encoder",
     "generator_exp": "its experts per layer", "latent": "its latent variables",
     "eval_on": "test, or validation: a tenth of the training images held back",
@@ -67,6 +68,7 @@ CHOICES = {
     "eval_on": ("test", "validation"),
 }
 ANY_SIGN = ("rho_init",)
+UNITS = {"ELBO": " nats", "det_K": "", "experts_used": ""}  # of the results that are no shares
 POSITIVE = ("lr", "width")
 
 
@@ -152,10 +154,10 @@ def run_once(settings: SupervisedSettings, data_dir: Path | None, checkpoint: Ru
     result = run(settings, benchmark, seeds, checkpoint=checkpoint)
     metrics = result.metrics()
     for name, value in metrics.items():
-        print(f"{name} {value:.2f} nats" if name == "ELBO" else f"{name} {100 * value:.2f} %")
+        print(f"{name} {100 * value:.2f} %" if name not in UNITS else f"{name} {value:.2f}{UNITS[name]}")
     series: dict[str, Any] = {"R": result.accuracy, "ACC_mc": result.sampled}
     if settings.generative:
-        series["elbo"] = result.elbo
+        series |= {"elbo": result.elbo, "samples": result.samples}
     return Outcome(
         metrics=metrics, series=series, settings=settings.decisive(),
         data={"name": settings.images, **benchmark.evidence}, cost={"train_s": float(result.seconds.sum())},

@@ -1,5 +1,7 @@
 """One learner for all methods: a whole epoch is one compiled call, so Python costs nothing per step."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 
 from clrepro.seeding import Seeds
 from hvcl_repro.layers import move_layers
-from hvcl_repro.supervised import penalties
+from hvcl_repro.supervised import mixture, penalties
 from hvcl_repro.supervised.networks import AutoEncoder, classifier
 from hvcl_repro.supervised.settings import SupervisedSettings
 
@@ -37,6 +39,8 @@ class Learner:
         self.optimizer = self._adam(self.weights)
         self.hold = penalties.Quadratic(self.weights) if settings.method in ("ewc", "si") else None
         self.path = penalties.PathIntegral(self.weights) if settings.method == "si" else None
+        nodes = (list(move_layers(self.model)), settings.rho_init, settings.ucl_beta, settings.batch)
+        self.nodes = penalties.CertainNodes(*nodes) if settings.method == "ucl" else None
         replays = settings.method == "hvcl-gr"
         pixels = int(np.prod(shape))
         self.old: Any = (
@@ -70,9 +74,9 @@ class Learner:
         for optimizer in optimizers:
             for v in optimizer.variables():
                 v.assign(tf.zeros_like(v))
-        first = self.tasks_seen == 0
+        first, plain = self.tasks_seen == 0, s.method == "ucl"  # whose penalty stands in for the KL terms
         for layer in self._move_layers():
-            layer.kl_weights.assign((s.first_beta if first else s.e_beta) / n_train)
+            layer.kl_weights.assign(0.0 if plain else (s.first_beta if first else s.e_beta) / n_train)
             layer.gating_kl_weight.assign(s.first_beta if first else s.g_beta)
 
     def epoch(self, x: Tensor, y: Tensor, order: NDArray[np.int64]) -> float:
@@ -101,6 +105,8 @@ class Learner:
             entropy = loss
             if self.model.losses:
                 loss += tf.add_n(self.model.losses)
+            if self.nodes is not None:
+                loss += self.nodes.loss(seen)
             loss = self._with_old(loss, x, logits, seen)
         gradients = tape.gradient(loss, self.weights)
         applied = gradients
@@ -195,6 +201,32 @@ class Learner:
             good = tf.argmax(answer, axis=-1) == y[start : start + EVAL_BATCH]
             right += tf.reduce_sum(tf.cast(good, tf.int64))
         return right
+
+    def answer(self, x: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Returns (n, classes): the probabilities that `accuracy` takes its answers from."""
+        with self._undisturbed():
+            starts = range(0, len(x), EVAL_BATCH)
+            batches = (tf.cast(x[i : i + EVAL_BATCH], tf.float32) / 255.0 for i in starts)
+            return np.concatenate([tf.nn.softmax(self.model(b, training=False)).numpy() for b in batches])
+
+    def samples(self, z: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Returns the generator's images (n, inputs) of latent variables (n, latent)."""
+        with self._undisturbed():
+            pixels: NDArray[np.float32] = self.generator.decode(tf.constant(z)).numpy()
+        return np.round(255 * pixels).astype(np.uint8)
+
+    def gate_weights(self, x: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Returns `mixture.gate_weights`: who answers for these images; moves no stream of chance."""
+        with self._undisturbed():
+            return mixture.gate_weights(self.model, x)
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        # Layers in the original's way draw at evaluation too; what is only looked at must not show later.
+        before = [tf.identity(v) for v in self._noise()]
+        yield
+        for variable, state in zip(self._noise(), before, strict=True):
+            variable.assign(state)
 
     def elbo(self, x: Any) -> float:
         """Returns the generator's mean evidence bound in nats per image; nan without a generator."""

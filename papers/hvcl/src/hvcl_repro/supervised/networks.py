@@ -66,9 +66,10 @@ def move_options(settings: SupervisedSettings) -> dict[str, Any]:
 
     The KL terms are sums over all weights; their weights are set per task, divided by its number of images.
     """
+    sharing = "node" if settings.method == "ucl" else settings.rho_sharing
     return {
         "k": settings.k, "diversity_bonus": settings.bonus, "rho_init": settings.rho_init,
-        "rho_sharing": settings.rho_sharing, "noise": settings.noise, "kl_reduction": "sum_over_n",
+        "rho_sharing": sharing, "noise": settings.noise, "kl_reduction": "sum_over_n",
         "compat": settings.compat,
     }  # fmt: skip
 
@@ -117,4 +118,8 @@ class AutoEncoder:
 
     def sample(self, n: Tensor) -> Tensor:
         """Returns n images (n, inputs) in [0, 1]."""
-        return tf.nn.sigmoid(self.decoder(self.noise.normal((n, self.latent), tf.float32), training=False))
+        return self.decode(self.noise.normal((n, self.latent), tf.float32))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Returns the images (n, inputs) in [0, 1] of latent variables (n, latent)."""
+        return tf.nn.sigmoid(self.decoder(z, training=False))

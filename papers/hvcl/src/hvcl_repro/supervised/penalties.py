@@ -1,12 +1,16 @@
-"""What the baselines add: the importance of every weight (EWC, SI), or the old network's answers (LwF).
+"""What the baselines add: the importance of every weight (EWC, SI) or node (UCL), or old answers (LwF).
 
 EWC and SI hold the weights by a quadratic, whose gradient is written down: importance · (theta - anchor).
 """
 
+import math
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+import tensorflow.experimental.numpy as tnp
+
+from hvcl_repro import ucl
 
 Tensor = Any
 TEMPERATURE = 2.0  # of LwF, as in van de Ven et al. 2022
@@ -61,6 +65,40 @@ class PathIntegral:
             out.append(2.0 * c * tf.maximum(o, 0.0) / (tf.square(w - s) + SI_DAMPING))
             o.assign(tf.zeros_like(o))
         return out
+
+
+class CertainNodes:
+    """UCL: means of weights into and out of certain nodes are held, biases as weights into their node.
+
+    Args: layers — of one expert and one deviation per node, from input to output; their priors are what they
+    are held to; rho_init — of every node at the start; beta — weight of the deviations' term; batch — images.
+    Source: Ahn et al. 2019, equation 8 (see `hvcl_repro.ucl`), divided by the batch size as in the authors'
+    code, which holds the biases too.
+    Differs from the authors' code: in the first task nothing but the deviations' term, no weight decay; one
+    deviation at the start for all layers; deviations are learned at the rate of everything else.
+    """
+
+    def __init__(self, layers: list[Any], rho_init: float, beta: float, batch: int) -> None:
+        self.layers, self.beta, self.batch = layers, beta, batch
+        self.initial = math.log1p(math.exp(rho_init))
+
+    def loss(self, seen: Tensor) -> Tensor:
+        """Returns the penalty, a scalar.  Args: seen — tasks learned before, float."""
+        later = tf.cast(seen > 0, tf.float32)
+        total, below = tf.zeros(()), None
+        for layer in self.layers:
+            old, mu = tf.nn.softplus(layer.rho_0[:, 0]), layer.mu[..., 0]
+            certain = hold = self.initial / old  # (units,)
+            if below is not None:
+                # After a flattened convolution each of its filters is many inputs, the filters side by side.
+                inputs = tf.tile(below, [int(mu.shape[-2]) // int(below.shape[0])])
+                hold = tf.maximum(certain, inputs[:, None])
+            total += 0.5 * self.beta * ucl.spread(tnp, tf.nn.softplus(layer.rho[:, 0]), old)
+            moved = ucl.drift(tnp, mu, layer.mu_0[..., 0], old, hold, self.initial)
+            biases = (layer.bias[:, 0], layer.bias_0[:, 0])
+            total += later * (moved + ucl.drift(tnp, *biases, old, certain, self.initial))
+            below = certain
+        return total / self.batch
 
 
 def fisher(model: Any, x: Any, draws: np.random.Generator) -> list[Tensor]:

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 BENCHMARKS = ("split-mnist", "permuted-mnist", "split-cifar10", "split-cifar100")
-METHODS = ("hvcl", "vcl", "hvcl-gr", "hvcl-vae", "fine-tune", "re-init", "joint", "ewc", "si", "lwf")
-BAYESIAN = ("hvcl", "vcl", "hvcl-gr", "hvcl-vae")
+METHODS = ("hvcl", "vcl", "hvcl-gr", "hvcl-vae", "fine-tune", "re-init", "joint", "ewc", "si", "ucl", "lwf")
+BAYESIAN = ("hvcl", "vcl", "ucl", "hvcl-gr", "hvcl-vae")
 IMAGES = (
     "mnist",
     "digits",
@@ -35,7 +35,8 @@ class SupervisedSettings:
     epochs — per task; e_beta, g_beta — weights of the experts' and the gates' KL from the second task on,
     first_beta — of both in the first; bonus — of allocation and diversity; rho_init — softplus of it is the
     spread of every weight at the start; rho_sharing — one spread per output unit, as the original, or
-    "full": for every weight; compat — see `hvcl_repro.compat`; eval_on — "validation" holds a tenth of the
+    "full": for every weight; ucl_beta — of the deviations' term of UCL, which has one per unit or filter;
+    compat — see `hvcl_repro.compat`; eval_on — "validation" holds a tenth of the
     training images back and never looks at the test images; generator_hidden, generator_exp, latent — the
     variational auto-encoder of hvcl-gr and hvcl-vae.
     """
@@ -60,6 +61,7 @@ class SupervisedSettings:
     noise: str = "local"
     ewc_lambda: float = 100.0
     si_c: float = 0.1
+    ucl_beta: float = 0.01
     fisher_samples: int = 1000
     generator_hidden: int = 400
     generator_exp: int = 2
@@ -75,8 +77,8 @@ class SupervisedSettings:
 
     @property
     def experts(self) -> int:
-        """Experts per layer: one for VCL."""
-        return 1 if self.method == "vcl" else self.n_exp
+        """Experts per layer: one for VCL and UCL."""
+        return 1 if self.method in ("vcl", "ucl") else self.n_exp
 
     @property
     def convolutional(self) -> bool:

@@ -1,7 +1,7 @@
 """The supervised loop: task after task, all seen ones measured after each; resumable after every task."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from clrepro.metrics import continual
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
+from hvcl_repro.supervised import mixture, samples
 from hvcl_repro.supervised.benchmarks import Benchmark, Parts, parts
 from hvcl_repro.supervised.learner import MC_SAMPLES, Learner
 from hvcl_repro.supervised.settings import SupervisedSettings
 
 Matrix = NDArray[np.float64]
+ARRAYS = ("accuracy", "elbo", "sampled", "seconds", "samples")
 
 
 @dataclass
@@ -24,7 +26,9 @@ class SupervisedResult:
 
     accuracy — (T, T) fractions, [after task, on task], nan where not measured; elbo — the same of the
     generator's bound, nats per image; sampled — (T,) accuracy after the last task with ten drawn networks;
-    seconds — of each task (T,).
+    seconds — of each task (T,); routes — after each task the expert (layers, images) of each of its images;
+    mixture — of a network of mixtures, after the last task: det_K, experts_used and gate_moved;
+    samples — (T, 5) after each task, what the judge says of the generator's (see `samples.METRICS`).
     """
 
     settings: SupervisedSettings
@@ -33,10 +37,15 @@ class SupervisedResult:
     elbo: Matrix
     sampled: NDArray[np.float64]
     seconds: NDArray[np.float64]
+    samples: Matrix
+    routes: list[NDArray[np.int64]] = field(default_factory=list)
+    mixture: dict[str, float] = field(default_factory=dict)
     done: int = 0
 
     def metrics(self) -> dict[str, float]:
-        """Returns ACC, BWT, F, LA, fractions (spec 6.1), ACC_mc, and ELBO in nats if there is a generator."""
+        """Returns ACC, BWT, F, LA, fractions (spec 6.1), ACC_mc; ELBO in nats and what the judge says if
+        there is a generator; what `_look` measures if there are mixtures.
+        """
         r = self.accuracy
         out = {"ACC": continual.gem_accuracy(r), "ACC_mc": float(np.mean(self.sampled))}
         if self.settings.method != "joint":  # which measures after the last task alone
@@ -46,7 +55,9 @@ class SupervisedResult:
             }  # fmt: skip
         if self.settings.generative:
             out["ELBO"] = float(np.mean(self.elbo[-1]))
-        return out
+            if np.isfinite(self.samples[-1]).all():  # a finished checkpoint of an older version has none
+                out |= dict(zip(samples.METRICS, self.samples[-1].tolist(), strict=True))
+        return out | self.mixture
 
 
 def run(
@@ -59,10 +70,12 @@ def run(
     n = len(benchmark.stream)
     empty = np.full((n, n), np.nan)
     result = SupervisedResult(
-        settings, benchmark.evidence, empty, empty.copy(), np.full(n, np.nan), np.zeros(n)
-    )
+        settings, benchmark.evidence, empty, empty.copy(), np.full(n, np.nan), np.zeros(n),
+        np.full((n, len(samples.METRICS)), np.nan),
+    )  # fmt: skip
     learner = Learner(settings, benchmark.shape, benchmark.n_classes, seeds)
     _resume(result, learner, seeds, checkpoint)
+    judge = samples.train_judge(settings, benchmark) if settings.generative and result.done < n else None
     shuffle = seeds.generator("shuffle")
     for number in range(result.done, n):
         began = time.perf_counter()
@@ -75,6 +88,10 @@ def run(
         )
         _train(learner, task, settings, shuffle, number)
         _evaluate(result, learner, benchmark, number)
+        if judge is not None:
+            images = learner.samples(samples.latents(settings, number))
+            labels = learner.answer(images).argmax(axis=1)
+            result.samples[number] = judge.measure(images, labels, number)
         result.seconds[number] = time.perf_counter() - began
         result.done = number + 1
         print(_line(result, number), flush=True)
@@ -107,6 +124,31 @@ def _evaluate(result: SupervisedResult, learner: Learner, benchmark: Benchmark, 
         if last:
             samples = MC_SAMPLES if result.settings.bayesian else 0
             result.sampled[seen] = learner.accuracy(task.x_eval, task.y_eval, samples=samples)
+    if mixture.mixtures(learner.model):
+        _look(result, learner, benchmark, number)
+
+
+def _look(result: SupervisedResult, learner: Learner, benchmark: Benchmark, number: int) -> None:
+    """Note which experts the task's images go to, and after the last task what has become of the mixtures.
+
+    det_K — mean determinant; experts_used — effective number of experts over all tasks' images (see
+    `mixture`); gate_moved — share of the earlier tasks' images whose expert is another than right after their
+    task, mean over layers and tasks.
+    """
+    every = [parts(task, result.settings.eval_on).x_eval for task in benchmark.stream][: number + 1]
+    result.routes.append(mixture.routes(learner.gate_weights(every[-1])))
+    if number < len(benchmark.stream) - 1:
+        return
+    weights = [learner.gate_weights(x) for x in every]
+    joined = [np.concatenate(layer) for layer in zip(*weights, strict=True)]
+    result.mixture = {
+        "det_K": mixture.determinant(learner.model),
+        "experts_used": mixture.experts_used(joined),
+    }
+    if number and len(result.routes) == number + 1:  # a checkpoint of an older version has none
+        pairs = zip(result.routes[:-1], weights[:-1], strict=True)
+        moved = [np.mean(then != mixture.routes(now)) for then, now in pairs]
+        result.mixture["gate_moved"] = float(np.mean(moved))
 
 
 def _joined(benchmark: Benchmark, settings: SupervisedSettings) -> Parts:
@@ -123,10 +165,10 @@ def _line(result: SupervisedResult, number: int) -> str:
 
 
 def _state(result: SupervisedResult, learner: Learner, seeds: Seeds) -> dict[str, Any]:
-    names = ("accuracy", "elbo", "sampled", "seconds")
     return {
         "learner": learner.state(), "seeds": seeds.state(), "done": result.done,
-        **{name: getattr(result, name) for name in names},
+        "routes": result.routes, "mixture": result.mixture,
+        **{name: getattr(result, name) for name in ARRAYS},
     }  # fmt: skip
 
 
@@ -136,6 +178,8 @@ def _resume(result: SupervisedResult, learner: Learner, seeds: Seeds, checkpoint
         return
     learner.load(saved["learner"])
     seeds.load(saved["seeds"])
-    for name in ("accuracy", "elbo", "sampled", "seconds"):
-        getattr(result, name)[...] = saved[name]
+    for name in ARRAYS:
+        if name in saved:  # an older version's has no samples
+            getattr(result, name)[...] = saved[name]
+    result.routes, result.mixture = list(saved.get("routes", [])), dict(saved.get("mixture", {}))
     result.done = int(saved["done"])

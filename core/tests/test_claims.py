@@ -48,6 +48,8 @@ def test_a_good_file_is_read_whole(tmp_path):
     value = claims.value("full", "a", "m", "RA")
     assert value.reference == Reference(70.0, 0.5, 5)
     assert claims.value("quick", "a", "m", "RA") is None
+    assert claims.scale("RA") == 100
+    assert load(tmp_path, "scales.RA = 1\n" + HEAD).scale("RA") == 1
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,10 @@ def test_a_good_file_is_read_whole(tmp_path):
         (HEAD + ORDERING + "min_seeds = 1", "min_seeds = 1"),
         ('notes = "one"\n' + HEAD, "notes is a list"),
         ("value = [3]\n" + HEAD, "value 1: 3 is no table"),
+        ("scales.AR = 1\n" + HEAD, "[scales]"),
+        ("scales.RA = -1\n" + HEAD, "[scales]"),
+        ("scales.RA = inf\n" + HEAD, "[scales]"),
+        ("scales = 3\n" + HEAD, "[scales]"),
     ],
 )
 def test_wrong_files_are_refused_with_file_and_key(tmp_path, text, message):

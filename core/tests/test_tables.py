@@ -158,3 +158,12 @@ def test_a_metric_that_no_run_knows_is_no_column_unless_there_is_a_target():
     assert list(elsewhere.metrics) == ["RA"]
     assert elsewhere.markdown().startswith("| setting | method | n | RA | min/run |")
     assert [cell.metric for row in elsewhere.rows for cell in row.cells] == ["RA"]
+
+
+def test_a_metric_that_is_no_share_has_a_scale_of_its_own():
+    claims = Claims("T", {"RA": "RA", "BTI": "nats"}, scales={"BTI": 1.0})
+    known = [record("rot", "mer", seed, 0.5, metrics={"RA": 0.5, "BTI": -27.25}) for seed in (0, 1)]
+    assert (
+        "| rot | mer | 2 | 50.00 ± 0.00 [50.00, 50.00] | −27.25 ± 0.00"
+        in results_table("mer", "full", known, claims).markdown()
+    )

@@ -45,6 +45,7 @@ SPREADS = ("sample sd", "population sd", "standard error")
 COMPARISONS = ("higher", "lower", "nearer-zero")
 # A source that gives ± without saying over how many seeds: the fewest that a ± usually stands for.
 UNKNOWN_N = 3
+PERCENT = 100.0
 VALUE_CONFIDENCE = 0.95
 ORDERING_CONFIDENCE = 0.90  # two-sided, so each end is a one-sided bound at 95 %
 # Keys that may hold a list in the file: the claim then stands for every combination.
@@ -171,13 +172,22 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Claims:
-    """A paper's claims file.  `metrics`: name to its caption, in the order of the tables."""
+    """A paper's claims file.
+
+    `metrics`: name to its caption, in the order of the tables; `scales`: by what a record's value is
+    multiplied for them, where that is not 100, which makes percent of a share.
+    """
 
     title: str
     metrics: Mapping[str, str]
     notes: Sequence[str] = field(default_factory=tuple)
     values: Sequence[Value] = field(default_factory=tuple)
     orderings: Sequence[Ordering | Gap] = field(default_factory=tuple)
+    scales: Mapping[str, float] = field(default_factory=dict)
+
+    def scale(self, metric: str) -> float:
+        """Returns what a record's value is multiplied by."""
+        return self.scales.get(metric, PERCENT)
 
     def value(self, profile: str, setting: str, method: str, metric: str) -> Value | None:
         """Returns the claim about one cell, if there is one."""
@@ -191,7 +201,7 @@ class Claims:
 def load_claims(path: Path) -> Claims:
     """Returns the claims in a file.  Raises: DataError naming the file and the key that is wrong."""
     content = load_toml(path, "claims file")
-    known = {"title", "metrics", "notes", "sources", "value", "ordering", "gap"}
+    known = {"title", "metrics", "notes", "sources", "scales", "value", "ordering", "gap"}
     if unknown := set(content) - known:
         raise DataError(f"{path}: unknown key {min(unknown)!r}; known: {', '.join(sorted(known))}")
     metrics, notes = content.get("metrics"), content.get("notes", [])
@@ -199,9 +209,17 @@ def load_claims(path: Path) -> Claims:
         raise DataError(f"{path}: needs a title and a [metrics] table of names and captions")
     if not _texts(notes, list) or not _texts(content.get("sources", {}), dict):
         raise DataError(f"{path}: notes is a list of sentences, [sources] a table of names and sentences")
+    scales = content.get("scales", {})
+    if not isinstance(scales, dict) or any(not _is_scale(name, scales[name], metrics) for name in scales):
+        raise DataError(f"{path}: [scales] is a table of metrics and positive numbers")
     values = _section(Value, content, path)
     orderings: list[Ordering | Gap] = [*_section(Ordering, content, path), *_section(Gap, content, path)]
-    return Claims(content["title"], metrics, notes, values, orderings)
+    return Claims(content["title"], metrics, notes, values, orderings, scales)
+
+
+def _is_scale(name: str, value: Any, metrics: Mapping[str, str]) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return name in metrics and number and 0 < value < math.inf
 
 
 def _texts(value: Any, kind: type) -> bool:

@@ -224,7 +224,8 @@ def results_table(paper: str, profile: str, records: Sequence[RunRecord], claims
         runs = sorted(groups[setting, method], key=lambda run: run.seed)
         cells = []
         for metric in claims.metrics:
-            values = {run.seed: 100 * run.metrics[metric] for run in runs if metric in run.metrics}
+            scale = claims.scale(metric)
+            values = {run.seed: scale * run.metrics[metric] for run in runs if metric in run.metrics}
             by_metric[metric][setting, method] = values
             if metric in metrics:
                 cells.append(_cell(metric, values, claims.value(profile, setting, method, metric)))

@@ -3,6 +3,8 @@
 import os
 import warnings
 
+import pytest
+
 from clrepro.adapters.tf import configure
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -16,3 +18,27 @@ with warnings.catch_warnings():
     distributions.TransformedDistribution(
         distributions.Normal(0.0, 1.0), bijectors.Tanh()
     )  # its parts load when they are first used
+
+
+@pytest.fixture
+def stopped(monkeypatch):
+    """A function that calls `work` and stops the training in it as a task ends, as Ctrl-C would."""
+    from hvcl_repro.supervised.learner import Learner
+
+    real = Learner.end
+
+    def stop(work, task):
+        calls = []
+
+        def end(self, x):
+            calls.append(1)
+            if len(calls) == task:
+                raise KeyboardInterrupt
+            real(self, x)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Learner, "end", end)
+            with pytest.raises(KeyboardInterrupt):
+                work()
+
+    return stop

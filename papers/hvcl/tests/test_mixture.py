@@ -125,19 +125,8 @@ def test_one_expert_has_no_mixture():
     assert len(mixture.mixtures(Learner(SMALL, (8, 8), 2, Seeds(1)).model)) == 3
 
 
-def test_resumed_knows_the_same(tmp_path, monkeypatch):
+def test_resumed_knows_the_same(tmp_path, stopped):
     straight = result(SMALL)
-    real, calls = Learner.end, []
-
-    def killed(self, x):
-        calls.append(1)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        real(self, x)
-
-    monkeypatch.setattr(Learner, "end", killed)
-    with pytest.raises(KeyboardInterrupt):
-        result(SMALL, RunDir(tmp_path))
-    monkeypatch.setattr(Learner, "end", real)
+    stopped(lambda: result(SMALL, RunDir(tmp_path)), task=4)
     assert result(SMALL, RunDir(tmp_path)).metrics() == straight.metrics()
     assert result(SMALL, RunDir(tmp_path)).metrics() == straight.metrics()  # nothing left to do

@@ -105,21 +105,10 @@ def test_judging_moves_no_stream_of_the_run(method, monkeypatch):
 
 
 @pytest.mark.slow
-def test_stopped_and_resumed_has_the_same_samples(tmp_path, monkeypatch):
+def test_stopped_and_resumed_has_the_same_samples(tmp_path, stopped):
     straight = result(SMALL)
     assert np.isfinite(straight.samples).all()
-    real, calls = Learner.end, []
-
-    def killed(self, x):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        real(self, x)
-
-    monkeypatch.setattr(Learner, "end", killed)
-    with pytest.raises(KeyboardInterrupt):
-        result(SMALL, RunDir(tmp_path))
-    monkeypatch.setattr(Learner, "end", real)
+    stopped(lambda: result(SMALL, RunDir(tmp_path)), task=3)
     resumed = result(SMALL, RunDir(tmp_path))
     np.testing.assert_array_equal(resumed.samples, straight.samples)
 

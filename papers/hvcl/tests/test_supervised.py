@@ -15,7 +15,6 @@ from clrepro.seeding import Seeds
 from hvcl_repro.supervised import penalties
 from hvcl_repro.supervised.benchmarks import build, parts
 from hvcl_repro.supervised.cli import parser, settings_of
-from hvcl_repro.supervised.learner import Learner
 from hvcl_repro.supervised.settings import METHODS, SupervisedSettings
 from hvcl_repro.supervised.textures import textures
 from hvcl_repro.supervised.train import run
@@ -51,23 +50,11 @@ def test_the_first_task_is_learned_by_every_method():
 
 
 @pytest.mark.parametrize("method", [pytest.param("hvcl-gr", marks=pytest.mark.slow), "hvcl", "si", "ucl"])
-def test_stopped_and_resumed_is_the_straight_run(method, tmp_path, monkeypatch):
+def test_stopped_and_resumed_is_the_straight_run(method, tmp_path, stopped):
     settings = replace(SMALL, method=method)
     straight = result(settings)
     folder = RunDir(tmp_path)
-    calls = []
-    end = Learner.end
-
-    def killed(self, x):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        end(self, x)
-
-    monkeypatch.setattr(Learner, "end", killed)
-    with pytest.raises(KeyboardInterrupt):
-        result(settings, folder)
-    monkeypatch.setattr(Learner, "end", end)
+    stopped(lambda: result(settings, folder), task=3)
     resumed = result(settings, folder)
     np.testing.assert_array_equal(resumed.accuracy, straight.accuracy)
     np.testing.assert_array_equal(resumed.elbo, straight.elbo)

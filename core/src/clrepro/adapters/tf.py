@@ -19,12 +19,12 @@ NOTES = (
 )  # fmt: skip
 
 
-def configure(threads: int = 1, *, deterministic: bool = True) -> None:
-    """Let TensorFlow compute on the processor alone, on so many threads, and the same way every time.
+def configure(threads: int = 1, *, deterministic: bool = True, accelerators: bool = False) -> None:
+    """Let TensorFlow compute on the processor, on so many threads, and the same way every time.
 
     Once per process: TensorFlow keeps its number of threads from its first computation on.
     Args: deterministic — use its kernels whose sums have one order on any number of threads; on one thread
-        the others have one too, another one.
+        the others have one too, another one; accelerators — leave those that it finds in use.
     Raises: UsageError if it has begun with another number.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -43,7 +43,7 @@ def configure(threads: int = 1, *, deterministic: bool = True) -> None:
             raise UsageError(
                 f"--threads {threads}: TensorFlow has computed on another number in this process; start anew"
             ) from None
-    if gpus:
+    if gpus and not accelerators:
         config.set_visible_devices([], "GPU")
     if deterministic:
         config.experimental.enable_op_determinism()

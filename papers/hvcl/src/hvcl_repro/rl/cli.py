@@ -119,7 +119,7 @@ def _main(argv: Sequence[str] | None) -> None:
 
 def run_once(settings: RLSettings, workers: int, verbose: int, checkpoint: RunDir, folder: RunDir) -> Outcome:
     """Do one run; writes the result files and returns what the run record keeps."""
-    configure(deterministic=False)
+    configure(deterministic=False, accelerators=True)
     import tensorflow as tf
     import tf_keras
 

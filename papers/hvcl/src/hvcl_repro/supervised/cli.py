@@ -145,7 +145,7 @@ def _main(argv: Sequence[str] | None) -> None:
 
 def run_once(settings: SupervisedSettings, data_dir: Path | None, checkpoint: RunDir) -> Outcome:
     """Do one run; returns what the run record keeps."""
-    configure(deterministic=False)
+    configure(deterministic=False, accelerators=True)
     from hvcl_repro.supervised.benchmarks import build
     from hvcl_repro.supervised.train import run
 

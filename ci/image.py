@@ -74,6 +74,12 @@ def expect(truth: bool, otherwise: str) -> None:
         raise CheckFailed(otherwise)
 
 
+def commit() -> str:
+    """The commit of this checkout, which the image's records will name; "" if git does not tell."""
+    done = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
 def build(
     engine: Engine,
     target: str,
@@ -94,6 +100,7 @@ def build(
     tag = tag or f"cl-repro:{target}"
     command = [engine.client, "build", "--progress", "plain", "--network", "host", *secrets]
     command += ["--build-arg", f"BASE_IMAGE={base}", "--build-arg", f"WHEELS={wheels}"]
+    command += ["--build-arg", f"COMMIT={commit()}"]
     command += [
         "--target",
         target,

@@ -108,13 +108,13 @@ def run_outside(image: Image) -> Path:
 def compare(inside: dict[str, dict[str, Any]], outside: dict[str, dict[str, Any]]) -> int:
     """How many records there are `inside`; each must equal the one of the same name `outside`.
 
-    What a run cost and which software made it are left out, as `cl-repro check` does, and so is the checksum
-    over all fields.  Raises: CheckFailed.
+    What a run cost, which software made it and where are left out, as `cl-repro check` does, and so is the
+    checksum over all fields.  Raises: CheckFailed.
     """
     expect(bool(inside), "there is no record")
     for name, record in inside.items():
         expect(name in outside, f"the run outside has no record {name}")
-        for field in sorted(set(record) - {"cost", "versions", "sha256"}):
+        for field in sorted(set(record) - {"cost", "versions", "origin", "sha256"}):
             expect(record[field] == outside[name].get(field), f"{name}: {field} differs from the run outside")
     seeds = {record["seed"] for record in inside.values()}
     wanted = {name for name, record in outside.items() if record["seed"] in seeds}

@@ -19,6 +19,11 @@ variable "PIP_CONF" {
   default = ""
 }
 
+# What the records made in the image name as their code: COMMIT=$(git rev-parse HEAD)
+variable "COMMIT" {
+  default = ""
+}
+
 variable "NAME" {
   default = "cl-repro"
 }
@@ -34,6 +39,7 @@ target "image" {
     BASE_IMAGE          = BASE_IMAGE
     WHEELS              = WHEELS
     PIP_EXTRA_INDEX_URL = PIP_EXTRA_INDEX_URL
+    COMMIT              = COMMIT
   }
   secret = PIP_CONF == "" ? [] : ["id=pip,src=${PIP_CONF}"]
 }

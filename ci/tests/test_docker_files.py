@@ -35,7 +35,7 @@ def test_every_paper_and_all_are_targets() -> None:
 @pytest.mark.parametrize("paper", PAPERS)
 def test_a_target_gets_its_environment_before_its_source_and_nothing_of_another(paper: str) -> None:
     stage = DOCKERFILE.partition(f"FROM runtime AS {paper}\n")[2].partition("FROM ")[0].strip()
-    lines = [line.split(" ")[1:3] for line in stage.splitlines()]
+    lines = [line.split(" ")[1:3] for line in stage.splitlines() if line.startswith("COPY ")]
     source, home = "--from=source", "/opt/cl-repro"
     assert lines == [
         [f"--from=deps-{paper}", "/opt/venv"],
@@ -44,6 +44,7 @@ def test_a_target_gets_its_environment_before_its_source_and_nothing_of_another(
         [source, f"{home}/core"],
         [source, f"{home}/papers/{paper}"],
     ]
+    assert stage.endswith("ENV CL_REPRO_COMMIT=${COMMIT}")  # last, so that a commit remakes no layer with files
     assert f"FROM build AS deps-{paper}\n" in DOCKERFILE
     assert f'install.py --wheels "$WHEELS" {paper}\n' in DOCKERFILE
 

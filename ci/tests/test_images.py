@@ -157,7 +157,7 @@ RECORD = {
 
 
 def test_records_are_compared_without_cost_and_versions() -> None:
-    other = RECORD | {"cost": {}, "versions": {}, "sha256": "0" * 64}
+    other = RECORD | {"cost": {}, "versions": {}, "origin": {"commit": "0" * 40}, "sha256": "0" * 64}
     more = {"a/seed0.json": other, "a/seed1.json": other | {"seed": 1}}  # another seed is none of ours
     assert image_runs.compare({"a/seed0.json": RECORD}, more) == 1
 

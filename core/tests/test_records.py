@@ -29,6 +29,7 @@ def make(**changes: Any) -> RunRecord:
         "series": {"R": np.array([[0.5, math.nan], [math.inf, 0.25]]), "seen": np.arange(3)},
         "data": {"mnist_quick": {"images": "00ff"}},
         "versions": {"numpy": "2"},
+        "origin": {"commit": "0" * 40, "dirty": "no"},
         "cost": {"train_s": 1.5},
     }
     return RunRecord(**{**body, **changes})
@@ -53,8 +54,9 @@ def test_bytes_do_not_depend_on_the_order_of_insertion() -> None:
 
 def test_comparable_ignores_cost_and_host_and_nothing_else() -> None:
     record = make()
-    assert make(cost={"train_s": 9.0}, versions={"numpy": "3"}).comparable() == record.comparable()
-    kept = {f.name for f in fields(RunRecord)} - {"cost", "versions"}
+    other = make(cost={"train_s": 9.0}, versions={"numpy": "3"}, origin={"commit": "1" * 40})
+    assert other.comparable() == record.comparable()
+    kept = {f.name for f in fields(RunRecord)} - {"cost", "versions", "origin"}
     assert set(record.comparable()) == kept
     assert make(metrics={"RA": 0.72}).comparable() != record.comparable()
 
@@ -79,6 +81,7 @@ def test_comparable_ignores_cost_and_host_and_nothing_else() -> None:
         ("settings", {"x": object()}),
         ("settings", {1: 2}),
         ("versions", {"numpy": 2}),
+        ("origin", {"threads": 1}),
         ("cost", {"train_s": True}),
         ("method", "../escape"),
         ("setting", "a//b"),
@@ -92,7 +95,7 @@ def test_a_wrong_field_is_named(field: str, value: object) -> None:
         make(**{field: value})
 
 
-@pytest.mark.parametrize("name", [f.name for f in fields(RunRecord)])
+@pytest.mark.parametrize("name", [f.name for f in fields(RunRecord) if f.name != "origin"])
 def test_a_missing_field_is_named_with_its_file(name: str) -> None:
     body = json.loads(make().to_json())
     del body[name]
@@ -179,3 +182,9 @@ def test_records_are_frozen() -> None:
     with pytest.raises(AttributeError):
         make().seed = 3  # type: ignore[misc]
     assert replace(make(), seed=3).seed == 3
+
+
+def test_records_of_older_versions_say_nothing_of_their_code_and_keep_their_bytes() -> None:
+    old = make(origin={})
+    assert "origin" not in json.loads(old.to_json())
+    assert RunRecord.from_json(old.to_json()).to_json() == old.to_json()

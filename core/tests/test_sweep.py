@@ -271,7 +271,8 @@ def test_a_failing_job_fails_alone(fault: str, reason: str, fake_paper: Any, tmp
     assert [job.method for job in summary.done] == ["fine"]
     assert len(told) == 2
     record = read_record(jobs[0].record_path(tmp_path))
-    assert (record.status, record.error) == ("failed", reason)
+    assert (record.status, record.error) == ("diverged" if fault == "nan" else "failed", reason)
+    assert {"cpu", "threads"} <= set(record.origin)
     assert (tmp_path / "fake/bad/work/s/broken/seed0/log.txt").exists()
     assert [job.method for job in split(jobs, Folder(tmp_path))[1]] == ["broken"]
 

@@ -99,7 +99,10 @@ def baseline_path(home: Path, paper: str) -> Path:
 
 
 def write_baseline(path: Path, paper: str, profile: str, records: list[RunRecord]) -> None:
-    """Replace the baseline by the metrics of `records`, one run per line.  Raises: DataError if it cannot."""
+    """Replace the baseline by the metrics of `records`, one run per line, and where they were made.
+
+    Raises: DataError if it cannot be written.
+    """
     done = sorted((r for r in records if r.status == "done"), key=lambda r: (r.setting, r.method, r.seed))
     runs, lines = [], []
     for record in done:
@@ -107,14 +110,19 @@ def write_baseline(path: Path, paper: str, profile: str, records: list[RunRecord
         run = {"setting": record.setting, "method": record.method, "seed": record.seed, "metrics": metrics}
         runs.append(run)
         lines.append("  " + canonical_json(run))
-    seal = checksum({"paper": paper, "profile": profile, "schema": 1, "runs": runs})
-    head = f'{{\n"paper": "{paper}",\n"profile": "{profile}",\n"schema": 1,\n"{SEAL}": "{seal}",\n"runs": [\n'
+    origins = [dict(pairs) for pairs in sorted({tuple(sorted(r.origin.items())) for r in done if r.origin})]
+    head = {"paper": paper, "profile": profile, "schema": 1, "origins": origins}
+    sealed = {**head, SEAL: checksum({**head, "runs": runs})}
+    top = "".join(f"{canonical_json(name)}: {canonical_json(value)},\n" for name, value in sealed.items())
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, (head + ",\n".join(lines) + "\n]\n}\n").encode())
+    write_atomically(path, ("{\n" + top + '"runs": [\n' + ",\n".join(lines) + "\n]\n}\n").encode())
 
 
-def read_baseline(path: Path, paper: str) -> Table:
-    """The baseline in `path`.  Raises: DataError naming the file and what is wrong with it."""
+def read_baseline(path: Path, paper: str) -> tuple[Table, list[dict[str, str]]]:
+    """The baseline in `path` and the origins of its records (none in one of an older version).
+
+    Raises: DataError naming the file and what is wrong with it.
+    """
     try:
         body = parse_json_object(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
@@ -125,6 +133,9 @@ def read_baseline(path: Path, paper: str) -> Table:
         raise DataError(f"{path}: cannot be read ({problem})") from None
     if body.get("paper") != paper or body.get("schema") != 1 or not isinstance(body.get("runs"), list):
         raise DataError(f"{path}: not a baseline of {paper!r} (fields paper, schema = 1 and runs)")
+    origins = body.get("origins", [])
+    if not isinstance(origins, list) or not all(_is_origin(origin) for origin in origins):
+        raise DataError(f"{path}: field 'origins' is no list of objects with texts")
     table: Table = defaultdict(dict)
     for i, run in enumerate(body["runs"], 1):
         row, seed, metrics = _run(run, f"{path}: run {i}")
@@ -132,7 +143,11 @@ def read_baseline(path: Path, paper: str) -> Table:
             raise DataError(f"{path}: run {i} repeats seed {seed} of {'/'.join(row)}")
         table[row][seed] = metrics
     check_seal({name: value for name, value in body.items() if name != SEAL}, body.get(SEAL), str(path))
-    return dict(table)
+    return dict(table), origins
+
+
+def _is_origin(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
 def _run(run: Any, where: str) -> tuple[tuple[str, str], int, dict[str, float]]:

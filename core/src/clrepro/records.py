@@ -1,4 +1,4 @@
-"""What one run did: settings, data, versions, seed, metrics, series and cost, as one small JSON file.
+"""What one run did: settings, data, code, versions, seed, metrics, series and cost, as one small JSON file.
 
 A record is written once and read by the report, by `cl-repro check` and by people, so the format is strict:
 unknown, missing or mistyped fields are refused with the name of the file and of the field, and the last line
@@ -22,8 +22,11 @@ from clrepro.texts import parse_json_object as parse_json_object
 
 SCHEMA = 1
 SEAL = "sha256"  # the checksum's key in a file; no field of a record
-STATUSES = ("done", "failed")
+STATUSES = ("done", "failed", "diverged")  # diverged: a loss or a weight was no finite number any more
+_OPTIONAL = {"origin"}  # fields that records of older versions lack; left out of a file where they are empty
 MAX_BYTES = 64 * 2**20  # a record with a 100 x 100 matrix has about 200 kB
+
+MAKING = frozenset({"cost", "versions", "origin"})  # how a record was made, not what came out
 
 # No "__" inside a name: it stands for "/" in file names.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*(?:_[A-Za-z0-9.+-]+)*")
@@ -54,7 +57,8 @@ class Outcome:
 class RunRecord:
     """One finished (or failed) run; `metrics` are fractions (not percent), `series["R"]` is the matrix R.
 
-    `command` keeps {data} and {artefacts} in place of folders, and `error` says in one line why a run failed.
+    `command` keeps {data} and {artefacts} in place of folders, `error` says in one line why a run failed, and
+    `origin` which code made it, on what (`clrepro.origin`).
 
     Raises: DataError on construction when a field has the wrong type or a name cannot be part of a file name.
     """
@@ -71,6 +75,7 @@ class RunRecord:
     series: dict[str, list[Any]] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    origin: dict[str, str] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
     status: str = "done"
     error: str = ""
@@ -94,10 +99,8 @@ class RunRecord:
         return record_path(out, self.paper, self.profile, self.setting, self.method, self.seed)
 
     def comparable(self) -> dict[str, Any]:
-        """The JSON form without cost and versions: equal for equal work on any executor."""
-        body = self._body()
-        del body["cost"], body["versions"]
-        return body
+        """The JSON form without cost, versions and origin: equal for equal work on any executor."""
+        return {name: value for name, value in self._body().items() if name not in MAKING}
 
     def to_json(self) -> str:
         """Canonical JSON text: sorted keys, one field per line and a checksum, no nan, final newline."""
@@ -118,7 +121,7 @@ class RunRecord:
         names = {f.name for f in fields(cls)}
         if unknown := sorted(set(body) - names):
             raise DataError(f"{where}: unknown field {unknown[0]!r}; allowed are {', '.join(sorted(names))}")
-        if missing := sorted(names - set(body)):
+        if missing := sorted(names - _OPTIONAL - set(body)):
             raise DataError(f"{where}: field {missing[0]!r} is missing; remove the file and run again")
         try:
             record = cls(**body)
@@ -131,6 +134,9 @@ class RunRecord:
         body = {f.name: getattr(self, f.name) for f in fields(self)}
         for name in ("metrics", "cost", "series"):
             body[name] = _numbers_to_json(body[name])
+        for name in _OPTIONAL:
+            if not body[name]:
+                del body[name]
         return body
 
 
@@ -247,12 +253,13 @@ def _check(record: RunRecord) -> None:
         raise DataError(f"field 'status' is {record.status!r}, expected one of {', '.join(STATUSES)}")
     if not isinstance(record.command, list) or not all(isinstance(word, str) for word in record.command):
         raise DataError(f"field 'command' is {record.command!r}, expected a list of text")
-    for name in ("settings", "metrics", "series", "data", "versions", "cost"):
+    for name in ("settings", "metrics", "series", "data", "versions", "origin", "cost"):
         if not isinstance(getattr(record, name), Mapping):
             raise DataError(f"field {name!r} is a {type(getattr(record, name)).__name__}, expected an object")
-    for name, value in record.versions.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise DataError(f"field 'versions.{name}' is {value!r}, expected text")
+    for part in ("versions", "origin"):
+        for name, value in getattr(record, part).items():
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise DataError(f"field '{part}.{name}' is {value!r}, expected text")
 
 
 def _numbers_from(value: Any, where: str) -> Any:

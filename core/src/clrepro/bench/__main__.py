@@ -8,7 +8,6 @@ import argparse
 import importlib
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Any
 
 from clrepro.bench import contest, scaling
 from clrepro.errors import DataError, UsageError
+from clrepro.origin import processor
 from clrepro.runs import make_folder, write_atomically
 from clrepro.sweep.host import versions
 from clrepro.texts import load_json_object
@@ -99,16 +99,6 @@ def keep(
         "scaling": [*others("scaling"), *growths],
     }
     write_atomically(path, (json.dumps(new, indent=1) + "\n").encode())
-
-
-def processor() -> str:
-    """The processor's name, as far as the system tells."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 if __name__ == "__main__":

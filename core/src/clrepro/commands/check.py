@@ -5,7 +5,9 @@ from pathlib import Path
 
 from clrepro.check import baseline_path, compare, read_baseline, table_of, write_baseline
 from clrepro.commands.papers import chosen_papers
+from clrepro.commands.running import say
 from clrepro.errors import DataError
+from clrepro.origin import doubts
 from clrepro.records import RunRecord, load_many
 from clrepro.sweep import expand, find_home, load_profile
 
@@ -31,7 +33,10 @@ def run(paper: str, out: Path, update: bool) -> int:
             write_baseline(path, name, PROFILE, records)
             print(f"{name}: {len(records)} runs are the new baseline in {path}")
             continue
-        verdicts = compare(read_baseline(path, name), table_of(records), failures)
+        baseline, origins = read_baseline(path, name)
+        for doubt in doubts([record.origin for record in records], origins):
+            say(f"{name}: warning: {doubt}")
+        verdicts = compare(baseline, table_of(records), failures)
         for verdict in verdicts:
             if verdict.status != "equal":
                 print(f"{name}: {verdict}")

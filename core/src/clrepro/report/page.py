@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from clrepro.origin import in_words
 from clrepro.report.budget import Budget, seed_budget
 from clrepro.report.figures import comparison, learning_curves, memory_curves
 from clrepro.report.readme import ledger, markdown_html
@@ -59,7 +60,8 @@ class ClaimGroup:
 class Section:
     """What is shown of one paper's profile.
 
-    hours: processor hours, nan if no run recorded any; made: when, in words; software, data: in words.
+    hours: processor hours, nan if no run recorded any; made: when, in words; code: commit, processor and
+    threads; software, data: in words.
     """
 
     id: str
@@ -73,6 +75,7 @@ class Section:
     seeds: str
     hours: float
     made: str
+    code: str
     software: str
     data: str
 
@@ -141,6 +144,7 @@ def _section(table: Table, made: str) -> Section:
         seeds=_range([row.n for row in table.rows]),
         hours=_processor_hours(table),
         made=made,
+        code=in_words(record.origin for record in table.records),
         software=_software(table),
         data=_data(table),
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from clrepro.errors import DataError
+from clrepro.origin import origin
 from clrepro.records import (
     Outcome,
     RunRecord,
@@ -106,7 +107,8 @@ def run_job(job: Job, out: Path) -> Path:
     """Run `job`, or find it done, and return the path of its record.
 
     The program is `<paper>_repro.cli.run_program(argv, work_dir=...)`.  Its exception makes a record of
-    status "failed" with the reason in `error`; the work folder with its log then stays.  Checkpoints found in
+    status "failed" (for FloatingPointError, what a loop raises when a loss or a weight is no finite number,
+    "diverged") with the reason in `error`; the work folder with its log then stays.  Checkpoints found in
     the work folder are used only if the same settings made them.
     Raises: DataError if the record cannot be written; BusyError if another process runs the same job.
     """
@@ -134,15 +136,16 @@ def _run(job: Job, out: Path) -> Path:
     places = {name: str(folder) for name, folder in job_folders(job, out).items()}
     make_folder(Path(places["artefacts"]))
     argv = [fill(word, places) for word in job.command]
-    meter = Meter()
-    error, outcome = "", Outcome({})
+    meter, made_by = Meter(), origin()
+    status, error, outcome = "done", "", Outcome({})
     with _output_to(work.path / "log.txt"):
         try:
             outcome = _program(job.paper)(argv, work_dir=work.path)
         except (Exception, SystemExit) as problem:
+            status = "diverged" if isinstance(problem, FloatingPointError) else "failed"
             error = _one_line(problem)
             traceback.print_exc()
-    record = _record(job, outcome, places | {"work": str(work.path)}, meter.cost(), error)
+    record = _record(job, outcome, places | {"work": str(work.path)}, meter.cost(), made_by, status, error)
     path = save_record(record, out)
     if record.status == "done":
         shutil.rmtree(work.path, ignore_errors=True)
@@ -162,7 +165,7 @@ def _output_to(path: Path) -> Iterator[None]:
 
 def failed_record(job: Job, error: str) -> RunRecord:
     """The record of a job that ended with no result, `error` saying why in one line."""
-    return _record(job, Outcome({}), {}, {}, error)
+    return _record(job, Outcome({}), {}, {}, origin(), "failed", error)
 
 
 def save_record(record: RunRecord, out: Path) -> Path:
@@ -218,7 +221,13 @@ def _program(paper: str) -> Callable[..., Outcome]:
 
 
 def _record(
-    job: Job, outcome: Outcome, places: dict[str, str], cost: dict[str, float], error: str
+    job: Job,
+    outcome: Outcome,
+    places: dict[str, str],
+    cost: dict[str, float],
+    made_by: dict[str, str],
+    status: str,
+    error: str,
 ) -> RunRecord:
     """The record of `job`; an outcome that no record can hold makes it a failed one."""
     try:
@@ -235,16 +244,16 @@ def _record(
             series=dict(outcome.series),
             data=_neutral(dict(outcome.data), places),
             versions=versions(),
+            origin=made_by,
             cost={**outcome.cost, **cost},
-            status="failed" if error else "done",
+            status=status,
             error=error,
         )
     except (DataError, TypeError, ValueError) as problem:
         if error:
             raise
-        return _record(
-            job, Outcome({}), {}, cost, f"the program's outcome is no record: {_one_line(problem)}"
-        )
+        reason = f"the program's outcome is no record: {_one_line(problem)}"
+        return _record(job, Outcome({}), {}, cost, made_by, "failed", reason)
 
 
 def _neutral(value: Any, places: dict[str, str]) -> Any:

@@ -44,7 +44,7 @@ def test_a_target_gets_its_environment_before_its_source_and_nothing_of_another(
         [source, f"{home}/core"],
         [source, f"{home}/papers/{paper}"],
     ]
-    assert stage.endswith("ENV CL_REPRO_COMMIT=${COMMIT}")  # last, so that a commit remakes no layer with files
+    assert stage.endswith("ENV CL_REPRO_COMMIT=${COMMIT}")  # last: a new commit remakes no layer of files
     assert f"FROM build AS deps-{paper}\n" in DOCKERFILE
     assert f'install.py --wheels "$WHEELS" {paper}\n' in DOCKERFILE
 

@@ -146,3 +146,13 @@ def test_a_missing_file_names_the_places(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match=r"no configuration file none\.yaml"):
         resolve({}, config="none.yaml")
     assert parse_changes(["a=1", "b=x y", "c=[1, 2]"]) == {"a": 1, "b": "x y", "c": [1, 2]}
+
+
+@pytest.mark.parametrize("name", ["seed", "data_seed"])
+def test_seeds_are_numbers_of_32_bits(name):
+    assert getattr(resolve({name: 2**32 - 1}), name) == 2**32 - 1
+    for bad in (-1, 2**32):
+        with pytest.raises(UsageError, match=f"{name} {bad}: must be from 0"):
+            resolve({name: bad})
+    with pytest.raises(UsageError, match="expected int"):
+        resolve({name: "one"})

@@ -175,3 +175,28 @@ def test_memory_kinds():
         "ta-agem": "remove_oldest", "agem-random": "remove_random", "agem-reservoir": "reservoir",
         "paper": "remove_oldest",
     }  # fmt: skip
+
+
+def test_a_record_order_moves_slices_and_nothing_else():
+    """The same images and labels, other neighbours; class_split picks classes, so its sets stay."""
+    images = load_images("digits")
+    moved = replace(SMALL, task_type="rotation", num_tasks=4, data_seed=1)
+    first, second, plain = (
+        tasks.build(replace(moved, data_seed=seed), images, np.random.default_rng(0)) for seed in (1, 2, None)
+    )
+    for part in ("train", "test"):
+        sets = [getattr(made[0], f"y_{part}") for made in (first, second, plain)]
+        assert len({tuple(labels) for labels in sets}) == 3
+        whole = [
+            sorted(zip(map(bytes, getattr(shown, f"x_{part}")), getattr(shown, f"y_{part}"), strict=True))
+            for shown in (images, tasks.reordered(images, 1))
+        ]
+        assert whole[0] == whole[1]
+    again = tasks.build(moved, images, np.random.default_rng(0))
+    assert np.array_equal(again[3].x_train, first[3].x_train)
+    split = replace(SMALL, task_type="class_split", num_tasks=5, num_pools=2)
+    a, b = (
+        tasks.build(settings, images, np.random.default_rng(0))[2].x_train
+        for settings in (split, replace(split, data_seed=1))
+    )
+    assert sorted(map(bytes, a)) == sorted(map(bytes, b))

@@ -46,6 +46,7 @@ def parser() -> Parser:
     add("--output_dir", metavar="DIR", help="results folder (default: test_results)")
     add("--data_dir", metavar="DIR", help="folder of the data sets: DIR/MNIST or DIR/mnist, and so on")
     add("--seed", type=non_negative_int, help="of every random choice (default: drawn, and recorded)")
+    add("--data_seed", type=non_negative_int, help="order of the images (default: the files' own)")
     add("--method", choices=METHODS, help="learner and memory (default: ta-agem)")
     add("--profile", choices=("full", "quick"), default="full", help="quick: bundled digits")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any key of the file; repeatable")

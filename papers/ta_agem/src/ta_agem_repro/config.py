@@ -235,7 +235,7 @@ def _value(key: str, value: Any) -> Any:
     """The value in its setting's type.  Raises: UsageError for another type."""
     if key in ("num_epochs", "data_dir"):
         return value
-    kind = type(getattr(Settings, key))
+    kind = int if key == "data_seed" else type(getattr(Settings, key))
     if not _KINDS[kind](value):
         raise UsageError(
             f"{key} {reprlib.repr(value)}: expected {'true or false' if kind is bool else kind.__name__}"

@@ -5,9 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 pytest.importorskip("sklearn")
 PAPER = Path(__file__).resolve().parents[1]
@@ -34,7 +36,8 @@ def test_a_run_says_what_it_does_and_leaves_its_files(tmp_path):
     assert record["params"]["seed"] == 1
     stem = next(tmp_path.glob("*.pkl")).stem
     assert stem.startswith("results-seq-rem-1-perm-digits-")
-    assert sorted(path.name[len(stem) :] for path in tmp_path.iterdir()) == [
+    assert (tmp_path / "plotly.min.js").is_file()  # one copy for all pages of the folder
+    assert sorted(path.name[len(stem) :] for path in tmp_path.glob(f"{stem}*")) == [
         ".json", ".npz", ".pkl", "_clusters.html", "_overall_accuracy.html", "_per_task_accuracy.html",
     ]  # fmt: skip
     assert stderr == ""
@@ -91,6 +94,29 @@ def test_a_device_that_is_not_there_is_said_once(tmp_path):
     assert stdout.count("device cuda is not there: using the processor") == 1
 
 
+def test_a_run_that_asks_for_no_device_says_nothing_of_one(tmp_path):
+    stdout, _ = run("main.py", *FAST, "--output_dir", tmp_path, CUDA_VISIBLE_DEVICES="")
+    assert "not there" not in stdout
+
+
+@pytest.mark.parametrize(("file", "name"), [("linux_env.yml", "ta-env"), ("mac_env.yml", "ta-a-gem")])
+def test_a_conda_file_makes_the_environment_of_the_readme(file, name):
+    """The original's names, and a pip section that installs this checkout with the paper's extra."""
+    made = yaml.safe_load((PAPER / file).read_text())
+    assert made["name"] == name
+    (pip,) = [entry["pip"] for entry in made["dependencies"] if isinstance(entry, dict)]
+    flag, _, target = pip[0].partition(" ")
+    folder, _, extra = target.partition("[")
+    root = (PAPER / folder).resolve()
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (flag, project["name"]) == ("-e", "cl-repro")
+    assert extra.rstrip("]").replace("-", "_") in project["optional-dependencies"]
+    wanted = {"numba", "torch", "mlflow", "plotly"}
+    extras = " ".join(project["optional-dependencies"]["ta_agem"])
+    assert all(package in extras for package in wanted)
+    assert f"conda env create -f {file} && conda activate {name}" in (PAPER / file).read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "code", "part"),
     [
@@ -100,7 +126,7 @@ def test_a_device_that_is_not_there_is_said_once(tmp_path):
         (["--no_such_flag"], 2, "unrecognized arguments"),
         (["--set", "sampling_rate=11"], 2, "at most the batch size"),
         (["--set", "task_introduction=later"], 2, "one of sequential"),
-        (["--task_type", "class_split", "--set", "task_specific.class_split.num_tasks=4"], 2, "5 tasks"),
+        (["--task_type", "class_split", "--set", "task_specific.class_split.num_tasks=6"], 2, "5 tasks"),
         (["--config", "none.yaml"], 2, "no configuration file none.yaml"),
         (["--output_dir", "/no/such/folder"], 2, "an absolute one must exist"),
         (["--output_dir", "/proc/1/x"], 2, "an absolute one must exist"),

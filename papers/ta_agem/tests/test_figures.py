@@ -2,12 +2,15 @@
 
 import re
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 pytest.importorskip("plotly")
 from ta_agem_repro import figures
+from ta_agem_repro.console import whole_and_parts
+from ta_agem_repro.pages import LIBRARY, described, write_page
 from ta_agem_repro.visualizer import TAGemVisualizer, Timer
 
 
@@ -57,9 +60,27 @@ def test_forgetting_is_the_distance_from_the_best_so_far(result):
 def test_clusters_of_a_filled_and_of_an_empty_memory(result):
     figure = figures.clusters(result.final_memory)
     labels = np.unique(result.final_memory["labels"])
-    assert [trace.name for trace in figure.data] == [f"pool {label}" for label in labels]
-    assert sum(len(trace.x) for trace in figure.data) == len(result.final_memory["labels"])
-    assert sum(bool(trace.visible) for trace in figure.data) == 1
+    pools, keys = figure.data[: len(labels)], figure.data[len(labels) :]
+    assert [trace.name for trace in pools] == [f"pool {label}" for label in labels]
+    assert sum(len(trace.x) for trace in pools) == len(result.final_memory["labels"])
+    assert [trace.visible for trace in pools] == [True, False]
+    for pool, label in zip(pools, labels, strict=True):
+        mine = result.final_memory["labels"] == label
+        assert list(pool.marker.color) == result.final_memory["clusters"][mine].tolist()
+        sizes = np.array(pool.marker.size)[np.argsort(result.final_memory["arrivals"][mine])]
+        assert (np.diff(sizes) > 0).all()
+        assert (sizes[0], sizes[-1]) == (figures.SMALLEST, figures.LARGEST)
+    # The legend: a shape for each task, the sizes of the oldest and the newest, a scale of the clusters.
+    assert [trace.name for trace in keys] == ["task 0", "task 1", "oldest sample", "newest sample"]
+    assert all(trace.showlegend is not False for trace in keys)
+    shapes = {trace.name: trace.marker.symbol for trace in keys}
+    tasks = result.final_memory["task_ids"][result.final_memory["labels"] == labels[0]]
+    assert [shapes[f"task {task}"] for task in tasks] == list(pools[0].marker.symbol)
+    assert pools[0].marker.colorbar.title.text == "cluster"
+    (menu,) = figure.layout.updatemenus
+    assert [list(button.args[0]["visible"]) for button in menu.buttons] == [
+        [True, False, *[True] * 4], [False, True, *[True] * 4],
+    ]  # fmt: skip
     assert "nothing stored" in figures.clusters({}).layout.title.text
 
 
@@ -72,6 +93,20 @@ def test_principal_directions_keep_distances_where_three_suffice():
     assert figures.principal(x[:1]).tolist() == [[0, 0, 0]]
 
 
+def test_tasks_that_share_a_shape_share_a_line_of_the_legend():
+    memory = {
+        "samples": np.eye(3), "labels": np.zeros(3, int), "task_ids": np.array([0, 8, 1]),
+        "clusters": np.zeros(3, int), "arrivals": np.arange(3),
+    }  # fmt: skip
+    assert [trace.name for trace in figures.clusters(memory).data[1:3]] == ["task 0, 8", "task 1"]
+
+
+def test_axes_say_epochs_or_every_how_many_batches(result):
+    assert figures.overall_accuracy(result).layout.xaxis.title.text == "epoch"
+    often = replace(result, settings=replace(result.settings, testing_interval=50))
+    assert "every 50 batches" in figures.overall_accuracy(often).layout.xaxis.title.text
+
+
 def test_pages_are_written_and_ask_for_nothing_from_outside(result, tmp_path):
     paths = TAGemVisualizer(result).save(tmp_path / "results-x")
     assert [path.name for path in paths] == [
@@ -79,8 +114,35 @@ def test_pages_are_written_and_ask_for_nothing_from_outside(result, tmp_path):
     ]
     for path in paths:
         page = path.read_text(encoding="utf-8")
-        assert not re.search(r"<(script|link)[^>]+(src|href)=", page)
+        assert re.findall(r"<(?:script|link)[^>]+(?:src|href)=\"([^\"]+)", page) == [LIBRARY]
         assert "Plotly.newPlot" in page
+        assert "digits · permutation · ta-agem, remove oldest · seed 7</title>" in page
+        assert "<strong>A 68.00 %, A_T 75.00 %, F1 15.00 %, F 20.00 %, T1 72.50 %</strong>" in page
+    assert (tmp_path / LIBRARY).stat().st_size > 10**6
+    assert sum(path.stat().st_size for path in paths) < 10**5
+
+
+def test_words_of_a_foreign_file_are_text_in_a_page(result, tmp_path):
+    class Foreign:
+        params: ClassVar[dict[str, str]] = {"dataset_name": "<script>alert(1)</script>", "seed": "&"}
+        metrics = result.metrics
+
+    write_page(described(figures.training_times(result), Foreign()), tmp_path / "x.html", Foreign())
+    page = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_the_table_of_times_lists_no_part_above_its_whole():
+    spent = {
+        "init": [1.0], "training": [0.1] * 3, "get from memory": [0.2], "optimize": [2.0, 3.0], "eval": [9.0],
+    }  # fmt: skip
+    found = whole_and_parts(spent)
+    assert list(found) == [
+        "init", "training", "  open batches", "  get from memory", "  optimize", "eval",
+    ]  # fmt: skip
+    assert sum(found["training"]) == pytest.approx(5.5)
+    assert sum(sum(part) for name, part in found.items() if name.startswith(" ")) == pytest.approx(5.5)
 
 
 def test_the_timer_adds_up(monkeypatch):

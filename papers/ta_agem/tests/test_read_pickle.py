@@ -4,38 +4,21 @@ import io
 import os
 import pickle
 import sys
-from types import ModuleType
 
 import pytest
 
-import ta_agem_repro
 from ta_agem_repro import reader
 from ta_agem_repro.analysis import read_pickle
 
 
-class Drawing:
-    """Stands for a plotly figure; notes when it is opened."""
-
-    opened: list[str]
-
-    def __init__(self, name, opened):
-        self.name, self.opened = name, opened
-
-    def to_html(self, include_plotlyjs):
-        return f"<html>{self.name} {include_plotlyjs}</html>"
-
-    def show(self):
-        self.opened.append(self.name)
-
-
 @pytest.fixture
 def opened(monkeypatch):
-    """Puts drawings in place of the real figures; the list tells which were opened."""
+    """Opens no browser; the list tells which figures would have been shown."""
+    graph_objects = pytest.importorskip("plotly.graph_objects")
     names: list[str] = []
-    module = ModuleType("ta_agem_repro.figures")
-    module.build = lambda run: {name: Drawing(name, names) for name in read_pickle.FIGURES}
-    monkeypatch.setitem(sys.modules, "ta_agem_repro.figures", module)
-    monkeypatch.setattr(ta_agem_repro, "figures", module, raising=False)
+    drawn = {name: graph_objects.Figure(layout_title_text=name) for name in read_pickle.FIGURES}
+    monkeypatch.setattr("ta_agem_repro.figures.build", lambda run: drawn)
+    monkeypatch.setattr(graph_objects.Figure, "show", lambda figure: names.append(figure.layout.title.text))
     return names
 
 
@@ -77,11 +60,11 @@ def test_opens_what_was_asked_for(path, opened):
 def test_saves_all_figures_or_those_named(path, opened, tmp_path, capsys):
     assert read_pickle.main([path.name, "--save_dir", "all"]) == 0
     names = sorted(file.name for file in (tmp_path / "all").iterdir())
-    assert names == sorted(f"{path.stem}_{name}.html" for name in read_pickle.FIGURES)
-    assert "True" in (tmp_path / "all" / names[0]).read_text()  # plotly.js inside
+    assert names == sorted(["plotly.min.js", *(f"{path.stem}_{name}.html" for name in read_pickle.FIGURES)])
+    assert "A 68.00 %" in (tmp_path / "all" / f"{path.stem}_dashboard.html").read_text()
     assert opened == []
     read_pickle.main([path.name, "--save_dir", "one", "--show", "dashboard"])
-    assert [file.name for file in (tmp_path / "one").iterdir()] == [f"{path.stem}_dashboard.html"]
+    assert {file.name for file in (tmp_path / "one").glob("*.html")} == {f"{path.stem}_dashboard.html"}
     assert opened == ["dashboard"]
 
 
@@ -91,13 +74,18 @@ def test_asks_in_a_terminal_and_opens_all(path, opened, monkeypatch):
     assert opened == list(read_pickle.FIGURES)
 
 
-@pytest.mark.parametrize(
-    ("stdin", "reason"), [(io.StringIO("x"), "no terminal"), (Terminal(""), "no file name")]
-)
-def test_without_a_name_it_is_a_usage_error(monkeypatch, capsys, stdin, reason):
+def test_a_name_that_is_piped_in_opens_no_browser(path, opened, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{path.name}\n"))
+    assert read_pickle.main([]) == 0
+    assert "A 0.6800" in capsys.readouterr().out
+    assert opened == []
+
+
+@pytest.mark.parametrize("stdin", [io.StringIO(""), io.StringIO("\n"), Terminal("")])
+def test_without_a_name_it_is_a_usage_error(monkeypatch, capsys, stdin):
     monkeypatch.setattr(sys, "stdin", stdin)
     assert read_pickle.main([]) == 2
-    assert reason in capsys.readouterr().err
+    assert "no file name" in capsys.readouterr().err
 
 
 class Hostile:

@@ -129,14 +129,18 @@ def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
 
 
 def on_device(settings: Settings) -> Settings:
-    """Returns the settings with a device that is there; says once if it is not the one asked for."""
+    """Returns the settings with a device that is there; says once if it is not the one asked for.
+
+    "auto", which the configuration file has, asks for nothing: a GPU where there is one.
+    """
     if settings.device == "cpu":
         return settings
     import torch
 
     if torch.cuda.is_available():
-        return settings
-    print(f"device {settings.device} is not there: using the processor")
+        return replace(settings, device="cuda") if settings.device == "auto" else settings
+    if settings.device != "auto":
+        print(f"device {settings.device} is not there: using the processor")
     return replace(settings, device="cpu")
 
 

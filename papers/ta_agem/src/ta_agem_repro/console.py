@@ -8,6 +8,11 @@ from ta_agem_repro.result import Epoch, Result
 from ta_agem_repro.settings import Settings
 
 BAR = 30  # characters
+# Names of the parts of training in the table of times.
+PARTS = {
+    "training": "  open batches", "get from memory": "  get from memory", "optimize": "  optimize",
+    "add samples": "  add samples",
+}  # fmt: skip
 SUMMARY_EVERY = 20  # epochs between lines on the memory; 5 in lite mode
 
 
@@ -68,7 +73,7 @@ class Console:
             f"After the last epoch: {metrics['A_T']:.4f}; forgetting {metrics['F']:.4f}, of the first task "
             f"{metrics['F1']:.4f}; projected {metrics['projection_rate']:.1%} of the steps"
         )
-        self._say(times_table(result.times))
+        self._say(times_table(whole_and_parts(result.times)))
 
     def wrote(self, path: Path) -> None:
         """Name a file that was written."""
@@ -78,11 +83,24 @@ class Console:
         print(line, file=self._out, flush=True)
 
 
+def whole_and_parts(times: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Returns the times with the training as a whole, one entry, before the parts that it is made of.
+
+    Args: times — {key: seconds of each call} of `train.Run`, whose "training" is the opening of the batches.
+    """
+    parts = {PARTS[key]: spent for key, spent in times.items() if key in PARTS}
+    rest = {key: spent for key, spent in times.items() if key not in PARTS}
+    out = {key: rest.pop(key) for key in ("init",) if key in rest}
+    if parts:
+        out |= {"training": [sum(map(sum, parts.values()))], **parts}
+    return out | rest
+
+
 def times_table(times: dict[str, list[float]]) -> str:
     """Returns a table of {key: seconds of each call}: total, count, mean, shortest, longest."""
-    lines = [f"{'':<16}{'total s':>10}{'count':>9}{'avg ms':>10}{'low ms':>10}{'high ms':>10}"]
+    lines = [f"{'':<18}{'total s':>10}{'count':>9}{'avg ms':>10}{'low ms':>10}{'high ms':>10}"]
     for key, spent in times.items():
         ms = [1000 * s for s in spent]
         mean = sum(ms) / len(ms)
-        lines.append(f"{key:<16}{sum(spent):>10.2f}{len(ms):>9}{mean:>10.3f}{min(ms):>10.3f}{max(ms):>10.3f}")
+        lines.append(f"{key:<18}{sum(spent):>10.2f}{len(ms):>9}{mean:>10.3f}{min(ms):>10.3f}{max(ms):>10.3f}")
     return "\n".join(lines)

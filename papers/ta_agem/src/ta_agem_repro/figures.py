@@ -1,4 +1,4 @@
-"""Figures of a run as plotly pages that need nothing from the network.
+"""Figures of a run, drawn with plotly.
 
 Every function takes a finished `Result` or a `reader.Run`: both have the same fields.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro.runs import write_atomically
+from ta_agem_repro.pages import described, facts, write_page
 
 MOST_POINTS = 2000  # of the batch losses; more would only make the page heavy
 # Okabe and Ito's colours: told apart with any kind of colour vision.
@@ -33,6 +33,12 @@ WRITTEN = ("per_task_accuracy", "overall_accuracy")
 def colour(task: int) -> str:
     """Returns the colour of a task."""
     return COLOURS[task % len(COLOURS)]
+
+
+def evaluations(run: Any) -> str:
+    """Returns what an axis of evaluations counts: epochs, or stretches of so many batches."""
+    every = facts(run).get("testing_interval")
+    return f"evaluation (every {every} batches, and after each epoch)" if every else "epoch"
 
 
 def _figure(title: str, x: str, y: str, accuracy: bool = False) -> Any:
@@ -65,7 +71,7 @@ def _boundaries(figure: Any, run: Any) -> None:
 
 def per_task_accuracy(run: Any) -> Any:
     """Accuracy on each task against evaluations, with the ends of the tasks."""
-    out = _figure("Accuracy on each task", "evaluation", "accuracy", accuracy=True)
+    out = _figure("Accuracy on each task", evaluations(run), "accuracy", accuracy=True)
     a = run.matrix()
     for task in run.task_order:
         seen = np.flatnonzero(~np.isnan(a[:, task]))
@@ -76,7 +82,7 @@ def per_task_accuracy(run: Any) -> Any:
 
 def overall_accuracy(run: Any) -> Any:
     """Accuracy over all test images of the tasks seen."""
-    out = _figure("Accuracy on the tasks seen so far", "evaluation", "accuracy", accuracy=True)
+    out = _figure("Accuracy on the tasks seen so far", evaluations(run), "accuracy", accuracy=True)
     _line(out, range(len(run.epochs)), [e.overall for e in run.epochs], "all seen", showlegend=False)
     _boundaries(out, run)
     return out
@@ -84,7 +90,7 @@ def overall_accuracy(run: Any) -> Any:
 
 def forgetting(run: Any) -> Any:
     """Best accuracy on a task so far minus the present one."""
-    out = _figure("Forgetting of each task", "evaluation", "best so far − now")
+    out = _figure("Forgetting of each task", evaluations(run), "best so far − now")
     a = run.matrix()
     for task in run.task_order:
         seen = np.flatnonzero(~np.isnan(a[:, task]))
@@ -97,7 +103,7 @@ def accuracy_heatmap(run: Any) -> Any:
     """Accuracy as colour: evaluations across, tasks up."""
     from plotly import graph_objects as go
 
-    out = _figure("Accuracy by evaluation and task", "evaluation", "task")
+    out = _figure("Accuracy by time and task", evaluations(run), "task")
     a = run.matrix()[:, run.task_order].T
     values = [[None if np.isnan(v) else float(v) for v in row] for row in a]
     names = [str(task) for task in run.task_order]
@@ -110,7 +116,7 @@ def accuracy_heatmap(run: Any) -> Any:
 
 def epoch_losses(run: Any) -> Any:
     """Mean training loss between evaluations, one trace per task."""
-    out = _figure("Training loss", "evaluation", "mean cross-entropy")
+    out = _figure("Training loss", evaluations(run), "mean cross-entropy")
     for task in run.task_order:
         mine = [e for e in run.epochs if e.task_id == task]
         _line(out, [e.epoch for e in mine], [e.loss for e in mine], str(task), task, mode="lines+markers")
@@ -149,7 +155,7 @@ def training_times(run: Any) -> Any:
 
 def memory_size(run: Any) -> Any:
     """Stored samples."""
-    out = _figure("Samples in memory", "evaluation", "samples")
+    out = _figure("Samples in memory", evaluations(run), "samples")
     _line(out, range(len(run.epochs)), [e.memory_size for e in run.epochs], "stored", showlegend=False)
     _boundaries(out, run)
     return out
@@ -157,7 +163,7 @@ def memory_size(run: Any) -> Any:
 
 def memory_efficiency(run: Any) -> Any:
     """Accuracy per stored sample; 0 while nothing is stored."""
-    out = _figure("Accuracy per stored sample", "evaluation", "accuracy / samples")
+    out = _figure("Accuracy per stored sample", evaluations(run), "accuracy / samples")
     values = [e.overall / e.memory_size if e.memory_size else 0.0 for e in run.epochs]
     _line(out, range(len(values)), values, "efficiency", showlegend=False)
     return out
@@ -198,9 +204,9 @@ def dashboard(run: Any) -> Any:
 
 
 def clusters(memory: Mapping[str, NDArray[Any]]) -> Any:
-    """The samples of every pool in its three main directions: colour is the cluster, shape the task, larger
-    is newer; a menu chooses the pool.
+    """The samples of every pool in its three main directions; a menu chooses the pool.
 
+    Colour is the cluster, shape the task, size the age: larger is newer; the legend says so.
     Args: memory — columns as `ClusteringMemory.contents` gives them; none for an empty memory.
     """
     from plotly import graph_objects as go
@@ -208,32 +214,66 @@ def clusters(memory: Mapping[str, NDArray[Any]]) -> Any:
     out = go.Figure()
     labels = np.unique(memory["labels"]) if memory else np.empty(0, int)
     for place, label in enumerate(labels):
-        mine = memory["labels"] == label
-        points = principal(memory["samples"][mine])
-        group, task, age = (memory[name][mine] for name in ("clusters", "task_ids", "arrivals"))
-        rank = np.argsort(np.argsort(age)) / max(len(age) - 1, 1)
-        shapes = [SHAPES[int(t) % len(SHAPES)] for t in task]
-        text = [f"cluster {c}, task {t}, number {a}" for c, t, a in zip(group, task, age, strict=True)]
-        x, y, z = points.T.tolist()
-        out.add_trace(go.Scatter3d(
-            x=x, y=y, z=z, text=text, hoverinfo="text", mode="markers", name=f"pool {label}",
-            visible=place == 0, marker={
-                "size": (4 + 6 * rank).tolist(), "symbol": shapes, "color": group.tolist(),
-                "colorscale": "Turbo",
-            },
-        ))  # fmt: skip
+        mine = {name: column[memory["labels"] == label] for name, column in memory.items()}
+        out.add_trace(_pool(label, mine).update(visible=place == 0))
+    keys = _keys(memory["task_ids"]) if memory else []
+    out.add_traces(keys)
     menu = [
-        {"label": f"pool {label}", "method": "update", "args": [{"visible": (labels == label).tolist()}]}
+        {
+            "label": f"pool {label}", "method": "update",
+            "args": [{"visible": [*(labels == label).tolist(), *[True] * len(keys)]}],
+        }
         for label in labels
-    ]
+    ]  # fmt: skip
     title = "Memory at the end, by pool" if len(labels) else "Memory at the end: nothing stored"
     axes = {f"{axis}axis_title": f"direction {k}" for k, axis in enumerate("xyz", 1)}
-    out.update_layout(
-        title=title, template="plotly_white", scene=axes, updatemenus=[{"buttons": menu}] if menu else []
-    )
-    return out
+    return out.update_layout(
+        title=title, template="plotly_white", scene=axes, height=700, legend={"itemsizing": "trace"},
+        updatemenus=[{"buttons": menu, "x": 1, "xanchor": "right", "y": 1.1}] if menu else [],
+    )  # fmt: skip
 
 
+def _pool(label: int, mine: Mapping[str, NDArray[Any]]) -> Any:
+    """The samples of one pool, a class, as points in space."""
+    from plotly import graph_objects as go
+
+    columns = [mine[name] for name in ("clusters", "task_ids", "arrivals")]
+    rank = np.argsort(np.argsort(mine["arrivals"])) / max(len(mine["arrivals"]) - 1, 1)
+    x, y, z = principal(mine["samples"]).T.tolist()
+    return go.Scatter3d(
+        x=x, y=y, z=z, mode="markers", name=f"pool {label}", showlegend=False, hoverinfo="text",
+        text=[f"cluster {c}, task {t}, number {a}" for c, t, a in zip(*columns, strict=True)],
+        marker={
+            "size": (SMALLEST + (LARGEST - SMALLEST) * rank).tolist(), "colorscale": "Turbo",
+            "symbol": [_shape(task) for task in mine["task_ids"]], "color": mine["clusters"].tolist(),
+            "colorbar": {"title": "cluster", "len": 0.6, "y": 0.3},
+        },
+    )  # fmt: skip
+
+
+def _keys(task_ids: NDArray[Any]) -> list[Any]:
+    """Points nowhere that give the legend its entries: which shape is which task, which size is new."""
+    from plotly import graph_objects as go
+
+    tasks: dict[str, list[str]] = {}
+    for task in np.unique(task_ids):
+        tasks.setdefault(_shape(task), []).append(str(task))
+    entries = [(f"task {', '.join(numbers)}", shape, 8) for shape, numbers in tasks.items()]
+    entries += [("oldest sample", "circle", SMALLEST), ("newest sample", "circle", LARGEST)]
+    return [
+        go.Scatter3d(
+            x=[None], y=[None], z=[None], mode="markers", name=name, hoverinfo="skip",
+            marker={"symbol": shape, "size": size, "color": "#666666"},
+        )
+        for name, shape, size in entries
+    ]  # fmt: skip
+
+
+def _shape(task: int) -> str:
+    return SHAPES[int(task) % len(SHAPES)]
+
+
+SMALLEST, LARGEST = 6, 14  # of the points, in pixels
 SHAPES = ("circle", "square", "diamond", "cross", "x", "circle-open", "square-open", "diamond-open")
 
 
@@ -261,18 +301,15 @@ def build(run: Any) -> dict[str, Any]:
     out = {name: make(run) for name, make in FIGURES.items()}
     if getattr(run, "final_memory", None):
         out["clusters"] = clusters(run.final_memory)
-    return out
+    return {name: described(figure, run) for name, figure in out.items()}
 
 
 def write_html(result: Any, stem: Path) -> list[Path]:
-    """Write <stem>_per_task_accuracy.html, _overall_accuracy.html and _clusters.html; returns their paths.
-
-    Each page holds the plotting library itself: it opens anywhere, without a network.
-    """
+    """Write <stem>_per_task_accuracy.html, _overall_accuracy.html and _clusters.html; returns their paths."""
     pages = {name: FIGURES[name](result) for name in WRITTEN} | {"clusters": clusters(result.final_memory)}
     paths = []
     for name, figure in pages.items():
         path = stem.with_name(f"{stem.name}_{name}.html")
-        write_atomically(path, figure.to_html(include_plotlyjs=True, full_html=True).encode())
+        write_page(described(figure, result), path, result)
         paths.append(path)
     return paths

@@ -1,4 +1,4 @@
-"""Accuracy against epoch, one band per folder of runs, as a page that needs nothing from the network."""
+"""Accuracy against epoch, one band per folder of runs, as a page that needs no network."""
 
 import importlib.util
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.runs import write_atomically
+from ta_agem_repro.pages import write_page
 from ta_agem_repro.reader import Run
 
 
@@ -61,10 +62,10 @@ def figure(task_type: str, runs: Mapping[str, Sequence[Run]]) -> Any:
 
 
 def write(task_type: str, runs: Mapping[str, Sequence[Run]], base: Path, png: bool) -> None:
-    """Write <base>.html, complete in itself, and <base>.png if asked for and possible."""
+    """Write <base>.html, with plotly.min.js beside it, and <base>.png if asked for and possible."""
     drawn = figure(task_type, runs)
     page = base.with_name(f"{base.name}.html")
-    write_atomically(page, drawn.to_html(include_plotlyjs=True).encode("utf-8"))
+    write_page(drawn, page)
     print(f"written: {page}")
     if not png:
         return

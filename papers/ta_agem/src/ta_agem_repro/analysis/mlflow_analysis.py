@@ -12,6 +12,7 @@ from clrepro.errors import DataError
 from clrepro.metrics.stats import mean_sd
 from clrepro.runs import make_folder, write_atomically
 from ta_agem_repro import tracking
+from ta_agem_repro.pages import write_page
 from ta_agem_repro.program import Parser, exit_code
 from ta_agem_repro.settings import TASK_TYPES
 
@@ -49,8 +50,7 @@ def _main(argv: Sequence[str] | None) -> None:
         text = io.StringIO()
         csv.writer(text).writerows(rows)
         write_atomically(folder / f"{flags.metric}.csv", text.getvalue().encode())
-        page = figure(curves, flags.metric).to_html(include_plotlyjs=True, full_html=True)
-        write_atomically(folder / f"{flags.metric}.html", page.encode())
+        write_page(figure(curves, flags.metric), folder / f"{flags.metric}.html")
         print(f"written: {folder / flags.metric}.csv, .html")
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from clrepro.errors import DataError, UsageError
-from clrepro.runs import make_folder, write_atomically
+from clrepro.runs import make_folder
 from ta_agem_repro import reader
+from ta_agem_repro.pages import write_page
 from ta_agem_repro.program import Parser, exit_code
 
 FIGURES = (
@@ -16,13 +17,15 @@ FIGURES = (
     "memory_efficiency", "dashboard", "oldest_task_ids",
 )  # fmt: skip
 RESULTS = Path("test_results")
+MOST_NAME = 4096  # characters of a path, as Linux has it
 
 
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the program."""
     out = Parser(
         prog="read_pickle.py",
-        description="Show a result file.  Without FILE it asks for one and opens all figures.",
+        description="Show a result file.  Without FILE it takes the first line of its input; in a terminal it"
+        " asks for one and opens all figures.",
     )
     out.add_argument("file", nargs="?", metavar="FILE", help=f"name in {RESULTS}/, or a path (.pkl or .json)")
     out.add_argument(
@@ -42,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> None:
     flags = parser().parse_args(argv)
-    asked = flags.file is None
-    path = find(ask() if asked else flags.file)
+    asked = flags.file is None and sys.stdin.isatty()
+    path = find(ask() if flags.file is None else flags.file)
     # The file that was named is looked at itself, whatever lies beside it.
     held = reader.raw(path) if path.suffix != ".json" else None
     run = reader.read(path)
@@ -59,7 +62,7 @@ def _main(argv: Sequence[str] | None) -> None:
         folder = make_folder(Path(flags.save_dir))
         for name in wanted or FIGURES:
             target = folder / f"{path.stem}_{name}.html"
-            write_atomically(target, drawn[name].to_html(include_plotlyjs=True).encode("utf-8"))
+            write_page(drawn[name], target, run)
             print(f"written: {target}")
         if not flags.show:
             return
@@ -68,16 +71,13 @@ def _main(argv: Sequence[str] | None) -> None:
 
 
 def ask() -> str:
-    """Returns the file name typed at the prompt.
+    """Returns the file name typed at the prompt, or the first line of what is piped in.
 
-    Raises: UsageError if nobody is there to type one, or if it is empty.
+    Raises: UsageError if there is none.
     """
-    if not sys.stdin.isatty():
-        raise UsageError("no FILE given and no terminal to ask for one; read_pickle.py FILE")
-    try:
-        name = input(f"Result file (in {RESULTS}/, or a path): ").strip()
-    except EOFError:
-        name = ""
+    if sys.stdin.isatty():
+        print(f"Result file (in {RESULTS}/, or a path): ", end="", flush=True)
+    name = sys.stdin.readline(MOST_NAME).strip()
     if not name:
         raise UsageError("no file name; read_pickle.py FILE")
     return name

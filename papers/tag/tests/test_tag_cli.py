@@ -263,8 +263,9 @@ def test_the_readmes_commands_are_understood(tmp_path):
             assert stdout.count("python ") >= 3
 
 
-def test_the_profile_of_images_has_the_scripts_lines():
-    table = tomllib.loads((PAPER / "profiles.toml").read_text(encoding="utf-8"))["images"]["row"]
+def test_the_profiles_of_images_have_the_scripts_lines():
+    profiles = tomllib.loads((PAPER / "profiles.toml").read_text(encoding="utf-8"))
+    table = [*profiles["cifar100"]["row"], *profiles["images"]["row"]]
     listed = {shlex.join(row["command"].split()[:-4]) for row in table}
     every = []
     for data in lines.TASKS:

@@ -10,6 +10,7 @@ from torch.nn import functional
 from tag_repro.benchmarks import Benchmark
 from tag_repro.hessian import compute_hessian_eigenthings
 from tag_repro.inputs import scaled
+from tag_repro.models import plain_layers
 
 CHUNK = 2000  # images per pass
 
@@ -26,9 +27,10 @@ def top_eigenpairs(
     device = next(network.parameters()).device
     images = scaled(torch.from_numpy(x).to(device), benchmark)
     labels = torch.from_numpy(benchmark.numbered(number, y) - outputs[0]).to(device)
-    values, vectors = compute_hessian_eigenthings(
-        network, [(images, labels)], functional.cross_entropy, k,
-        use_gpu=device.type == "cuda", max_samples=CHUNK, seed=seed,
-        forward_fn=lambda model, part: model(part)[:, slice(*outputs)],
-    )  # fmt: skip
+    with plain_layers(network):
+        values, vectors = compute_hessian_eigenthings(
+            network, [(images, labels)], functional.cross_entropy, k,
+            use_gpu=device.type == "cuda", max_samples=CHUNK, seed=seed,
+            forward_fn=lambda model, part: model(part)[:, slice(*outputs)],
+        )  # fmt: skip
     return values, vectors

@@ -23,9 +23,8 @@ from tag_repro.methods import make_method
 from tag_repro.networks import make_network
 from tag_repro.optim import TAG
 from tag_repro.settings import TagSettings
-from tag_repro.stable_learners import score
+from tag_repro.stable_learners import IMAGE_TEST_BATCH, TEST_BATCH, score
 
-TEST_BATCH = 500
 PATIENT_EPOCHS, PATIENCE, HELD_OUT = 20, 5, 0.1  # more epochs than this may end early
 
 
@@ -166,10 +165,10 @@ class Run:
         low, high = self.benchmark.outputs(number)
         labels = self.benchmark.numbered(number, y) - low
         self.network.eval()
-        right = 0
+        right, size = 0, TEST_BATCH if self.benchmark.shape is None else IMAGE_TEST_BATCH
         with torch.no_grad():
-            for start in range(0, len(y), TEST_BATCH):
-                part = slice(start, start + TEST_BATCH)
+            for start in range(0, len(y), size):
+                part = slice(start, start + size)
                 images = scaled(torch.from_numpy(x[part]).to(self.device), self.benchmark)
                 logits = self.network(images)[:, low:high].double().cpu().numpy()
                 right += score(logits, labels[part])[0]
@@ -203,8 +202,11 @@ def make_optimizer(settings: TagSettings, network: nn.Module) -> torch.optim.Opt
     if kind == "tag":
         return TAG(parameters, settings.lr, settings.tag_opt, settings.b)
     plain = [p for _, p in parameters]
+    together = settings.device == "cpu" or None  # None: torch's own choice
     if kind == "rms":
-        return torch.optim.RMSprop(plain, settings.lr)
+        return torch.optim.RMSprop(plain, settings.lr, foreach=together)
     if kind == "adagrad":
-        return torch.optim.Adagrad(plain, settings.lr)
-    return torch.optim.Adam(plain, settings.lr) if kind == "adam" else torch.optim.SGD(plain, settings.lr)
+        return torch.optim.Adagrad(plain, settings.lr, fused=together)
+    if kind == "adam":
+        return torch.optim.Adam(plain, settings.lr, fused=together)
+    return torch.optim.SGD(plain, settings.lr)

@@ -4,9 +4,14 @@ Every network takes (n, ...) floats and returns the logits of all tasks' outputs
 take part is the loop's business.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from tag_repro import resnet_fused
 
 STAGES = (20, 40, 80, 160)
 
@@ -23,10 +28,15 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns x in evaluation, else x with dropped entries 0 and the others divided by 1 - p."""
+        factors = self.factors(x)
+        return x if factors is None else x * factors
+
+    def factors(self, x: Tensor) -> Tensor | None:
+        """Returns what entries of x are multiplied with, 0 or 1 / (1 - p); None in evaluation or if p is 0."""
         if not self.training or not self.p:
-            return x
+            return None
         kept = torch.rand(x.shape, generator=self.generator, device=x.device) >= self.p
-        return x * kept / (1 - self.p)
+        return kept / (1 - self.p)
 
 
 class MLP(nn.Module):
@@ -56,7 +66,7 @@ class Block(nn.Module):
     Differs from the original: its second convolution, declared and never used, is not declared.
     """
 
-    def __init__(self, n_in: int, n_out: int, stride: int, dropout: nn.Module) -> None:
+    def __init__(self, n_in: int, n_out: int, stride: int, dropout: Dropout) -> None:
         super().__init__()
         self.conv = nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False)
         self.norm1, self.norm2 = nn.BatchNorm2d(n_out), nn.BatchNorm2d(n_out)
@@ -74,12 +84,14 @@ class Block(nn.Module):
 class ResNetS(nn.Module):
     """The reduced ResNet-18 of both papers: widths 20, 40, 80, 160, two blocks each, one linear head.
 
-    P = 496,680 for 32×32 images and 100 outputs, 544,680 for 84×84.
+    P = 496,680 for 32×32 images and 100 outputs, 544,680 for 84×84.  `fused` — on a CPU, compute all but the head
+    by `tag_repro.resnet_fused`: the same to rounding, in half the time; gradients of gradients and torch.func
+    need the plain layers (`plain_layers`).
     """
 
     def __init__(self, outputs: int, dropout: Dropout | None = None, side: int = 32) -> None:
         super().__init__()
-        drop = dropout or nn.Identity()
+        drop = dropout or Dropout(0.0, torch.Generator())
         self.stem, self.norm = nn.Conv2d(3, STAGES[0], 3, 1, 1, bias=False), nn.BatchNorm2d(STAGES[0])
         blocks, n_in = [], STAGES[0]
         for number, width in enumerate(STAGES):
@@ -88,11 +100,28 @@ class ResNetS(nn.Module):
                 n_in = width
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Linear(STAGES[-1] * (side // 32) ** 2, outputs)
+        self.fused = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns logits (n, outputs) of x (n, 3, side, side)."""
-        h = self.blocks(functional.relu(self.norm(self.stem(x))))
+        if self.fused and resnet_fused.fits(x):
+            h = resnet_fused.trunk(self, x)
+        else:
+            h = self.blocks(functional.relu(self.norm(self.stem(x))))
         return torch.as_tensor(self.head(functional.avg_pool2d(h, 4).flatten(1)))
+
+
+@contextmanager
+def plain_layers(network: nn.Module) -> Iterator[None]:
+    """Inside a `with` block a network computes by torch's layers, which torch can differentiate in every way."""
+    fused = getattr(network, "fused", False)
+    if fused:
+        network.fused = False  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if fused:
+            network.fused = True  # type: ignore[assignment]
 
 
 class AlexNet(nn.Module):

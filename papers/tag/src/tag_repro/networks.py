@@ -10,7 +10,7 @@ from clrepro.seeding import Seeds
 from tag_repro.benchmarks import Benchmark
 from tag_repro.models import MLP, AlexNet, Dropout, ResNetS
 from tag_repro.resnet18 import ResNet18, load_pretrained
-from tag_repro.settings import TagSettings
+from tag_repro.settings import Common, TagSettings
 
 
 def make_network(
@@ -38,4 +38,11 @@ def _build(settings: TagSettings, benchmark: Benchmark, generator: torch.Generat
         if settings.pretrained:
             load_pretrained(network, Path(settings.pretrained))
         return network
-    return ResNetS(outputs, dropout, benchmark.shape[-1])
+    return resnet_s(settings, outputs, dropout, benchmark.shape[-1])
+
+
+def resnet_s(settings: Common, outputs: int, dropout: Dropout, side: int) -> ResNetS:
+    """Returns the reduced ResNet-18, fused on a CPU unless the settings ask for torch's own layers."""
+    network = ResNetS(outputs, dropout, side)
+    network.fused = settings.engine != "reference" and settings.device == "cpu"
+    return network

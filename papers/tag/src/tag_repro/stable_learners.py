@@ -14,7 +14,7 @@ from tag_repro.settings import IMAGE_SETS, StableSettings
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 STRETCH = 50  # batches whose dropout is drawn at once
-TEST_BATCH = 1000
+TEST_BATCH, IMAGE_TEST_BATCH = 1000, 100  # of convolutions few images stay in the processor's cache
 
 
 class Learner(Protocol):

@@ -12,9 +12,10 @@ from clrepro.seeding import Seeds
 from tag_repro.benchmarks import Benchmark
 from tag_repro.initial import keep_factors, mlp_layers
 from tag_repro.inputs import scaled
-from tag_repro.models import MLP, Dropout, ResNetS
+from tag_repro.models import MLP, Dropout
+from tag_repro.networks import resnet_s
 from tag_repro.settings import StableSettings
-from tag_repro.stable_learners import TEST_BATCH, Images, Labels, batches_of
+from tag_repro.stable_learners import IMAGE_TEST_BATCH, TEST_BATCH, Images, Labels, batches_of
 
 
 class TorchLearner:
@@ -26,7 +27,7 @@ class TorchLearner:
         self._dropout = torch.Generator(self.device).manual_seed(seeds.integer("dropout"))
         inputs = benchmark.stream.n_inputs
         self.is_mlp, self.benchmark = benchmark.shape is None, benchmark
-        if self.is_mlp:
+        if benchmark.shape is None:
             self.network: torch.nn.Module = MLP(inputs, settings.hiddens, benchmark.n_outputs)
             parts = mlp_layers(inputs, settings.hiddens, benchmark.n_outputs, seeds.generator("init"))
             with torch.no_grad():
@@ -36,7 +37,8 @@ class TorchLearner:
                     p.copy_(torch.from_numpy(value.T.copy()))
         else:
             with adapter.drawing_from(seeds.integer("init")):
-                self.network = ResNetS(benchmark.n_outputs, Dropout(settings.dropout, self._dropout))
+                dropout = Dropout(settings.dropout, self._dropout)
+                self.network = resnet_s(settings, benchmark.n_outputs, dropout, benchmark.shape[-1])
         self.network.to(self.device)
 
     def epoch(self, x: Images, y: Labels, order: Labels, rate: float, outputs: tuple[int, int]) -> float:
@@ -71,10 +73,10 @@ class TorchLearner:
     def evaluate(self, x: Images, y: Labels, outputs: tuple[int, int]) -> tuple[float, float]:
         """Returns accuracy as a fraction, and the mean cross-entropy per image."""
         self.network.eval()
-        right, loss = 0, 0.0
+        right, loss, size = 0, 0.0, TEST_BATCH if self.is_mlp else IMAGE_TEST_BATCH
         with torch.no_grad():
-            for start in range(0, len(y), TEST_BATCH):
-                part = slice(start, start + TEST_BATCH)
+            for start in range(0, len(y), size):
+                part = slice(start, start + size)
                 labels = torch.from_numpy(y[part] - outputs[0]).to(self.device)
                 logits = self._forward(x[part])[:, slice(*outputs)]
                 right += int((logits.argmax(1) == labels).sum())

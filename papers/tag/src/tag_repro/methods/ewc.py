@@ -11,6 +11,7 @@ from torch.nn import functional
 from tag_repro.inputs import scaled
 from tag_repro.losses import task_loss
 from tag_repro.methods.naive import Naive
+from tag_repro.models import plain_layers
 
 SAMPLES = 1024  # examples the Fisher information is estimated from
 ONE_BATCH = 200
@@ -91,10 +92,11 @@ class EWC(Naive):
         each = vmap(grad(loss), in_dims=(None, 0, 0))
         total = {name: torch.zeros_like(value) for name, value in values.items()}
         rows = max(1, CHUNK_FLOATS // sum(value.numel() for value in values.values()))
-        for start in range(0, len(y), rows):
-            part = slice(start, start + rows)
-            for name, gradients in each(values, x[part], y[part]).items():
-                total[name] += gradients.square().sum(0)
+        with plain_layers(self.network):
+            for start in range(0, len(y), rows):
+                part = slice(start, start + rows)
+                for name, gradients in each(values, x[part], y[part]).items():
+                    total[name] += gradients.square().sum(0)
         return [total[name] / len(y) for name, p in self.network.named_parameters() if p.requires_grad]
 
     def state(self) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def test_the_second_place_of_the_file(tmp_path, monkeypatch):
         ("sampling_rate: 0", "above 0"),
         ("task_introduction: other", "one of sequential, half and half, random, continuous"),
         ("dataset_name: svhn", "one of mnist, fashion_mnist, cifar10"),
-        ("task_type: class_split\ntask_specific: {class_split: {num_tasks: 6}}", "makes at most 5"),
+        ("task_type: class_split\ntask_specific: {class_split: {num_tasks: 4}}", "class_split makes 5 tasks"),
         ("task_type: other", "one of permutation, rotation, class_split"),
         ("task_specific: {other: {num_tasks: 4}}", r"task_specific\.other"),
         ("batch_size: ten", "batch_size 'ten': expected int"),

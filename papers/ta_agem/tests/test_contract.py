@@ -126,7 +126,7 @@ def test_a_conda_file_makes_the_environment_of_the_readme(file, name):
         (["--no_such_flag"], 2, "unrecognized arguments"),
         (["--set", "sampling_rate=11"], 2, "at most the batch size"),
         (["--set", "task_introduction=later"], 2, "one of sequential"),
-        (["--task_type", "class_split", "--set", "task_specific.class_split.num_tasks=6"], 2, "5 tasks"),
+        (["--task_type", "class_split", "--set", "task_specific.class_split.num_tasks=4"], 2, "5 tasks"),
         (["--config", "none.yaml"], 2, "no configuration file none.yaml"),
         (["--output_dir", "/no/such/folder"], 2, "an absolute one must exist"),
         (["--output_dir", "/proc/1/x"], 2, "an absolute one must exist"),

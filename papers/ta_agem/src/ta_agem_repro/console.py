@@ -98,9 +98,9 @@ def whole_and_parts(times: dict[str, list[float]]) -> dict[str, list[float]]:
 
 def times_table(times: dict[str, list[float]]) -> str:
     """Returns a table of {key: seconds of each call}: total, count, mean, shortest, longest."""
-    lines = [f"{'':<18}{'total s':>10}{'count':>9}{'avg ms':>10}{'low ms':>10}{'high ms':>10}"]
+    lines = [f"{'':<18}{'total s':>10}{'count':>9}{'avg ms':>13}{'low ms':>13}{'high ms':>13}"]
     for key, spent in times.items():
         ms = [1000 * s for s in spent]
         mean = sum(ms) / len(ms)
-        lines.append(f"{key:<18}{sum(spent):>10.2f}{len(ms):>9}{mean:>10.3f}{min(ms):>10.3f}{max(ms):>10.3f}")
+        lines.append(f"{key:<18}{sum(spent):>10.2f}{len(ms):>9}{mean:>13.3f}{min(ms):>13.3f}{max(ms):>13.3f}")
     return "\n".join(lines)

@@ -91,8 +91,8 @@ class Settings:
             number = getattr(self, name)
             if number is not None and not 0 <= number < SEEDS:
                 raise UsageError(f"{name} {number}: must be from 0 to {SEEDS - 1}")
-        if self.task_type == "class_split" and self.num_tasks > N_CLASSES // 2:
-            raise UsageError(f"num_tasks {self.num_tasks}: class_split makes at most 5 tasks of 10 classes")
+        if self.task_type == "class_split" and self.num_tasks != 5:
+            raise UsageError(f"num_tasks {self.num_tasks}: class_split makes 5 tasks of the 10 classes")
 
     def _check_epochs(self) -> None:
         per_task = self.epochs_per_task

@@ -266,6 +266,13 @@ def _add_sweep(commands: "argparse._SubParsersAction[Parser]") -> None:
     sweep.add_argument(
         "--out", default="results", metavar="DIR|URL", help="folder, or fsspec URL such as s3://bucket/runs"
     )
+    sweep.add_argument(
+        "--store_patience",
+        type=non_negative_float,
+        default=180.0,
+        metavar="SECONDS",
+        help="how long an address that stops answering is asked again before the sweep ends (default: 180)",
+    )
     sweep.add_argument("--data_dir", type=existing_dir, metavar="DIR", help="where your data sets are")
     sweep.add_argument("--shard", metavar="K/N", help="run only part K (from 0) of N, beside the others")
     sweep.add_argument(

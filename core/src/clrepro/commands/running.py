@@ -118,5 +118,8 @@ def _say_failures(summary: Summary, store: Store) -> None:
     if summary.failed and isinstance(store, Folder):
         folders = sorted({str(store.out / job.paper / job.profile / "work") for job, _ in summary.failed})
         say(f"logs of failed runs: {', '.join(folders)}/*/*/*/log.txt; the same command tries them again")
+    if summary.unconfirmed:
+        n = len(summary.done)
+        say(f"not confirmed: {n} runs are done, but the store cannot be asked now: {summary.unconfirmed}")
     if summary.not_started:
         say(f"not started: {summary.not_started} runs, for the store does not take records")

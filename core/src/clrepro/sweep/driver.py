@@ -27,7 +27,8 @@ class Summary:
 
     `failed` jobs have a record that says so; `lost` ones have none in the store (disk full, store silent,
     ...), though `outboxes` ("machine:folder") may hold it.  `not_started`: how many were not given out any
-    more once the store was known not to take records.
+    more once the store was known not to take records.  `unconfirmed`: why the store could not be asked at the
+    end whether it has the records of `done`; "" if it was.
     """
 
     done: list[Job] = field(default_factory=list)
@@ -35,11 +36,12 @@ class Summary:
     lost: list[tuple[Job, str]] = field(default_factory=list)
     outboxes: set[str] = field(default_factory=set)
     not_started: int = 0
+    unconfirmed: str = ""
 
     @property
     def good(self) -> bool:
         """Whether every run is done."""
-        return not (self.failed or self.lost or self.not_started)
+        return not (self.failed or self.lost or self.not_started or self.unconfirmed)
 
 
 def select(jobs: list[Job], only: str | None) -> list[Job]:
@@ -142,10 +144,10 @@ def _confirm(summary: Summary, store: Store) -> None:
     """Ask the store for every record believed done; the others are moved from `done` to `lost`."""
     try:
         there = {job.name for job in store.finished(summary.done)}
-        reason = NOT_THERE
     except DataError as problem:
-        there, reason = set(), f"done, but the store cannot be asked for its record: {problem}"
-    summary.lost += [(job, reason) for job in summary.done if job.name not in there]
+        summary.unconfirmed = str(problem)
+        return
+    summary.lost += [(job, NOT_THERE) for job in summary.done if job.name not in there]
     summary.done = [job for job in summary.done if job.name in there]
 
 

@@ -50,9 +50,11 @@ def walk(folder: Path) -> list[Path]:
     return found
 
 
-def find(folder: Path, pattern: str = "*", *, top_only: bool = False) -> tuple[list[Path], list[str]]:
-    """What is no folder below `folder` and whose name matches the glob `pattern`, sorted, links among it; and
-    a line for each folder that cannot be listed.
+def find(
+    folder: Path, pattern: str = "*", *, folders_too: bool = False, top_only: bool = False
+) -> tuple[list[Path], list[str]]:
+    """What is no folder below `folder` and has a name that matches the glob `pattern`, sorted, links among
+    it; and a line for each folder that cannot be listed.
 
     Folders behind links are not entered, but `folder` itself may be a link.
     """
@@ -64,7 +66,7 @@ def find(folder: Path, pattern: str = "*", *, top_only: bool = False) -> tuple[l
 
     found: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=note):
-        names += [name for name in folders if os.path.islink(os.path.join(place, name))]
+        names += [name for name in folders if folders_too or os.path.islink(os.path.join(place, name))]
         found += [Path(place, name) for name in names if fnmatchcase(name, pattern)]
         if top_only:
             break

@@ -8,6 +8,7 @@ from clrepro.commands.papers import chosen_papers
 from clrepro.errors import DataError
 from clrepro.records import RunRecord, load_many
 from clrepro.sweep import expand, find_home, load_profile
+from clrepro.sweep.host import show
 
 PROFILE = "quick"
 
@@ -29,16 +30,16 @@ def run(paper: str, out: Path, update: bool) -> int:
                     f"{name}: baseline not changed, {setting}/{method} seed {seed} has no result ({why})"
                 )
             write_baseline(path, name, PROFILE, records)
-            print(f"{name}: {len(records)} runs are the new baseline in {path}")
+            show(f"{name}: {len(records)} runs are the new baseline in {path}")
             continue
         verdicts = compare(read_baseline(path, name), table_of(records), failures)
         for verdict in verdicts:
             if verdict.status != "equal":
-                print(f"{name}: {verdict}")
+                show(f"{name}: {verdict}")
         counts = Counter(verdict.status for verdict in verdicts)
         said = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
         bad = any(verdict.bad for verdict in verdicts)
-        print(f"{name}: {'CHANGED' if bad else 'pass'} ({said})")
+        show(f"{name}: {'CHANGED' if bad else 'pass'} ({said})")
         worst |= bad
     return worst
 

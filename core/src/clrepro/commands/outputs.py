@@ -5,6 +5,7 @@ from pathlib import Path
 
 from clrepro.claims import Claims, load_claims
 from clrepro.errors import UsageError
+from clrepro.paths import is_file
 from clrepro.records import RunRecord, load_many
 from clrepro.report.odd import without_odd
 from clrepro.report.tables import Table, results_table
@@ -67,6 +68,6 @@ def _row_order(home: Path, paper: str, profile: str) -> dict[tuple[str, str], in
 def _claims(home: Path, paper: str, records: Sequence[RunRecord]) -> Claims:
     """The paper's claims, or none over the metrics at hand where it has no claims file."""
     path = home / "papers" / paper / "claims.toml"
-    if path.is_file():
+    if is_file(path):
         return load_claims(path)
     return Claims(paper, {name: name for name in sorted({name for r in records for name in r.metrics})})

@@ -3,15 +3,15 @@
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 
 from clrepro.commands.progress import SweepProgress
 from clrepro.errors import DataError
+from clrepro.paths import exists
 from clrepro.records import RunRecord, read_record
 from clrepro.sweep import Address, Executor, Folder, Job, Profile, Store, Summary, run_sweep, split
-from clrepro.sweep.host import show
+from clrepro.sweep.host import say, show
 
 
 def run_jobs(
@@ -64,11 +64,6 @@ def say_waiting(store: Store, elsewhere: Iterable[str] = ()) -> None:
         say(f"{said}; the same command sends them before it goes on")
 
 
-def say(line: str) -> None:
-    """Print `line` for the user on stderr."""
-    print(line, file=sys.stderr, flush=True)
-
-
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[Callable[[], int]]:
     """Within the block SIGTERM and SIGHUP act like Ctrl-C; what is yielded tells the exit code then due."""
@@ -106,7 +101,7 @@ def _say_damaged(todo: Sequence[Job], store: Store) -> None:
         return
     for path in (job.record_path(store.out) for job in todo):
         try:
-            if path.exists():
+            if exists(path):
                 read_record(path)
         except DataError as problem:
             say(f"made again: {str(problem).split(';')[0]}")

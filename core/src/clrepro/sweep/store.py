@@ -8,7 +8,6 @@ out, the record last: what is in the store is whole.  What cannot be sent waits 
 
 import hashlib
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +19,7 @@ from clrepro.errors import DataError, UsageError
 from clrepro.paths import exists, is_link
 from clrepro.records import MAX_BYTES, RunRecord, read_record
 from clrepro.sweep.filesystem import Files, NoAnswer, Refused
+from clrepro.sweep.host import say
 from clrepro.sweep.jobs import Job, finished_record, is_good, run_job, save_record
 from clrepro.sweep.outbox import NotStarted, Outbox, Waiting, artefacts_of, own_files
 from clrepro.sweep.prepare import prepare_together
@@ -184,7 +184,7 @@ class Address:
                     return problem
                 if pause == _FIRST_PAUSE_S:
                     said = f"{problem}; {job.name} is {state}; asking again for {self.patience_s:g} s"
-                    print(said, file=sys.stderr, flush=True)
+                    say(said)
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 

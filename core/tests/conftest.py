@@ -166,8 +166,10 @@ def fake_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePaper:
     """A fresh FakePaper whose checkout is what $CL_REPRO_HOME names."""
     paper = FakePaper(tmp_path / "checkout")
     monkeypatch.setenv("CL_REPRO_HOME", str(paper.home))
+    monkeypatch.setenv("CL_REPRO_OUTBOX", str(tmp_path / "outbox"))
     monkeypatch.syspath_prepend(paper.folder / "src")
-    monkeypatch.setenv("PYTHONPATH", str(paper.folder / "src"))
+    places = [str(paper.folder / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(places))
     for name in [name for name in sys.modules if name.split(".")[0] == "fake_repro"]:
         monkeypatch.delitem(sys.modules, name)
     return paper

@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 
 from clrepro import __version__
 from clrepro.errors import BusyError, DataError, UsageError
+from clrepro.paths import cannot, is_dir, is_file
+from clrepro.texts import visible
 from clrepro.threads import ONE_THREAD
 
 
@@ -20,7 +22,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print `error: <message>; see --help` and exit."""
-        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+        self.exit(2, f"error: {visible(message)}; see {self.prog} --help\n")
 
     def print_help(self, file: Any = None) -> None:
         """Print the help; unlike argparse's own this does not hide that it could not be written."""
@@ -53,7 +55,7 @@ def integer(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
+        raise argparse.ArgumentTypeError(f"{text[:200]!r} is not an integer") from None
 
 
 def non_negative_int(text: str) -> int:
@@ -97,34 +99,47 @@ def positive_float(text: str) -> float:
 
 def existing_dir(text: str) -> Path:
     """The path of a folder that exists."""
-    if not Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a folder")
-    return Path(text)
+    return _looked_at(text, is_dir, "a folder")
 
 
 def existing_file(text: str) -> Path:
     """The path of a file that exists."""
-    if not Path(text).is_file():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a file")
+    return _looked_at(text, is_file, "a file")
+
+
+def _looked_at(text: str, test: Callable[[Path], bool], what: str) -> Path:
+    try:
+        good = test(Path(text))
+    except DataError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
+    if not good:
+        raise argparse.ArgumentTypeError(f"{text[:200]!r} is not {what}")
     return Path(text)
 
 
 def guarded(program: Callable[[], int]) -> int:
-    """The exit code of `program()`; the user's errors become one line on stderr and their own code, and so
-    does a standard output that takes no more (disk full).
+    """The exit code of `program()`; the user's errors become one line on stderr and their own code, and so do
+    a file that the system refuses and a standard output that takes no more (disk full) or is closed.
     """
+    _open_stderr()
+    if sys.stdout is None:  # closed (`>&-`): the next file that is opened would get what others print
+        print("error: standard output: is closed; send it to a file or /dev/null", file=sys.stderr)
+        return 1
     try:
         try:
             return program()
         finally:
             sys.stdout.flush()  # else a full disk shows when Python ends, with its own words and code 120
     except (UsageError, DataError, BusyError) as problem:
-        print(f"error: {' '.join(str(problem).split())}", file=sys.stderr)
+        print(f"error: {visible(' '.join(str(problem).split()))}", file=sys.stderr)
         return problem.exit_code
     except BrokenPipeError:  # the reader of our output, e.g. `head`, has seen enough
         _forget_output()
         return 0
     except OSError as problem:
+        if problem.filename is not None:
+            print(f"error: {visible(cannot(problem, _name(problem.filename)))}", file=sys.stderr)
+            return 1
         if not _output_is_lost():
             raise
         _forget_output()
@@ -134,6 +149,19 @@ def guarded(program: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+
+
+def _name(file: object) -> str:
+    """A file of an OSError in words; names of thousands of characters are cut."""
+    name = os.fsdecode(file) if isinstance(file, str | bytes | os.PathLike) else f"file number {file}"
+    return name if len(name) <= 300 else f"{name[:200]} … {name[-60:]}"
+
+
+def _open_stderr() -> None:
+    """Let a closed standard error go nowhere: Python would print our errors among the results."""
+    if sys.stderr is None:
+        number = os.open(os.devnull, os.O_WRONLY)
+        sys.stderr = os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace")
 
 
 def _output_is_lost() -> bool:
@@ -265,6 +293,13 @@ def _add_sweep(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     sweep.add_argument(
         "--out", default="results", metavar="DIR|URL", help="folder, or fsspec URL such as s3://bucket/runs"
+    )
+    sweep.add_argument(
+        "--store_patience",
+        type=non_negative_float,
+        default=180.0,
+        metavar="SECONDS",
+        help="how long an address that stops answering is asked again before the sweep ends (default: 180)",
     )
     sweep.add_argument("--data_dir", type=existing_dir, metavar="DIR", help="where your data sets are")
     sweep.add_argument("--shard", metavar="K/N", help="run only part K (from 0) of N, beside the others")

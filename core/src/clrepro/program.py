@@ -1,12 +1,15 @@
 """What the papers' own programs share: mistakes end in one line and an exit code."""
 
+import contextlib
 import re
-from collections.abc import Callable, Collection, Sequence
-from typing import NoReturn
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, NoReturn
 
 from clrepro import cli
 from clrepro.cli import guarded
 from clrepro.errors import DataError, UsageError
+from clrepro.texts import visible
 
 OUT_OF_MEMORY = re.compile(r"allocate memory|out of memory", re.IGNORECASE)
 
@@ -51,4 +54,38 @@ def exit_code(
             raise DataError(f"not enough memory ({reason[0][:160]}); ask for smaller sizes") from None
         return 0
 
-    return guarded(run)
+    with _visible_output():
+        return guarded(run)
+
+
+@contextlib.contextmanager
+def _visible_output() -> Iterator[None]:
+    """Within the block nothing that is printed steers the terminal: names of files and of what is in them,
+    such as methods, come from others.
+    """
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (each if each is None else _Visible(each) for each in streams)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = streams
+
+
+class _Visible:
+    """A text stream that writes what `visible` makes of a text, and is `stream` in all else."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write `text`.  Returns: its length."""
+        self._stream.write(visible(text, keep="\n\t\r"))
+        return len(text)
+
+    def writelines(self, lines: Sequence[str]) -> None:
+        """Write the texts one after the other."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

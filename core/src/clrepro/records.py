@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from clrepro.errors import DataError
+from clrepro.paths import exists, find, is_file
 from clrepro.texts import parse_json_object as parse_json_object
 
 SCHEMA = 1
@@ -171,7 +172,7 @@ def record_path(out: Path, paper: str, profile: str, setting: str, method: str, 
 def read_record(path: Path) -> RunRecord:
     """The record in the file `path`.  Raises: DataError when it is missing, unreadable or not a record."""
     try:
-        if path.exists() and not path.is_file():  # a pipe would never end
+        if exists(path) and not is_file(path):  # a pipe would never end
             raise DataError(f"{path}: no file, so it is no run record; remove it and run again")
         if path.stat().st_size > MAX_BYTES:
             raise DataError(f"{path}: larger than {MAX_BYTES // 2**20} MB, so it is no run record")
@@ -189,8 +190,8 @@ def load_many(folder: Path) -> tuple[list[RunRecord], list[str]]:
     Half-written, corrupt or foreign files never stop the reading: they become problems.
     """
     records: list[RunRecord] = []
-    problems: list[str] = []
-    for path in sorted(folder.rglob("seed*.json")):
+    found, problems = find(folder, "seed*.json", folders_too=True)
+    for path in found:
         parts = set(path.relative_to(folder).parts)
         if "records" not in parts and parts & {"work", "artefacts", "data"}:
             continue  # these folders of a sweep hold a program's own files

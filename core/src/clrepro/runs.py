@@ -12,6 +12,7 @@ import io
 import json
 import logging
 import os
+import re
 import secrets
 import time
 import zipfile
@@ -23,12 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.errors import BusyError, DataError
-from clrepro.records import parse_json_object
+from clrepro.paths import exists, find, is_link
+from clrepro.texts import parse_json_object
 
 log = logging.getLogger(__name__)
 
 _MAGIC = b"clrepro-state 1 "
 _HEADER_BYTES = len(_MAGIC) + 64 + 1  # magic, sha256 in hex, newline
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{4,16}\.tmp")  # as `_write_temporary` makes them
 _ARRAY, _SCALAR = "__array__", "__scalar__"
 
 
@@ -61,8 +64,7 @@ class RunDir:
         Raises: BusyError naming the process that holds it (maybe this one); DataError if no lock can be made.
         """
         with hold_lock(self.path / ".lock"):
-            for left_over in self.path.glob(".*.tmp"):
-                left_over.unlink(missing_ok=True)
+            remove_temporaries(self.path, top_only=True)
             yield
 
     def save_state(self, name: str, state: dict[str, Any]) -> Path:
@@ -74,7 +76,7 @@ class RunDir:
         path = self._state_path(name)
         temporary = _write_temporary(path, encode_state(state))
         try:
-            if path.exists():
+            if exists(path):
                 os.replace(path, _previous(path))
             os.replace(temporary, path)
             _sync_folder(path.parent)
@@ -91,7 +93,7 @@ class RunDir:
         """
         path, problems = self._state_path(name), []
         for candidate in (path, _previous(path)):
-            if not candidate.exists():
+            if not exists(candidate):
                 continue
             try:
                 state = decode_state(_read(candidate), str(candidate))
@@ -123,7 +125,7 @@ class RunDir:
         """What `mark_done` stored, or None if the run has not finished (a corrupt marker counts as that)."""
         path = self.path / "done.json"
         try:
-            return parse_json_object(_read(path).decode("utf-8"), str(path)) if path.exists() else None
+            return parse_json_object(_read(path).decode("utf-8"), str(path)) if exists(path) else None
         except (DataError, UnicodeDecodeError):
             log.warning("%s is not valid JSON; taking the run as unfinished", path)
             return None
@@ -157,10 +159,19 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise DataError(f"{path}: cannot be written ({problem.strerror})") from None
 
 
-def remove_temporaries(folder: Path) -> None:
-    """Remove the temporary files that killed writers left anywhere below `folder`; call it under a lock."""
-    for path in folder.rglob(".*.tmp"):
-        path.unlink(missing_ok=True)
+def is_temporary(path: Path) -> bool:
+    """Whether `path` is a file under a temporary name of `write_atomically`, as a killed writer leaves it."""
+    return _TEMPORARY.fullmatch(path.name) is not None and not is_link(path)
+
+
+def remove_temporaries(folder: Path, *, top_only: bool = False) -> None:
+    """Remove the temporary files that killed writers left below `folder`; call it under a lock.
+
+    Files of other names are a user's own, and links are not followed.
+    """
+    for path in find(folder, ".*.tmp", top_only=top_only)[0]:
+        if is_temporary(path):
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

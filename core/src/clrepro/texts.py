@@ -6,6 +6,7 @@ what breaks a later step: texts that no file can hold, numbers that no float can
 
 import json
 import tomllib
+import unicodedata
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,6 +14,28 @@ from clrepro.errors import DataError
 
 MAX_DEPTH = 100
 MAX_BITS = 256  # of an integer: generators have 128-bit states, and a float holds up to 1023
+
+
+def visible(text: str, keep: str = "") -> str:
+    """`text` as a terminal may show it: control characters, those that turn the direction of writing and
+    halves of surrogate pairs become escapes such as "\\x1b" and "\\u202e".
+
+    They can come from names of files, metrics and methods.  Args: keep — characters that stay, e.g. "\\n".
+    """
+    plain = text
+    for each in keep:
+        plain = plain.replace(each, "")
+    if plain.isprintable():
+        return text
+    return "".join(each if each in keep or _is_harmless(each) else _escaped(each) for each in text)
+
+
+def _is_harmless(character: str) -> bool:
+    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def parse_json_object(text: str, where: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from clrepro.errors import DataError
 from clrepro.origin import doubts
 from clrepro.records import RunRecord, load_many
 from clrepro.sweep import expand, find_home, load_profile
+from clrepro.sweep.host import show
 
 PROFILE = "quick"
 
@@ -31,7 +32,7 @@ def run(paper: str, out: Path, update: bool) -> int:
                     f"{name}: baseline not changed, {setting}/{method} seed {seed} has no result ({why})"
                 )
             write_baseline(path, name, PROFILE, records)
-            print(f"{name}: {len(records)} runs are the new baseline in {path}")
+            show(f"{name}: {len(records)} runs are the new baseline in {path}")
             continue
         baseline, origins = read_baseline(path, name)
         for doubt in doubts([record.origin for record in records], origins):
@@ -39,11 +40,11 @@ def run(paper: str, out: Path, update: bool) -> int:
         verdicts = compare(baseline, table_of(records), failures)
         for verdict in verdicts:
             if verdict.status != "equal":
-                print(f"{name}: {verdict}")
+                show(f"{name}: {verdict}")
         counts = Counter(verdict.status for verdict in verdicts)
         said = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
         bad = any(verdict.bad for verdict in verdicts)
-        print(f"{name}: {'CHANGED' if bad else 'pass'} ({said})")
+        show(f"{name}: {'CHANGED' if bad else 'pass'} ({said})")
         worst |= bad
     return worst
 

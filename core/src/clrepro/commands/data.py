@@ -4,6 +4,7 @@ from pathlib import Path
 
 from clrepro.datasets import CATALOG, load, locate
 from clrepro.errors import DataError, UsageError
+from clrepro.sweep.host import show
 
 EMBEDDED = "mnist_quick"
 
@@ -19,7 +20,7 @@ def run(data_dir: Path | None, action: str | None, name: str | None) -> int:
     for each in (EMBEDDED, *CATALOG):
         state, detail = look(each, data_dir)
         damaged |= state == "damaged"
-        print(f"{state:8} {each:14} {detail.removeprefix(each + ': ')}")
+        show(f"{state:8} {each:14} {detail.removeprefix(each + ': ')}")
     return 1 if damaged else 0
 
 
@@ -38,10 +39,10 @@ def look(name: str, data_dir: Path | None) -> tuple[str, str]:
 
 def _get(name: str) -> int:
     if name == EMBEDDED:
-        print(f"{EMBEDDED} is part of the package; nothing to fetch")
+        show(f"{EMBEDDED} is part of the package; nothing to fetch")
         return 0
     if name not in CATALOG:
         raise UsageError(f"no data set {name!r} can be fetched; there are {', '.join(CATALOG)}")
     for path in locate(CATALOG[name], download=True).values():
-        print(path)
+        show(str(path))
     return 0

@@ -14,8 +14,10 @@ from clrepro.commands.data import EMBEDDED, look
 from clrepro.datasets import CATALOG
 from clrepro.datasets.locate import cache_folder
 from clrepro.errors import DataError, UsageError
+from clrepro.paths import exists
 from clrepro.runs import write_atomically
 from clrepro.sweep import find_home, load_profiles, paper_names
+from clrepro.sweep.host import show
 
 MIN_FREE_GB = 2.0
 ENGINES = {
@@ -31,9 +33,9 @@ def run(out: Path) -> int:
     """Print all findings about this machine and the folder `out`.  Returns: 0 (warnings are advice)."""
     findings = [*_software(), *_machine(), *_folders(out), *_data(), *_papers()]
     for well, line in findings:
-        print(f"{'ok  ' if well else 'warn'}  {line}")
+        show(f"{'ok  ' if well else 'warn'}  {line}")
     warnings = sum(not well for well, _ in findings)
-    print(f"{warnings} warning{'s' * (warnings != 1)}")
+    show(f"{warnings} warning{'s' * (warnings != 1)}")
     return 0
 
 
@@ -79,7 +81,7 @@ def _folders(out: Path) -> Iterator[Finding]:
         ("data cache", cache_folder(), "CL_REPRO_DATA=DIR"),
     ):
         try:
-            there = next(each for each in (folder.resolve(), *folder.resolve().parents) if each.exists())
+            there = next(each for each in (folder.resolve(), *folder.resolve().parents) if exists(each))
             probe = there / f"probe-{uuid.uuid4().hex}"
             write_atomically(probe, b"x")
             probe.unlink()

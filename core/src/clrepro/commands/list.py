@@ -2,24 +2,30 @@
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from clrepro.sweep import Profile, expand, find_home, load_profiles, paper_names
+from clrepro.texts import visible
 
 
 def run() -> int:
     """Print one line per paper and profile.  Returns: 0."""
     home = find_home()
-    table = Table(title=f"papers in {home}", title_justify="left")
+    table = Table(title=_text(f"papers in {home}"), title_justify="left")
     for column in ("paper", "profile", "rows", "runs", "time on one core", "data"):
         table.add_column(column, justify="right" if column in ("rows", "runs") else "left")
     for paper in paper_names(home):
         for profile in load_profiles(home, paper).values():
             n_runs = str(len(expand(profile)))
-            table.add_row(
-                paper, profile.name, str(len(profile.rows)), n_runs, estimate(profile), profile.data_note
-            )
+            words = (paper, profile.name, str(len(profile.rows)), n_runs, estimate(profile), profile.data_note)
+            table.add_row(*map(_text, words))
     Console().print(table)
     return 0
+
+
+def _text(words: str) -> Text:
+    """Words as they are: no markup, nothing that steers a terminal."""
+    return Text(visible(words))
 
 
 def estimate(profile: Profile) -> str:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from clrepro.claims import Claims, load_claims
 from clrepro.errors import UsageError
+from clrepro.paths import is_file
 from clrepro.records import RunRecord, load_many
+from clrepro.report.odd import without_odd
 from clrepro.report.tables import Table, results_table
 from clrepro.runs import make_folder, write_atomically
 from clrepro.sweep import load_profiles
@@ -31,7 +33,8 @@ def write_table(table: Table, out: Path) -> Path:
 
 
 def tables_from(home: Path, folders: Sequence[Path]) -> tuple[list[Table], list[str]]:
-    """The tables of all records below `folders`, by paper and profile; a line per file that is no record.
+    """The tables of all records below `folders`, by paper and profile; a line per file that is no record, and
+    per record that no table or figure can be made from.
 
     Of two records of the same run the one from the earlier folder counts.
     """
@@ -43,7 +46,12 @@ def tables_from(home: Path, folders: Sequence[Path]) -> tuple[list[Table], list[
         for record in records:
             if record.status == "done":
                 found.setdefault((record.paper, record.profile), {}).setdefault(record.key, record)
-    tables = [make_table(home, *key, list(records.values())) for key, records in sorted(found.items())]
+    tables = []
+    for key, records in sorted(found.items()):
+        usable, odd = without_odd(list(records.values()))
+        problems += odd
+        if usable:
+            tables.append(make_table(home, *key, usable))
     return tables, problems
 
 
@@ -60,6 +68,6 @@ def _row_order(home: Path, paper: str, profile: str) -> dict[tuple[str, str], in
 def _claims(home: Path, paper: str, records: Sequence[RunRecord]) -> Claims:
     """The paper's claims, or none over the metrics at hand where it has no claims file."""
     path = home / "papers" / paper / "claims.toml"
-    if path.is_file():
+    if is_file(path):
         return load_claims(path)
     return Claims(paper, {name: name for name in sorted({name for r in records for name in r.metrics})})

@@ -15,6 +15,7 @@ from rich.progress import (
 
 from clrepro.records import RunRecord
 from clrepro.sweep import Job
+from clrepro.texts import visible
 
 # The speed is taken over the whole sweep: rich's default of the last 30 s sees no run of some minutes end.
 WHOLE_SWEEP_S = 1e6
@@ -31,7 +32,7 @@ class SweepProgress:
         self._n_jobs, self._n_finished = len(jobs), 0
         self._console = Console(stderr=True)
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[count]}"),
@@ -46,7 +47,7 @@ class SweepProgress:
             disable=not self._console.is_terminal,
         )
         total = sum(self._weight(job) for job in jobs)
-        self._task = self._progress.add_task(title, total=total, count=f"0/{len(jobs)} runs")
+        self._task = self._progress.add_task(visible(title), total=total, count=f"0/{len(jobs)} runs")
 
     def finished(self, job: Job, record: RunRecord | None, reason: str) -> None:
         """Count `job` and say how it ended; `reason` is "" unless it failed."""
@@ -73,4 +74,4 @@ class SweepProgress:
         return job.seconds if self._weighted else 1.0
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(visible(line), markup=False, highlight=False, soft_wrap=True)

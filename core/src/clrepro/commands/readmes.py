@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clrepro.errors import DataError
+from clrepro.paths import is_file
 from clrepro.report.readme import readme_block
 from clrepro.report.tables import Table
 from clrepro.runs import write_atomically
@@ -18,7 +19,7 @@ def update_readmes(home: Path, tables: Sequence[Table]) -> list[Path]:
     """
     changed = []
     for path in [home / "README.md", *sorted(home.glob("papers/*/README.md"))]:
-        if not path.is_file():
+        if not is_file(path):
             continue
         old = new = path.read_text(encoding="utf-8")
         for table in tables:

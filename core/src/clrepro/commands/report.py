@@ -1,6 +1,5 @@
 """`cl-repro report`: tables, page and READMEs from the records that are there; nothing is run."""
 
-import sys
 import webbrowser
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from clrepro.commands.readmes import update_readmes
 from clrepro.commands.site import write_report
 from clrepro.errors import DataError
 from clrepro.runs import make_folder
-from clrepro.sweep import find_home
+from clrepro.sweep import find_home, host
 
 
 def run(out: Path, records: list[Path], show: bool, into_readmes: bool) -> int:
@@ -24,17 +23,17 @@ def run(out: Path, records: list[Path], show: bool, into_readmes: bool) -> int:
     folders = [out, *records, *sorted(home.glob("papers/*/results/*/records"))]
     tables, problems = tables_from(home, folders)
     for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
+        host.say(f"left out: {problem}")
     if not tables:
         looked = ", ".join(map(str, [out, *records]))
         raise DataError(f"no finished run below {looked}; make some with: cl-repro reproduce PAPER")
     path = write_report(home, make_folder(out), tables, folders)
     for table in tables:
-        print(write_table(table, out) / "table.md")
-    print(path)
+        host.show(str(write_table(table, out) / "table.md"))
+    host.show(str(path))
     if into_readmes:
         for readme in update_readmes(home, tables):
-            print(readme)
+            host.show(str(readme))
     if show:
         open_page(path)
     return 0
@@ -47,4 +46,4 @@ def open_page(path: Path) -> None:
     except webbrowser.Error:
         shown = False
     if not shown:
-        print(f"no browser found here; open {path.resolve()} in one", file=sys.stderr)
+        host.say(f"no browser found here; open {path.resolve()} in one")

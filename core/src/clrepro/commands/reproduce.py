@@ -68,9 +68,9 @@ def _reproduce_one(
 
     with sweep_lock(out, profile.paper, profile.name):
         every = expand(profile, seeds, prepare(profile, out, say))
-        good = run_jobs(f"{profile.paper} {profile.name}", select(every, only), store, make_executor)
+        done = run_jobs(f"{profile.paper} {profile.name}", select(every, only), store, make_executor)
         show_table(profile, store.records(every), store)
-    return good
+    return done.good
 
 
 def _write_page(home: Path, out: Path) -> None:

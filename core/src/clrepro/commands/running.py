@@ -3,36 +3,37 @@
 import contextlib
 import os
 import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 
 from clrepro.commands.progress import SweepProgress
 from clrepro.errors import DataError
+from clrepro.paths import exists
 from clrepro.records import RunRecord, read_record
-from clrepro.sweep import Executor, Folder, Job, Profile, Store, Summary, run_sweep, split
-from clrepro.sweep.host import show
+from clrepro.sweep import Address, Executor, Folder, Job, Profile, Store, Summary, run_sweep, split
+from clrepro.sweep.host import say, show
 
 
-def run_jobs(title: str, jobs: Sequence[Job], store: Store, make_executor: Callable[[int], Executor]) -> bool:
+def run_jobs(
+    title: str, jobs: Sequence[Job], store: Store, make_executor: Callable[[int], Executor]
+) -> Summary:
     """Run what is left of `jobs`, with progress and failures told on stderr.
 
     Args: make_executor — called with the number of jobs left, if there are any.
-    Returns: whether every run is done.
     """
     done, todo = split(jobs, store)
     say(f"{title}: {len(jobs)} runs, {len(done)} of them done before")
     if not todo:
-        return True
+        return Summary()
     _say_damaged(todo, store)
     executor = make_executor(len(todo))
     with SweepProgress(title, todo) as progress:
         try:
-            summary = run_sweep(todo, executor, progress.finished)
+            summary = run_sweep(todo, executor, progress.finished, store)
         finally:
             _stop(executor)
     _say_failures(summary, store)
-    return not summary.failed and not summary.lost
+    return summary
 
 
 def show_table(profile: Profile, records: Sequence[RunRecord], store: Store) -> None:
@@ -47,9 +48,20 @@ def show_table(profile: Profile, records: Sequence[RunRecord], store: Store) -> 
     show(table.markdown())
 
 
-def say(line: str) -> None:
-    """Print `line` for the user on stderr."""
-    print(line, file=sys.stderr, flush=True)
+def say_waiting(store: Store, elsewhere: Iterable[str] = ()) -> None:
+    """Say what waits for the store and where, as a command's last line.
+
+    Args: elsewhere — outboxes of other machines ("machine:folder") that are known to hold something.
+    """
+    if not isinstance(store, Address):
+        return
+    here = store.outbox
+    n_here = len(here.waiting())
+    places = [f"{n_here} in {here.where}"] if n_here else []
+    places += [f"some in {where}" for where in sorted({*elsewhere} - {here.where})]
+    if places:
+        said = f"waiting for {store.url}: finished runs, {', '.join(places)}"
+        say(f"{said}; the same command sends them before it goes on")
 
 
 @contextlib.contextmanager
@@ -89,7 +101,7 @@ def _say_damaged(todo: Sequence[Job], store: Store) -> None:
         return
     for path in (job.record_path(store.out) for job in todo):
         try:
-            if path.exists():
+            if exists(path):
                 read_record(path)
         except DataError as problem:
             say(f"made again: {str(problem).split(';')[0]}")
@@ -101,3 +113,8 @@ def _say_failures(summary: Summary, store: Store) -> None:
     if summary.failed and isinstance(store, Folder):
         folders = sorted({str(store.out / job.paper / job.profile / "work") for job, _ in summary.failed})
         say(f"logs of failed runs: {', '.join(folders)}/*/*/*/log.txt; the same command tries them again")
+    if summary.unconfirmed:
+        n = len(summary.done)
+        say(f"not confirmed: {n} runs are done, but the store cannot be asked now: {summary.unconfirmed}")
+    if summary.not_started:
+        say(f"not started: {summary.not_started} runs, for the store does not take records")

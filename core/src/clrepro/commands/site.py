@@ -1,7 +1,6 @@
 """The report's site from what a checkout holds: papers, tables, measurements, when records were made."""
 
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -9,11 +8,13 @@ from pathlib import Path
 from clrepro.claims import load_claims
 from clrepro.commands.list import estimate
 from clrepro.errors import DataError
+from clrepro.paths import find, is_file
 from clrepro.report.measured import Bench, Faults, read_bench, read_faults
 from clrepro.report.page import Offer, PaperFacts
 from clrepro.report.site import Measured, write_site
 from clrepro.report.tables import Table
 from clrepro.sweep import expand, load_profiles, paper_names
+from clrepro.sweep.host import say
 
 GIT_TIMEOUT_S = 10
 
@@ -39,7 +40,7 @@ def _facts(home: Path) -> Iterator[PaperFacts]:
         try:
             yield paper_facts(home, name)
         except DataError as problem:
-            print(f"left out: {problem}", file=sys.stderr)
+            say(f"left out: {problem}")
 
 
 def paper_facts(home: Path, name: str) -> PaperFacts:
@@ -57,7 +58,7 @@ def paper_facts(home: Path, name: str) -> PaperFacts:
     except OSError:
         text = ""
     path = folder / "claims.toml"
-    if not path.is_file():
+    if not is_file(path):
         return PaperFacts(name, name, {}, (), offers, text)
     claims = load_claims(path)
     return PaperFacts(name, claims.title, claims.metrics, claims.notes, offers, text)
@@ -72,14 +73,14 @@ def made_when(home: Path, folders: Iterable[Path]) -> dict[tuple[str, str], str]
     written: dict[tuple[str, str], set[date]] = {}
     shipped: dict[tuple[str, str], set[Path]] = {}
     for folder in folders:
-        for path in sorted(folder.resolve().rglob("seed*.json")):
+        for path in find(folder.resolve(), "seed*.json")[0]:
             if (found := _owner(path)) is None:
                 continue
             key, records = found
             if records.is_relative_to(home / "papers"):
                 shipped.setdefault(key, set()).add(records)
             else:
-                written.setdefault(key, set()).add(_day(path.stat().st_mtime))
+                written.setdefault(key, set()).add(_day(path.lstat().st_mtime))
     texts: dict[tuple[str, str], str] = {}
     for key in written.keys() | shipped.keys():
         committed = {day for folder in shipped.get(key, ()) if (day := _commit_day(home, folder))}
@@ -129,12 +130,12 @@ def _measured(folders: Sequence[Path]) -> Measured:
     if path := _first(folders, "faults.json"):
         faults, faults_problem = _faults(path)
     for problem in filter(None, (bench_problem, faults_problem)):
-        print(f"left out: {problem}", file=sys.stderr)
+        say(f"left out: {problem}")
     return Measured(bench, faults, bench_problem, faults_problem)
 
 
 def _first(folders: Sequence[Path], name: str) -> Path | None:
-    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+    return next((folder / name for folder in folders if is_file(folder / name)), None)
 
 
 def _bench(path: Path) -> tuple[Bench | None, str]:

@@ -3,12 +3,12 @@
 import contextlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clrepro.commands.reproduce import no_row
-from clrepro.commands.running import n_cores, run_jobs, say, show_table, stop_on_signals
-from clrepro.errors import UsageError
+from clrepro.commands.running import n_cores, run_jobs, say, say_waiting, show_table, stop_on_signals
+from clrepro.errors import DataError, UsageError
 from clrepro.runs import make_folder, write_atomically
 from clrepro.sweep import (
     Address,
@@ -43,11 +43,13 @@ def run(
     shard: str | None,
     show_jobs: bool,
     slurm: Path | None,
+    store_patience: float,
 ) -> int:
     """Run the sweep file `spec`; records go to `out`, a folder or an fsspec URL.
 
     Args: shard — "k/n": only part k (from 0) of n; show_jobs — print the jobs as JSON lines, run nothing;
-        slurm — write an array script to this file, run nothing.
+        slurm — write an array script to this file, run nothing; store_patience — seconds for which a store
+        that does not answer is asked again.
     Returns: 0; 1 if a run failed; 130 or 143 if stopped by Ctrl-C or SIGTERM (what is done by then stays).
     Raises: UsageError, DataError and BusyError before anything runs.
     """
@@ -62,14 +64,17 @@ def run(
             show(job.to_json())
         return 0
     steps = {f"{p.profile.paper}/{p.profile.name}": p.profile.prepare for p in plan.parts}
-    store = open_store(out, steps)
+    store = open_store(out, steps, store_patience)
     if slurm is not None:
         return _write_slurm(plan, store, home, slurm)
+    if out.startswith("memory://") and executor == "serial":
+        raise UsageError(f"--out {out}: the memory of this process ends with it; name a folder or an address")
     with stop_on_signals() as exit_code:
         try:
             return _run(plan, store, executor, address, jobs or n_cores(), part)
         except KeyboardInterrupt:
             say("stopped; finished runs are kept, the same command goes on from here")
+            say_waiting(store)
             return exit_code()
 
 
@@ -100,12 +105,24 @@ def _run(
                 held.enter_context(sweep_lock(place, each.profile.paper, each.profile.name, name))
         every = _jobs(spec, lambda each: prepare_together(each.profile, place, say))
         mine = every if part is None else shard(every, *part)
-        good = run_jobs(spec.path.stem, mine, store, make_executor)
-        if part is None:  # a part of an array would print a table of what the others have done so far
-            for each in spec.parts:
-                own = [j for j in every if (j.paper, j.profile) == (each.profile.paper, each.profile.name)]
-                show_table(each.profile, store.records(own), store)
+        if isinstance(store, Address) and (sent := store.send_waiting()):
+            say(f"sent: {len(sent)} finished runs that were waiting for {store.url}")
+        summary = run_jobs(spec.path.stem, mine, store, make_executor)
+        good = summary.good
+        try:
+            if part is None:  # a part of an array would print a table of what the others have done so far
+                _show_tables(spec, every, store)
+        except DataError as problem:  # the store has just stopped to answer
+            say(f"no table: {problem}")
+            good = False
+        say_waiting(store, summary.outboxes)
     return 0 if good else 1
+
+
+def _show_tables(spec: Spec, every: Sequence[Job], store: Folder | Address) -> None:
+    for part in spec.parts:
+        own = [job for job in every if (job.paper, job.profile) == (part.profile.paper, part.profile.name)]
+        show_table(part.profile, store.records(own), store)
 
 
 def _jobs(spec: Spec, data_sha256: Callable[[Part], str]) -> list[Job]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from clrepro.datasets.catalog import Entry
 from clrepro.errors import DataError
+from clrepro.paths import is_dir, is_file
 
 VARIABLE = "CL_REPRO_DATA"
 
@@ -57,7 +58,7 @@ def _places(entry: Entry, data_dir: Path | None) -> list[Path]:
 def _file_in(folder: Path, name: str) -> Path | None:
     plain = name if name.endswith(".tar.gz") else name.removesuffix(".gz")
     for candidate in (folder / name, folder / plain):
-        if candidate.is_file() or (candidate.is_dir() and "." not in name):
+        if is_file(candidate) or (is_dir(candidate) and "." not in name):
             return candidate
     return None
 
@@ -65,7 +66,7 @@ def _file_in(folder: Path, name: str) -> Path | None:
 def _verify(path: Path, entry: Entry) -> None:
     """Compare a file of official name with the published checksum; an unpacked file or folder has none."""
     expected = entry.sha256.get(path.name)
-    if expected and path.is_file():
+    if expected and is_file(path):
         actual = sha256(path)
         if actual != expected:
             raise DataError(
@@ -79,7 +80,7 @@ def sha256(path: Path) -> str:
 
     Raises: DataError if it cannot be read.
     """
-    if path.is_dir():
+    if is_dir(path):
         names = sorted(file for file in path.rglob("*") if file.is_file())
         lines = [f"{file.relative_to(path).as_posix()} {sha256(file)}" for file in names]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -61,12 +61,13 @@ def learning_curves(table: Table, setting: str) -> str | None:
             continue
         r = np.asarray(record.series["R"], np.float64)
         curve = seen_average(in_order(r, record.series.get("order", range(len(r)))))
-        if record.status == "done" and not np.isnan(curve).any():
+        if record.status == "done" and np.isfinite(curve).all():
             curves.setdefault(record.method, []).append(curve)
     if not curves:
         return None
     figure, axes = new_figure(3.4)
-    for method, runs in curves.items():
+    for method, found in curves.items():
+        runs = [run for run in found if len(run) == len(found[0])]  # a family's settings may differ in tasks
         mean = 100 * np.mean(runs, axis=0)
         steps = np.arange(1, len(mean) + 1)
         every = max(1, len(mean) // 8)
@@ -167,7 +168,8 @@ def _shown(cell: Cell) -> list[float]:
 
 
 def _limits(numbers: Sequence[float]) -> tuple[float, float]:
-    low, high = min(numbers), max(numbers)
+    finite = [number for number in numbers if math.isfinite(number)] or [0.0]
+    low, high = min(finite), max(finite)
     margin = 0.1 * max(high - low, 1.0)
     return low - margin, high + margin
 

@@ -27,7 +27,7 @@ from clrepro.report.exports import table_json
 from clrepro.report.measured import Bench, Faults
 from clrepro.report.page import CELL_WORDS, PaperFacts, PaperPage, added, facts_of, paper_page
 from clrepro.report.tables import ORDERING_WORDS, Table, duration, minus
-from clrepro.runs import hold_lock, make_folder, write_atomically
+from clrepro.runs import hold_lock, make_folder, remove_temporaries, write_atomically
 
 DOOR, FOLDER = "report.html", "report"
 LOCK, PATIENCE_S = ".report.lock", 60.0
@@ -62,8 +62,8 @@ def write_site(
     folder = make_folder(out / FOLDER)
     pages = _papers(tables, papers, made or {})
     with hold_lock(out / LOCK, patience_s=PATIENCE_S):  # two sweeps may end at the same time
-        for left_over in (*folder.rglob(".*.tmp"), *out.glob(f".{DOOR}.*.tmp")):  # of a killed one
-            left_over.unlink(missing_ok=True)
+        remove_temporaries(folder)  # of a killed one
+        remove_temporaries(out, top_only=True)
         _write(out, folder, tables, _html(pages, measured or Measured()))
         (out / LOCK).unlink(missing_ok=True)
     return out / DOOR

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from clrepro.claims import STATUSES, Claims, Gap, Ordering, Value, Verdict, judge_ordering, judge_value
 from clrepro.metrics.stats import Interval, mean_sd, t_interval
 from clrepro.records import RunRecord
@@ -286,7 +288,8 @@ def _cell(metric: str, by_seed: dict[int, float], claim: Value | None) -> Cell:
     if not values:
         nothing = Interval(math.nan, math.nan, math.nan)
         return Cell(metric, (), math.nan, nothing, claim, Verdict("no runs", "not measured"))
-    return Cell(metric, values, mean_sd(values)[1], t_interval(values), claim, judge_value(claim, values))
+    with np.errstate(all="ignore"):  # an infinity is shown as one, and its spread as nan
+        return Cell(metric, values, mean_sd(values)[1], t_interval(values), claim, judge_value(claim, values))
 
 
 def family(setting: str) -> str:

@@ -11,13 +11,14 @@ from typing import Any
 from clrepro.errors import DataError, UsageError
 from clrepro.records import RunRecord
 from clrepro.sweep.jobs import Job, failed_record
+from clrepro.sweep.outbox import PLACE, NotStarted, Waiting
 from clrepro.sweep.spec import Share
 from clrepro.sweep.store import Store
 from clrepro.threads import ONE_THREAD
 
 CONNECT_S = 10
 QUEUED = 2  # jobs given to Ray per job that runs, so that a node that is free need not wait for us
-_PASSED_ON = ("CL_REPRO_HOME", "CL_REPRO_DATA")
+_PASSED_ON = ("CL_REPRO_HOME", "CL_REPRO_DATA", PLACE)
 
 
 class Ray:
@@ -99,6 +100,8 @@ class Ray:
         try:
             text = done.result()
         except errors.RayTaskError as problem:  # of our code on the node: no record could be written
+            if isinstance(problem.cause, Waiting | NotStarted):
+                raise problem.cause from None
             raise DataError(str(problem.cause or problem).strip().splitlines()[-1]) from None
         except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError) as problem:
             reason = str(problem).strip().splitlines()[0]

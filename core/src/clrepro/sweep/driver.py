@@ -1,6 +1,7 @@
 """A sweep from start to end: what is left to do, doing it, and counting what came out."""
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -14,19 +15,33 @@ from clrepro.records import RunRecord
 from clrepro.runs import RunDir, hold_lock, remove_temporaries
 from clrepro.sweep.executors import Executor
 from clrepro.sweep.jobs import Job
+from clrepro.sweep.outbox import NotStarted, Waiting
 from clrepro.sweep.store import Store
+
+NOT_THERE = "done, but its record is not in the store; do all workers and this process see the same place?"
 
 
 @dataclass
 class Summary:
     """What a sweep did: jobs by their outcome; `failed` and `lost` carry the reason in one line.
 
-    `failed` jobs have a record that says so; `lost` ones could not even write that (disk full, ...).
+    `failed` jobs have a record that says so; `lost` ones have none in the store (disk full, store silent,
+    ...), though `outboxes` ("machine:folder") may hold it.  `not_started`: how many were not given out any
+    more once the store was known not to take records.  `unconfirmed`: why the store could not be asked at the
+    end whether it has the records of `done`; "" if it was.
     """
 
     done: list[Job] = field(default_factory=list)
     failed: list[tuple[Job, str]] = field(default_factory=list)
     lost: list[tuple[Job, str]] = field(default_factory=list)
+    outboxes: set[str] = field(default_factory=set)
+    not_started: int = 0
+    unconfirmed: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether every run is done."""
+        return not (self.failed or self.lost or self.not_started or self.unconfirmed)
 
 
 def select(jobs: list[Job], only: str | None) -> list[Job]:
@@ -63,35 +78,77 @@ def run_sweep(
     todo: Sequence[Job],
     executor: Executor,
     report: Callable[[Job, RunRecord | None, str], None],
+    store: Store | None = None,
 ) -> Summary:
     """Run the jobs `todo` (see `split`) with `executor`; each ends in a record in its store.
 
-    Args: report — called after each job with its record (without series; None if none could be written) and
-        the reason of a failure ("" if it is done).
+    Args:
+        report: called after each job with its record (without series; None if none could be written) and the
+            reason of a failure ("" if it is done).
+        store: asked for the first record and, at the end, for every record believed done; those it does not
+            have are lost.  None: believed.
     At most `executor.slots` jobs are out at a time, so what is held does not grow with the sweep; a job's end
-    costs the same however many are out.  A job's failure stops nothing.  An exception from outside (Ctrl-C)
-    goes on to the caller, who stops the executor; records written by then stay, and the same call later does
-    the rest.
+    costs the same however many are out.  A job's failure stops nothing, but once the store is known not to
+    take records no further job is given out.  An exception from outside (Ctrl-C) goes on to the caller, who
+    stops the executor; records written by then stay, and the same call later does the rest.
     """
     summary = Summary()
     ended: SimpleQueue[tuple[Job, Future[RunRecord]]] = SimpleQueue()
-    queue, out = iter(todo), 0
+    queue, out, stopped = deque(todo), 0, False
     while True:
-        while out < executor.slots and (job := next(queue, None)) is not None:
+        while queue and not stopped and out < executor.slots:
+            job = queue.popleft()
             executor.submit(job).add_done_callback(partial(_put, ended, job))
             out += 1
         if not out:
-            return summary
+            break
         job, future = ended.get()
         out -= 1
         record, reason = _result(future)
-        if record is None:
-            summary.lost.append((job, reason))
-        elif reason:
-            summary.failed.append((job, reason))
-        else:
-            summary.done.append(job)
+        if record is not None and not reason and store is not None and not summary.done:
+            if not _is_there(job, store):
+                record, reason, stopped = None, NOT_THERE, True
+        stopped |= isinstance(future.exception(), Waiting | NotStarted)
+        _count(summary, job, record, reason, future)
         report(job, record, reason)
+    summary.not_started = len(queue)
+    if store is not None and summary.done:
+        _confirm(summary, store)
+    return summary
+
+
+def _count(
+    summary: Summary, job: Job, record: RunRecord | None, reason: str, future: "Future[RunRecord]"
+) -> None:
+    if record is None:
+        summary.lost.append((job, reason))
+        if isinstance(problem := future.exception(), Waiting):
+            summary.outboxes.add(problem.where)
+    elif reason:
+        summary.failed.append((job, reason))
+    else:
+        summary.done.append(job)
+
+
+def _is_there(job: Job, store: Store) -> bool:
+    """Whether the store has the record of a job that is done; a store that is silent just now is asked at the
+    end.
+    """
+    try:
+        return bool(store.finished([job]))
+    except DataError:
+        return True
+
+
+def _confirm(summary: Summary, store: Store) -> None:
+    """Ask the store for every record believed done; the others are moved from `done` to `lost`."""
+    try:
+        there = {job.name for job in store.finished(summary.done)}
+    except DataError as problem:
+        summary.unconfirmed = str(problem)
+        return
+    summary.lost += [(job, NOT_THERE) for job in summary.done if job.name not in there]
+    summary.done = [job for job in summary.done if job.name in there]
 
 
 def _put(ended: "SimpleQueue[tuple[Job, Future[RunRecord]]]", job: Job, future: "Future[RunRecord]") -> None:

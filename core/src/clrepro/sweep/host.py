@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from clrepro.errors import DataError
+from clrepro.texts import visible
 
 _REPORTED_VERSIONS = ("cl-repro", "numpy", "scipy", "numba", "torch", "tensorflow", "jax", "gymnasium")
 
@@ -73,7 +74,7 @@ def show(text: str) -> None:
     Raises: DataError if it cannot be written (disk full); BrokenPipeError as it is, when the reader has gone.
     """
     try:
-        print(text, flush=True)
+        print(visible(text, keep="\n\t"), flush=True)
     except BrokenPipeError:
         raise
     except OSError as problem:
@@ -82,3 +83,8 @@ def show(text: str) -> None:
         raise DataError(
             f"standard output: cannot be written ({problem.strerror}); files finished before are kept"
         ) from None
+
+
+def say(line: str) -> None:
+    """Print `line` for the user on stderr."""
+    print(visible(line, keep="\n"), file=sys.stderr, flush=True)

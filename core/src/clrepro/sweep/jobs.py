@@ -6,7 +6,6 @@ A job is a small JSON document, so any executor can carry it anywhere; `run_job`
 import contextlib
 import hashlib
 import importlib
-import shutil
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
@@ -26,7 +25,9 @@ from clrepro.records import (
 )
 from clrepro.runs import RunDir, hold_lock, make_folder, write_atomically
 from clrepro.sweep.host import Meter, versions
+from clrepro.sweep.owned import refuse_links, remove_stamped, set_aside
 
+_STAMP = "job.json"  # in a work folder: which settings began what lies there
 PATIENCE_S = 60.0  # how long a job waits for another process that is at it
 PLACEHOLDERS = ("data", "artefacts")  # filled in when the job runs; {seed} is filled in by `expand`
 
@@ -110,7 +111,8 @@ def run_job(job: Job, out: Path) -> Path:
     status "failed" (for FloatingPointError, what a loop raises when a loss or a weight is no finite number,
     "diverged") with the reason in `error`; the work folder with its log then stays.  Checkpoints found in
     the work folder are used only if the same settings made them.
-    Raises: DataError if the record cannot be written; BusyError if another process runs the same job.
+    Raises: DataError if the record cannot be written or a link leads to the job's folders; BusyError if
+        another process runs the same job.
     """
     if finished_record(job, out) is None:
         with _claimed(job, out):
@@ -122,6 +124,8 @@ def run_job(job: Job, out: Path) -> Path:
 @contextlib.contextmanager
 def _claimed(job: Job, out: Path) -> Iterator[None]:
     """Hold `job` for this process: a worker taken for dead may still be at it when another is sent."""
+    for folder in (_work_path(job, out), job_folders(job, out)["artefacts"]):
+        refuse_links((out / job.paper / job.profile).resolve(), folder)
     lock = _work_path(job, out).with_suffix(".lock")
     make_folder(lock.parent)
     with hold_lock(lock, patience_s=PATIENCE_S):
@@ -148,7 +152,8 @@ def _run(job: Job, out: Path) -> Path:
     record = _record(job, outcome, places | {"work": str(work.path)}, meter.cost(), made_by, status, error)
     path = save_record(record, out)
     if record.status == "done":
-        shutil.rmtree(work.path, ignore_errors=True)
+        with contextlib.suppress(DataError):  # the record is kept, and a later run would clear what is left
+            remove_stamped(work.path, _STAMP)
     return path
 
 
@@ -194,23 +199,25 @@ def _folder_name(job: Job) -> Path:
 
 
 def _work_path(job: Job, out: Path) -> Path:
-    return (out / job.paper / job.profile / "work").resolve() / _folder_name(job)
+    return (out / job.paper / job.profile).resolve() / "work" / _folder_name(job)
 
 
 def _work_folder(job: Job, out: Path) -> RunDir:
-    """The job's work folder; it and the artefacts are emptied if other settings began what lies there."""
+    """The job's work folder.  If other settings began what lies there, it is emptied, and the artefacts are
+    set aside.  Raises: DataError if the work folder is not ours to empty.
+    """
     path = _work_path(job, out)
-    stamp = path / "job.json"
+    stamp = path / _STAMP
     try:
         begun = stamp.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         begun = ""
     stamp_text = canonical_json({"settings_hash": job.settings_hash}) + "\n"
     if begun != stamp_text:
-        shutil.rmtree(path, ignore_errors=True)
-        shutil.rmtree(job_folders(job, out)["artefacts"], ignore_errors=True)
+        remove_stamped(path, _STAMP)
+        set_aside(job_folders(job, out)["artefacts"])
     work = RunDir(path)
-    work.atomic_write_text("job.json", stamp_text)
+    work.atomic_write_text(_STAMP, stamp_text)
     return work
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from clrepro.errors import DataError, UsageError
+from clrepro.paths import is_dir, is_file
 from clrepro.records import check_name
 from clrepro.sweep.jobs import PLACEHOLDERS, Job, fill
 from clrepro.texts import load_toml
@@ -64,11 +65,11 @@ def find_home() -> Path:
     Raises: UsageError if there is none.
     """
     if given := os.environ.get("CL_REPRO_HOME"):
-        if (Path(given) / "papers").is_dir():
+        if is_dir(Path(given) / "papers"):
             return Path(given).resolve()
         raise UsageError(f"CL_REPRO_HOME is {given!r}, which has no folder papers/; point it to the checkout")
     for start in (Path(__file__).resolve(), Path.cwd()):
-        for folder in start.parents if start.is_file() else (start, *start.parents):
+        for folder in start.parents if is_file(start) else (start, *start.parents):
             if any(folder.glob("papers/*/profiles.toml")):
                 return folder
     raise UsageError("no folder with papers/ found; run inside the checkout or set CL_REPRO_HOME to it")
@@ -85,7 +86,7 @@ def load_profiles(home: Path, paper: str) -> dict[str, Profile]:
     Raises: UsageError if there is no such paper; DataError naming file and key if its profile file is wrong.
     """
     path = home / "papers" / paper / "profiles.toml"
-    if not path.is_file():
+    if not is_file(path):
         raise UsageError(f"no paper {paper!r}; there are {', '.join(paper_names(home)) or 'none'} (or 'all')")
     return {name: parse_profile(table, paper, name, path) for name, table in load_toml(path).items()}
 

@@ -47,6 +47,7 @@ from pathlib import Path
 from typing import Any
 
 from clrepro.errors import DataError
+from clrepro.paths import is_dir
 from clrepro.records import check_name
 from clrepro.sweep.profiles import Profile, check_keys, load_profile, parse_profile
 from clrepro.texts import load_toml
@@ -139,7 +140,7 @@ def _own(table: dict[str, Any], path: Path, home: Path) -> Iterator[Part]:
         where = f"{path}: [[row]] number {number}"
         check_keys(row, _ROW_KEYS, {"paper", "setting", "method", "command"}, where)
         paper = row["paper"]
-        if not isinstance(paper, str) or not (home / "papers" / check_name(paper, where) / "src").is_dir():
+        if not isinstance(paper, str) or not is_dir(home / "papers" / check_name(paper, where) / "src"):
             raise DataError(f"{where}: no paper {paper!r} in {home}")
         rows.setdefault(paper, []).extend(_points(row, where))
     steps = table.get("prepare", {})

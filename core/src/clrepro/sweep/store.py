@@ -3,23 +3,30 @@
 A store is a small value that travels to the workers with the jobs; `carry_out` is what every executor calls
 there.  Workers of a folder share its checkpoints, so a job begun on a machine that died is continued on
 another.  Workers of an address (s3://, gs://, ...) run in a folder of their own machine and send what came
-out, the record last: what is in the store is whole.
+out, the record last: what is in the store is whole.  What cannot be sent waits in an outbox (outbox.py).
 """
 
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from clrepro.errors import DataError, UsageError
+from clrepro.paths import exists, is_link
 from clrepro.records import MAX_BYTES, RunRecord, read_record
-from clrepro.sweep.jobs import Job, finished_record, is_good, job_folders, run_job, save_record
+from clrepro.sweep.filesystem import Files, NoAnswer, Refused
+from clrepro.sweep.host import say
+from clrepro.sweep.jobs import Job, finished_record, is_good, run_job, save_record
+from clrepro.sweep.outbox import NotStarted, Outbox, Waiting, artefacts_of, own_files
 from clrepro.sweep.prepare import prepare_together
 from clrepro.sweep.profiles import Profile, find_home
 
+STORE_PATIENCE_S = 180.0  # how long a store that does not answer is asked again
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 15.0  # between two questions
 _CHUNK = 256  # records fetched at a time
 
 
@@ -71,10 +78,18 @@ class Address:
     """Records under an fsspec URL; `steps` are the prepare steps by "paper/profile", done on every machine.
 
     Two workers that run the same job (a machine taken for dead) write the same record, the later one whole.
+    While the store does not answer, a finished run waits in this machine's outbox and no run begins: the
+    worker asks again for `patience_s` seconds.
     """
 
     url: str
     steps: Mapping[str, list[list[str]]] = field(default_factory=dict)
+    patience_s: float = STORE_PATIENCE_S
+
+    @property
+    def outbox(self) -> Outbox:
+        """This machine's runs that wait for the store."""
+        return Outbox(self.url)
 
     def finished(self, jobs: Iterable[Job]) -> list[Job]:
         """As `Store.finished`; one listing per profile, then only what the listing shows."""
@@ -83,17 +98,17 @@ class Address:
         return [job for job in jobs if job.name in found]
 
     def records(self, jobs: Iterable[Job]) -> list[RunRecord]:
-        """As `Store.records`; corrupt files count as missing."""
-        files, root = _open(self.url)
-        wanted = {f"{root}/{_relative(job)}": job for job in jobs}
+        """As `Store.records`; corrupt files count as missing.  Raises: DataError if the store is silent."""
+        files = Files(self.url)
+        wanted = {f"{files.root}/{_relative(job)}": job for job in jobs}
         there: set[str] = set()
-        for folder in sorted({f"{root}/{job.paper}/{job.profile}/records" for job in wanted.values()}):
-            there |= set(_listing(files, folder))
+        for folder in sorted({f"{files.root}/{job.paper}/{job.profile}/records" for job in wanted.values()}):
+            there |= files.below(folder)
         paths = [path for path in wanted if path in there]
         found = []
         for start in range(0, len(paths), _CHUNK):
             chunk = paths[start : start + _CHUNK]
-            texts = files.cat(chunk, recursive=False, on_error="return")  # many at a time where it can
+            texts = files.read(chunk)  # many at a time where it can
             for path in chunk:
                 record = _parsed(texts.get(path), path)
                 if record is not None and is_good(record, wanted[path]):
@@ -101,31 +116,77 @@ class Address:
         return found
 
     def save(self, record: RunRecord) -> None:
-        """As `Store.save`: under a temporary name first, as some file systems show half a file."""
-        files, root = _open(self.url)
-        path = f"{root}/{record.path(Path('.')).as_posix()}"
-        folder, _, name = path.rpartition("/")
-        temporary = f"{folder}/.{name}.{os.urandom(4).hex()}.tmp"
-        try:
-            files.makedirs(folder, exist_ok=True)
-            files.pipe_file(temporary, record.to_json().encode())
-            files.mv(temporary, path)
-        except Exception as problem:  # every file system raises its own
-            raise DataError(f"{self.url}: {path} cannot be written ({problem})") from None
+        """As `Store.save`."""
+        files = Files(self.url)
+        files.write(f"{files.root}/{record.path(Path('.')).as_posix()}", record.to_json().encode())
 
     def carry_out(self, job: Job) -> RunRecord:
-        """As `Store.carry_out`."""
+        """As `Store.carry_out`.
+
+        Raises: Waiting if the run is finished and could not be sent; NotStarted if the store does not answer.
+        """
+        for record in self._gate(job):
+            if is_good(record, job):  # an earlier call had finished it
+                return _slim(record)
         scratch = self.scratch()
         self._prepare(job, scratch)
         record = read_record(run_job(job, scratch))
-        self._send_artefacts(job, scratch)
-        self.save(record)
+        artefacts = artefacts_of(record, scratch)
+        try:
+            self._deliver(record, artefacts)
+        except DataError as problem:
+            self.outbox.put(record, scratch, artefacts)
+            self._send_later(job, problem)
         return _slim(record)
 
+    def send_waiting(self) -> list[RunRecord]:
+        """Send what waits in this machine's outbox.  Returns: the records.  Raises: DataError if it cannot."""
+        return self.outbox.send(self._deliver)
+
     def scratch(self) -> Path:
-        """This user's folder on this machine for the runs of this store; a later sweep continues there."""
+        """This user's folder on this machine for the runs of this store; a later sweep continues there.
+
+        Raises: DataError if it is a link or another user's: everybody may write in the temporary folder.
+        """
         digest = hashlib.sha256(self.url.encode()).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"cl-repro-{os.getuid()}" / digest
+        mine = Path(tempfile.gettempdir()).resolve() / f"cl-repro-{os.getuid()}"
+        if is_link(mine) or (exists(mine) and mine.stat().st_uid != os.getuid()):
+            raise DataError(f"{mine}: is a link or another user's; set TMPDIR to a folder of your own")
+        return mine / digest
+
+    def _gate(self, job: Job) -> list[RunRecord]:
+        """Wait until the store answers and has taken what waits here.  Returns: what was sent."""
+        sent: list[RunRecord] = []
+
+        def ask() -> None:
+            Files(self.url).ask()
+            sent.extend(self.send_waiting())
+
+        if (problem := self._again(ask, job, "not begun until it does")) is not None:
+            raise NotStarted(f"not started: {problem}")
+        return sent
+
+    def _send_later(self, job: Job, problem: DataError) -> None:
+        """Try to send the outbox until the patience is over; `problem` is why the first try failed."""
+        last = problem if isinstance(problem, Refused) else self._again(self.send_waiting, job, "finished and kept")
+        if last is not None:
+            raise Waiting(f"finished, and waits in {self.outbox.where}: {last}", self.outbox.where)
+
+    def _again(self, attempt: Callable[[], object], job: Job, state: str) -> DataError | None:
+        """Make `attempt` until it succeeds (None) or the patience is over (the last problem)."""
+        give_up, pause = time.monotonic() + self.patience_s, _FIRST_PAUSE_S
+        while True:
+            try:
+                attempt()
+                return None
+            except DataError as problem:
+                if isinstance(problem, Refused) or time.monotonic() + pause > give_up:
+                    return problem
+                if pause == _FIRST_PAUSE_S:
+                    said = f"{problem}; {job.name} is {state}; asking again for {self.patience_s:g} s"
+                    say(said)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     def _prepare(self, job: Job, scratch: Path) -> None:
         """Make the job's data on this machine, and see that they are those it was planned with."""
@@ -138,52 +199,33 @@ class Address:
                 " the checkout or the data sets differ"
             )
 
-    def _send_artefacts(self, job: Job, scratch: Path) -> None:
-        """Copy the run's own files beside the records."""
-        files, root = _open(self.url)
-        folder = job_folders(job, scratch)["artefacts"]
-        try:
-            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-                target = f"{root}/{path.relative_to(scratch.resolve()).as_posix()}"
-                files.makedirs(target.rpartition("/")[0], exist_ok=True)
-                files.put_file(str(path), target)
-        except Exception as problem:  # every file system raises its own
-            raise DataError(f"{self.url}: {path.name} cannot be written ({problem})") from None
+    def _deliver(self, record: RunRecord, artefacts: Path) -> None:
+        """Copy the run's own files beside the records, then the record.  Raises: NoAnswer, Refused."""
+        files = Files(self.url)
+        place = artefacts_of(record, Path(".")).as_posix()
+        for path in own_files(artefacts):
+            files.put(path, f"{files.root}/{place}/{path.relative_to(artefacts).as_posix()}")
+        self.save(record)
 
 
-def open_store(place: str, steps: Mapping[str, list[list[str]]]) -> Folder | Address:
-    """The store at `place`, a path or an fsspec URL; `steps` as `Address.steps`.
+def open_store(
+    place: str, steps: Mapping[str, list[list[str]]], patience_s: float = STORE_PATIENCE_S
+) -> Folder | Address:
+    """The store at `place`, a path or an fsspec URL; `steps` and `patience_s` as of `Address`.
 
-    Raises: UsageError if no file system for the URL is installed.
+    Raises: UsageError if no file system for the URL is installed, it does not answer, or has no such bucket.
     """
     if "://" not in place:
         return Folder(Path(place).resolve())
     if place.startswith("file://"):
         return Folder(Path(place.removeprefix("file://")).resolve())
-    _open(place)
-    return Address(place.rstrip("/"), dict(steps))
-
-
-def _open(url: str) -> tuple[Any, str]:
-    """The file system of `url` and the path in it.  Raises: UsageError naming the cure."""
     try:
-        import fsspec
-
-        files, root = fsspec.core.url_to_fs(url)
-        return files, root.rstrip("/")
-    except (ImportError, ValueError) as problem:
-        reason = " ".join(str(problem).split())
-        raise UsageError(
-            f"{url}: no such file system here ({reason}); see `pip install 'cl-repro[ray]'`"
-        ) from None
-
-
-def _listing(files: Any, folder: str) -> list[str]:
-    """All files below `folder`, none if it is not there."""
-    try:
-        return [str(path) for path in files.find(folder)]
-    except FileNotFoundError:
-        return []
+        Files(place).ask()
+    except Refused as problem:
+        raise UsageError(f"{problem}; make the bucket first, nothing is created here") from None
+    except NoAnswer as problem:
+        raise UsageError(str(problem)) from None
+    return Address(place.rstrip("/"), dict(steps), patience_s)
 
 
 def _parsed(text: Any, path: str) -> RunRecord | None:

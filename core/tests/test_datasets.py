@@ -1,5 +1,6 @@
 """Where data sets are looked for, what is checked, and what a user is told."""
 
+import dataclasses
 import gzip
 import importlib
 import os
@@ -24,7 +25,7 @@ def idx(array):
 
 
 def tiny(folder: Path, shade=1, n_labels=3):
-    """Four idx files, unpacked, so that no official checksum applies."""
+    """Four idx files, unpacked."""
     folder.mkdir(parents=True)
     for role, name in IDX.items():
         array = np.full((3, 28, 28), shade) if role.startswith("x") else np.arange(n_labels)
@@ -38,6 +39,14 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.setattr(locate, "cache_folder", lambda: tmp_path / "cache")
 
 
+@pytest.fixture
+def any_content(monkeypatch):
+    """Unpacked files of MNIST are taken whatever is in them."""
+    free = dataclasses.replace(catalog.CATALOG["mnist"], contents={})
+    monkeypatch.setitem(catalog.CATALOG, "mnist", free)
+
+
+@pytest.mark.usefixtures("any_content")
 def test_folder_named_then_variable_then_cache(tmp_path, monkeypatch):
     tiny(tmp_path / "cache" / "mnist", shade=3)
     assert datasets.load("mnist").x_train[0, 0, 0] == 3
@@ -91,6 +100,50 @@ def test_a_file_of_official_name_must_have_the_official_checksum(tmp_path):
         datasets.load("mnist", tmp_path)
 
 
+def test_an_unpacked_file_must_have_the_official_content(tmp_path):
+    tiny(tmp_path / "mnist")
+    with pytest.raises(DataError, match=r"images-idx3-ubyte: .* official unpacked file has ba891046e6505d7a"):
+        datasets.load("mnist", tmp_path)
+    tiny(tmp_path / "dots", shade=2)
+    for path in list((tmp_path / "dots").iterdir()):
+        path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+    with pytest.raises(DataError, match=r"images\.idx3-ubyte: .*unpacked file has"):
+        datasets.load("mnist", tmp_path / "dots")
+
+
+@pytest.mark.usefixtures("any_content")
+def test_a_label_of_no_class_is_refused(tmp_path):
+    tiny(tmp_path / "mnist")
+    (tmp_path / "mnist" / "t10k-labels-idx1-ubyte").write_bytes(idx(np.array([0, 77, 2])))
+    with pytest.raises(DataError, match="mnist: labels from 0 to 77; expected 0 to 9"):
+        datasets.load("mnist", tmp_path)
+
+
+def test_labels_of_every_set_are_looked_at(tmp_path, monkeypatch):
+    """Whatever reader made them: each set is read by a stand-in that has one label too many."""
+    monkeypatch.setattr(datasets, "locate", lambda *_: {"archive": tmp_path})
+    for name, entry in catalog.CATALOG.items():
+        labels = np.array([0, entry.n_classes])
+        x = np.zeros((2, 8, 8), np.uint8)
+        monkeypatch.setattr(datasets, "_read", lambda *_, x=x, y=labels: (x, y, x, y))
+        with pytest.raises(DataError, match=f"{name}: labels from 0 to {entry.n_classes}; expected"):
+            datasets.load(name)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless"])
+def test_no_waiting_for_what_is_no_file(kind, tmp_path):
+    tiny(tmp_path / "mnist")
+    path = tmp_path / "mnist" / "train-images-idx3-ubyte"
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(DataError, match="train-images-idx3-ubyte: is a pipe, socket or device"):
+        datasets.load("mnist", tmp_path)
+
+
+@pytest.mark.usefixtures("any_content")
 def test_images_and_labels_must_belong_together(tmp_path):
     tiny(tmp_path / "mnist", n_labels=2)
     with pytest.raises(DataError, match=r"images \(3, 28, 28\) and labels \(2,\) do not belong together"):
@@ -158,6 +211,29 @@ def test_every_entry_states_licence_files_and_checksums_that_look_right():
 
 
 OFFICIAL = os.environ.get("CL_REPRO_DATA", "")
+
+
+def unpack(name, folder, spelling="-idx"):
+    """The official files of a set, unpacked."""
+    folder.mkdir()
+    paths = locate.locate(catalog.CATALOG[name], Path(OFFICIAL))
+    for path in paths.values():
+        target = folder / path.name.removesuffix(".gz").replace("-idx", spelling)
+        target.write_bytes(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+
+
+@pytest.mark.skipif(not OFFICIAL, reason="needs the official files")
+@pytest.mark.parametrize(("name", "other"), [("mnist", "fashion_mnist"), ("fashion_mnist", "mnist")])
+def test_unpacked_files_are_of_the_set_that_was_asked_for(name, other, tmp_path):
+    unpack(name, tmp_path / "a", ".idx")
+    found = datasets.load(name, tmp_path / "a")
+    np.testing.assert_array_equal(found.y_train[:3], datasets.load(name, Path(OFFICIAL)).y_train[:3])
+    with pytest.raises(DataError, match=f"not {other} at all"):
+        datasets.load(other, tmp_path / "a")
+    path = tmp_path / "a" / "t10k-labels.idx1-ubyte"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x4d")
+    with pytest.raises(DataError, match=r"t10k-labels\.idx1-ubyte: sha256"):
+        datasets.load(name, tmp_path / "a")
 
 
 @pytest.mark.skipif(not OFFICIAL, reason="needs the official files")

@@ -42,7 +42,7 @@ PACKED = gzip.compress(WHOLE)
         ("x", b"\x00\x00\x08\x09" + WHOLE[4:], "with 9 dimensions"),
         ("x", WHOLE[:9], "truncated in its header .9 bytes of 16"),
         ("x", WHOLE[:-1], r"holds 23 bytes, but its header \(2, 3, 4\) asks for 24"),
-        ("x", WHOLE + b"\x00", "holds 25 bytes, but its header"),
+        ("x", WHOLE + b"\x00", "holds more than 24 bytes, but its header"),
         ("x.gz", PACKED[:-9], "cannot be read"),
         ("x.gz", PACKED[:20] + b"\xff\xff" + PACKED[22:], "cannot be read"),
         ("x.gz", WHOLE, "cannot be read"),
@@ -60,7 +60,18 @@ def test_damage_is_named_in_one_line_with_the_file(name, data, message, tmp_path
 def test_a_missing_file_and_one_that_unpacks_without_end(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="no such file"):
         read_idx(tmp_path / "none")
-    monkeypatch.setattr(idx, "MAX_BYTES", 1000)
-    (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(10_000)))
-    with pytest.raises(DataError, match="more than 1000 bytes of content"):
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(WHOLE + bytes(10_000_000)))
+    with pytest.raises(DataError, match="holds more than 24 bytes"):
         read_idx(tmp_path / "bomb.gz")
+    monkeypatch.setattr(idx, "MAX_BYTES", 1000)
+    (tmp_path / "large").write_bytes(content(np.zeros((11, 10, 10))))
+    with pytest.raises(DataError, match="expected at most"):
+        read_idx(tmp_path / "large")
+
+
+@pytest.mark.parametrize("shape", [(0, 2**32 - 1, 2**32 - 1), (2**32 - 1, 2**32 - 1, 0), (2**32 - 1, 28, 28)])
+def test_shapes_that_no_array_can_have(shape, tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes())
+    with pytest.raises(DataError, match="no idx file of these data sets has more"):
+        read_idx(path)

@@ -59,6 +59,9 @@ def test_a_run_evaluated_only_at_task_changes_gives_the_same_matrix():
         ([0, 0, 0], np.zeros((3, 2)), None, "each task once"),
         ([0, 0, 1], np.zeros((3, 2)), [0, 0], "each task once"),
         ([1, 0, 0], np.zeros((3, 2)), [0, 1], "no row closes task 1"),
+        ([0, 0, 1, 0], np.zeros((4, 2)), None, "trained in the order 0, 1, 0; expected each once"),
+        ([0, 0, 1, 0], np.zeros((4, 2)), [0, 1], "trained in the order 0, 1, 0; expected each once"),
+        ([0, 1, 0], np.zeros((3, 2)), [0, 1], "in the order 0, 1$"),
     ],
 )
 def test_rows_that_make_no_matrix_are_refused(labels, rows, order, message):

@@ -84,10 +84,31 @@ def test_classes_are_dealt_out_with_all_their_images():
     np.testing.assert_array_equal(np.array([5, 0, 3])[first.y_test], split[3][np.isin(split[3], (5, 0, 3))])
 
 
-@pytest.mark.parametrize(("per_task", "labels"), [(4, "keep"), (0, "keep"), (2, "other")])
+@pytest.mark.parametrize(("per_task", "labels"), [(4, "keep"), (0, "keep"), (-2, "keep"), (2, "other")])
 def test_uneven_splits_and_unknown_words_are_refused(per_task, labels):
-    with pytest.raises((ValueError, ZeroDivisionError)):
+    with pytest.raises(ValueError, match=r"must divide evenly|one of keep"):
         streams.split_classes(data(), per_task, labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("order", "reason"),
+    [([0, 1, 1, 2], "class 1 occurs twice"), ([0, 10], "class 10 has no training images"),
+     ([0, -1], "class -1 has no"), ([], "must divide"), ([0, 1.5], "whole numbers")],
+)  # fmt: skip
+@pytest.mark.parametrize("labels", ["keep", "within_task"])
+def test_class_orders_that_make_no_tasks_are_refused(order, reason, labels):
+    with pytest.raises(ValueError, match=reason):
+        streams.split_classes(data(), 2, order=order, labels=labels)
+
+
+def test_a_class_without_training_images_makes_no_task():
+    x, y, x_test, y_test = data()
+    with pytest.raises(ValueError, match="class 3 has no training images"):
+        streams.split_classes((x[y != 3], y[y != 3], x_test, y_test), 2)
+    # Where all classes are in every task it is enough that each label has an output.
+    late = (x[y < 5], y[y < 5], x_test, y_test)
+    assert streams.permuted(late, 2, np.random.default_rng(0)).n_classes == y_test.max() + 1 == 6
+    assert streams.many_permutations(late, 2, 3, np.random.default_rng(0)).n_classes == 6
 
 
 def test_images_must_be_square_to_turn_and_match_their_labels():

@@ -112,6 +112,39 @@ def test_new_items_have_the_largest_priority_and_updates_their_power():
     np.testing.assert_allclose(buffer.policy.state()["weights"][3], (9.0 + 1e-6) ** 0.35, rtol=1e-9)
 
 
+def test_alpha_0_draws_no_item_of_priority_0_and_a_wild_one_changes_nothing():
+    buffer = filled()
+    buffer.policy.update(np.arange(50), np.r_[0.0, np.full(49, 4.0)])
+    with pytest.raises(ValueError, match="weights"):
+        buffer.reset_alpha(1e4)
+    assert buffer.policy.alpha == 0.7
+    buffer.reset_alpha(0.0)
+    assert 0 not in buffer.policy.sample(500, 0.4)[0]
+
+
+def test_a_state_of_another_buffer_is_not_loaded():
+    state = filled().state()
+    short = {name: column[:5] for name, column in state["columns"].items()}
+    other = filled(seed=3)
+    before = other.state()
+    for wrong in (
+        {**state, "columns": short},
+        {**state, "policy": {**state["policy"], "weights": np.ones(3)}},
+    ):
+        with pytest.raises(ValueError, match=r"transitions|weights"):
+            other.load_state(wrong)
+    np.testing.assert_array_equal(other.policy.state()["weights"], before["policy"]["weights"])
+
+
+def test_the_originals_tree_keeps_its_contents_where_a_value_is_refused():
+    tree = SumTree(2)
+    tree.add("first", 1.0)
+    tree.add("second", 2.0)
+    with pytest.raises(ValueError, match="weights"):
+        tree.add("third", -1.0)
+    assert (tree.data, tree.cursor) == (["first", "second"], 0)
+
+
 def test_save_and_load(tmp_path):
     first, second = filled(), filled(seed=9)
     first.update_priority(np.arange(50), np.arange(1.0, 51))

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
+from mer_repro.engine import FusedEngine
+from mer_repro.memory import ReplayMemory
 from mer_repro.sampling import FastSampler, LegacySampler
 
 
@@ -28,6 +30,28 @@ def test_compiled_legacy_draws_are_pythons_and_leave_the_generator_there(size, n
         assert sampler.draw(n).tolist() == plain_picks(plain, size, n)
         assert ours.getstate() == plain.getstate()
         assert ours.random() == plain.random()  # other uses of the generator may come in between
+
+
+@pytest.mark.parametrize("state", [{"age": 4, "capacity": 9}, {"age": -1}, {"age": 2.5}])
+def test_a_legacy_sampler_takes_no_foreign_state(state):
+    sampler = LegacySampler(3, random.Random(0), compiled=False)
+    with pytest.raises(ValueError, match=r"state of 9 slots|items seen"):
+        sampler.load(state)
+    assert sampler.size == 0
+
+
+def test_a_replay_memory_takes_no_state_of_another_capacity():
+    def memory(capacity):
+        return ReplayMemory(FusedEngine((4, 3, 2)), capacity, FastSampler(capacity, np.random.default_rng(0)))
+
+    one = memory(1)
+    one.stage(np.ones(4, np.float32), 0, 1)
+    one.keep()
+    for capacity in (0, 5):
+        with pytest.raises(ValueError, match="state of"):
+            memory(5).load({**one.state(), "task": np.zeros(capacity + 1, np.int64)})
+    with pytest.raises(ValueError, match="state of a reservoir of 1 slots"):
+        memory(5).load({**one.state(), "task": np.zeros(6, np.int64)})
 
 
 def test_uncompiled_legacy_draws_are_the_same():

@@ -246,3 +246,18 @@ def test_streams_do_not_move_each_other():
     expected = one.normal("x", 3)
     two.load(saved)
     assert torch.equal(two.normal("x", 3), expected)
+
+
+def test_replay_takes_no_state_of_another_shape_and_no_uneven_transitions():
+    one = Replay(10, 2, 1, 0, CPU)
+    column = torch.zeros(3, 1)
+    one.push(torch.ones(3, 2), column, None, torch.ones(3, 2), column[:, 0], column[:, 0])
+    with pytest.raises(RuntimeError, match="size"):
+        one.push(torch.ones(3, 2), column[:2], None, torch.ones(3, 2), column[:, 0], column[:, 0])
+    assert one.ring.seen == 3
+    for other in (Replay(11, 2, 1, 0, CPU), Replay(10, 3, 1, 0, CPU)):
+        with pytest.raises(ValueError, match="state"):
+            other.load(one.state())
+        assert other.size == 0
+    with pytest.raises(ValueError, match="state with rows"):
+        Replay(10, 2, 1, 0, CPU).load({**one.state(), "rows": one.state()["rows"][:1]})

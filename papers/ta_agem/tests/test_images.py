@@ -1,5 +1,6 @@
 """Where images come from, in which layouts, and the grey of colour images."""
 
+import dataclasses
 import gzip
 import importlib
 import pickle
@@ -7,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
+from clrepro import datasets
 from clrepro.errors import DataError, UsageError
 from ta_agem_repro.images import grey, load_images, read_env
 from ta_agem_repro.loader import Batches, DatasetLoader, remember
@@ -51,6 +53,29 @@ def write(folder, shade=1, place="flat", n=3):
         path.write_bytes(data)
 
 
+@pytest.fixture
+def any_content(monkeypatch):
+    """Files are taken whatever is in them, as only the official ones would be."""
+    for name in ("mnist", "fashion_mnist"):
+        free = dataclasses.replace(datasets.CATALOG[name], sha256={}, contents={})
+        monkeypatch.setitem(datasets.CATALOG, name, free)
+
+
+@pytest.mark.parametrize("place", ["flat", "nested gz", "dotted"])
+def test_files_of_other_content_are_not_the_set_they_are_called(place, tmp_path):
+    write(tmp_path / "FASHION_MNIST", place=place)
+    with pytest.raises(DataError, match="not fashion_mnist at all"):
+        load_images("fashion_mnist", tmp_path)
+
+
+@pytest.mark.usefixtures("any_content")
+def test_a_label_of_no_class_is_refused(tmp_path):
+    write(tmp_path / "MNIST", n=11)
+    with pytest.raises(DataError, match="mnist: labels from 0 to 10; expected 0 to 9"):
+        load_images("mnist", tmp_path)
+
+
+@pytest.mark.usefixtures("any_content")
 @pytest.mark.parametrize("place", ["flat", "nested", "flat gz", "nested gz", "dotted", "nested dotted"])
 def test_every_layout_is_found(place, tmp_path):
     write(tmp_path / "MNIST", place=place)
@@ -60,6 +85,7 @@ def test_every_layout_is_found(place, tmp_path):
     assert all(len(digest) == 64 for digest in images.evidence.values())
 
 
+@pytest.mark.usefixtures("any_content")
 def test_upper_case_folder_then_lower_then_an_error_naming_both(tmp_path):
     write(tmp_path / "mnist", shade=2)
     assert load_images("mnist", tmp_path).x_train[0, 0] == 2
@@ -69,6 +95,7 @@ def test_upper_case_folder_then_lower_then_an_error_naming_both(tmp_path):
         load_images("fashion_mnist", tmp_path)
 
 
+@pytest.mark.usefixtures("any_content")
 def test_variables_of_process_and_file(tmp_path, monkeypatch):
     write(tmp_path / "a", shade=5)
     (tmp_path / ".env").write_text(
@@ -88,6 +115,7 @@ def test_nothing_anywhere_names_places_and_the_download():
         load_images("mnist")
 
 
+@pytest.mark.usefixtures("any_content")
 def test_wrong_files_are_refused(tmp_path):
     write(tmp_path / "MNIST")
     path = tmp_path / "MNIST" / FILES[1]

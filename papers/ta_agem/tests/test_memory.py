@@ -259,6 +259,49 @@ def test_saved_and_loaded_it_goes_on_the_same(kind):
     assert straight.get_sample_throughputs() == resumed.get_sample_throughputs()
 
 
+@pytest.mark.parametrize("kind", ["main", "reservoir"])
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("shape", [(2, 2, 3), (3, 1, 3), (3, 2, 2), (4, 2, 3), (3, 3, 3), (3, 2, 4)])
+def test_a_state_of_another_shape_is_not_loaded(kind, told, shape):
+    """Also where the state is of an earlier version, which did not say what it is of."""
+
+    def make(q, p, pools):
+        rng = np.random.default_rng(0)
+        if kind == "reservoir":
+            return ClassReservoirs(q, p, pools, rng)
+        return ClusteringMemory(q, p, num_pools=pools, policy="paper", rng=rng)
+
+    full = make(3, 2, 3)
+    data = np.random.default_rng(3)
+    for i in range(90):
+        full.offer(data.normal(size=4).astype(np.float32), i % 3)
+    state = full.state()
+    if not told:
+        state["pools"] = [
+            {key: value for key, value in pool.items() if key not in ("made", "capacity", "law")}
+            for pool in state["pools"]
+        ]
+    other = make(*shape)
+    with pytest.raises(ValueError, match="state"):
+        other.load(state)
+    assert other.get_memory_size() == 0
+
+
+def test_a_state_of_another_policy_is_not_loaded():
+    one, other = (ClusteringMemory(3, 2, num_pools=3, policy=policy) for policy in ("main", "paper"))
+    one.offer(np.ones(3, np.float32), 1)
+    with pytest.raises(ValueError, match="state of a pool of"):
+        other.load(one.state())
+
+
+def test_a_sample_of_another_length_is_not_counted():
+    memory = ClassReservoirs(3, 2, 3, np.random.default_rng(0))
+    memory.offer(np.ones(4, np.float32), 1)
+    with pytest.raises(ValueError, match="length 3"):
+        memory.offer(np.ones(3, np.float32), 1)
+    assert memory.get_sample_throughputs() == {1: 1}
+
+
 def test_distances_can_be_taken_in_a_reduced_space():
     class First:
         """Keeps the first column, learned from nothing."""

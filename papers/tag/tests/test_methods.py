@@ -262,6 +262,17 @@ def test_what_a_method_remembers_survives_a_round_trip(name):
     assert torch.equal(flat(one.network), flat(two.network))
 
 
+@pytest.mark.parametrize("name", ["agem", "er"])
+def test_examples_of_another_capacity_are_not_loaded(name):
+    one = method(name)
+    x, y = batch(0)
+    one.gradients(x, y, 0)
+    held = one.state()["examples"]
+    for rows in (1, len(held["y"]) - 1):
+        with pytest.raises(ValueError, match="slots"):
+            method(name).examples.load({k: v[:rows] for k, v in held.items()}, "cpu")
+
+
 def test_every_wrapper_of_the_grammar_has_a_method():
     names = {TagSettings(opt=opt).method.wrapper for opt in ("", "rms", "ewc", "tag-agem", "er-tag")}
     assert names == set(METHODS)

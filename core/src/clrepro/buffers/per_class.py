@@ -95,7 +95,10 @@ class PerClass:
 
         Raises: ValueError for the state of a buffer of another layout (its slots would mean other items).
         """
-        seen = np.asarray(state["seen"], np.int64)
+        given = np.asarray(state["seen"])
+        if given.dtype.kind not in "iu" or (given.size and int(given.min()) < 0):
+            raise ValueError(f"items seen of {given.dtype}: whole numbers of 0 or more, one for each class")
+        seen = given.astype(np.int64)
         saved = (int(state["capacity_per_class"]), seen.size)
         if saved != (self.capacity_per_class, self.n_classes):
             raise ValueError(

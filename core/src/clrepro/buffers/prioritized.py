@@ -5,10 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clrepro.buffers.counters import checked_count
 from clrepro.buffers.ring import Ring
 
 # Up to this many leaves a plain loop over the levels beats numpy's fixed cost per call (measured: 20 levels).
 FEW = 8
+# What all weights together may be: below what a float holds, as their order of adding changes the last bits.
+MOST = float(np.finfo(np.float64).max) * (1 - 1e-9)
 
 
 class SumTree:
@@ -44,14 +47,17 @@ class SumTree:
         """Set weights; of several for one leaf the last counts.
 
         Args: index — int64 (n,) in [0, n_leaves); weight — (n,) or one for all, finite and 0 or larger.
-        Raises: ValueError for anything else (nothing is changed then).
+        Raises: ValueError for anything else, and for a total that no float holds (nothing is changed then).
         """
-        values = np.asarray(weight, np.float64)
-        if not np.all((values >= 0) & (values < np.inf)):
-            raise ValueError(f"weights from {np.min(values)} to {np.max(values)}: finite and 0 or larger")
+        values = _weights(weight)
         if index.size and not 0 <= int(index.min()) <= int(index.max()) < self.n_leaves:
             raise ValueError(f"index from {index.min()} to {index.max()}: 0 to {self.n_leaves - 1}")
         node = index + self._first
+        # While the total and all new weights together are below half of it, no sum can be too large.
+        if values.size and (self._nodes[1] > MOST / 2 or values.max() > MOST / 2 / self.n_leaves):
+            trial = self.leaves.copy()
+            trial[index] = values
+            _check_total(trial)
         self._nodes[node] = values
         if index.size <= FEW:
             self._sum_above_each(node)
@@ -91,12 +97,40 @@ class SumTree:
         return node - self._first
 
     def rebuild(self, leaves: NDArray[np.float64]) -> None:
-        """Set the first weights to `leaves` float64 (up to n_leaves,), the others to 0."""
+        """Set the first weights to `leaves` float64 (up to n_leaves,), the others to 0.
+
+        Raises: ValueError for weights that `update` refuses, or more than n_leaves (nothing is changed then).
+        """
+        leaves = _weights(leaves)
+        if leaves.ndim != 1 or len(leaves) > self.n_leaves:
+            raise ValueError(f"weights {leaves.shape}: one row of at most {self.n_leaves}")
+        _check_total(leaves)
         self._nodes[:] = 0
         self._nodes[self._first : self._first + len(leaves)] = leaves
         for level in range(self.depth - 1, -1, -1):
             below = self._nodes[2 << level : 4 << level]
             self._nodes[1 << level : 2 << level] = below[::2] + below[1::2]
+
+
+def _weights(given: ArrayLike) -> NDArray[np.float64]:
+    values = np.asarray(given, np.float64)
+    if values.size and not (values.min() >= 0 and values.max() < np.inf):  # false for nan
+        raise ValueError(f"weights from {values.min()} to {values.max()}: finite and 0 or larger")
+    return values
+
+
+def _check_total(weights: NDArray[np.float64]) -> None:
+    with np.errstate(over="ignore"):
+        if not np.sum(weights) < MOST:
+            raise ValueError("the weights add up to more than any float holds; scale the priorities down")
+
+
+def powers(priorities: NDArray[np.float64], alpha: float) -> NDArray[np.float64]:
+    """Returns priorities**alpha (n,), infinite where no float holds it; 0 stays 0, not sampled, for alpha 0
+    too.
+    """
+    with np.errstate(over="ignore"):
+        return np.where(priorities > 0, priorities**alpha, 0.0)
 
 
 class Prioritized:
@@ -131,9 +165,19 @@ class Prioritized:
         """Decide where the next n items go and give them the largest priority so far.
 
         Returns: int64 (n,) slots, each in the place of the oldest item.
+        Raises: ValueError unless n is a whole number of 0 or more, or if all weights together would be more
+        than a float holds (nothing is stored then).
         """
+        before = self._ring.seen
         slots = self._ring.offer(n)
-        self._tree.update(slots, self.max_priority**self.alpha)
+        try:
+            self._tree.update(slots, self.max_priority**self.alpha)
+        except (ValueError, OverflowError):
+            self._ring.seen = before
+            raise ValueError(
+                f"{n} more items of the largest priority {self.max_priority}: the weights would add up to "
+                "more than any float holds; scale the priorities down"
+            ) from None
         return slots
 
     def sample(
@@ -149,7 +193,7 @@ class Prioritized:
         """
         if not 0 <= beta < np.inf:
             raise ValueError(f"beta {beta}: 0 (no correction) to 1 (full)")
-        if not self.size or not n:
+        if not checked_count(n, "items drawn") or not self.size:
             return np.empty(0, np.int64), np.empty(0)
         share = self._rng.random(n)
         if stratified:
@@ -165,7 +209,10 @@ class Prioritized:
         Args: slots — integers (n,), filled ones; priorities — (n,), finite and 0 or larger (0: not sampled).
         Raises: ValueError for anything else (nothing is changed then).
         """
-        index, given = np.asarray(slots, np.int64), np.asarray(priorities, np.float64)
+        named, given = np.asarray(slots), np.asarray(priorities, np.float64)
+        if named.size and named.dtype.kind not in "iu":
+            raise ValueError(f"slots {named.dtype}: integers")
+        index = named.astype(np.int64)
         if index.ndim != 1 or index.shape != given.shape:
             raise ValueError(f"slots {index.shape}, priorities {given.shape}: one row each, equally long")
         if not index.size:
@@ -174,7 +221,7 @@ class Prioritized:
             raise ValueError(f"slots from {index.min()} to {index.max()}: filled ones, 0 to {self.size - 1}")
         if not np.all((given >= 0) & (given < np.inf)):
             raise ValueError(f"priorities from {given.min()} to {given.max()}: finite, 0 or larger")
-        self._tree.update(index, given**self.alpha)
+        self._tree.update(index, powers(given, self.alpha))
         self.max_priority = max(self.max_priority, float(given.max()))
 
     def state(self) -> dict[str, Any]:
@@ -190,12 +237,20 @@ class Prioritized:
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned.
 
-        Raises: ValueError for the state of a buffer of another capacity or alpha.
+        Raises: ValueError for the state of a buffer of another capacity or alpha, or one whose parts do not
+        belong together (nothing is loaded then).
         """
         if float(state["alpha"]) != self.alpha:
             raise ValueError(
                 f"state with alpha {state['alpha']}: this buffer has {self.alpha}; make it as it was saved"
             )
-        self._ring.load(state["ring"])
-        self._tree.rebuild(np.asarray(state["weights"], np.float64))
-        self.max_priority = float(state["max_priority"])
+        ring, largest = Ring(self.capacity), float(state["max_priority"])
+        ring.load(state["ring"])
+        weights = np.asarray(state["weights"], np.float64)
+        if weights.shape != (ring.size,) or not 0 < largest < np.inf:
+            raise ValueError(
+                f"state with {weights.shape} weights and the largest priority {largest}: {ring.size} weights "
+                "and a number above 0"
+            )
+        self._tree.rebuild(weights)
+        self._ring, self.max_priority = ring, largest

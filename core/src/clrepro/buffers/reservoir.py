@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clrepro.buffers.counters import checked_count
+
 
 class Reservoir:
     """Decides which slot each offered item takes; the payload lives elsewhere.
@@ -37,7 +39,9 @@ class Reservoir:
 
         Returns: int64 (n,), slot in [0, capacity), or -1 for "not stored".  A later item may take the slot
         of an earlier one of the same call: write them in order.
+        Raises: ValueError unless n is a whole number of 0 or more.
         """
+        n = checked_count(n, "items offered")
         slots = np.arange(self.seen, self.seen + n, dtype=np.int64)
         late = slots >= self.capacity
         if late.any():
@@ -54,9 +58,19 @@ class Reservoir:
         return self._rng.integers(0, self.size, n) if self.size else np.empty(0, np.int64)
 
     def state(self) -> dict[str, Any]:
-        """Returns the counter; the generator belongs to the caller."""
-        return {"seen": self.seen}
+        """Returns the counter and what it counts for; the generator belongs to the caller."""
+        return {"capacity": self.capacity, "law": self.law, "seen": self.seen}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned."""
-        self.seen = int(state["seen"])
+        """Continue from what `state` returned.  States of earlier versions hold the counter alone.
+
+        Raises: ValueError for the state of a reservoir of another capacity or law (its slots would mean other
+        items), or of a counter that cannot be.
+        """
+        saved = (state.get("capacity", self.capacity), state.get("law", self.law))
+        if saved != (self.capacity, self.law):
+            raise ValueError(
+                f"state of a reservoir of {saved[0]} slots, law {saved[1]!r}: this one has {self.capacity}, "
+                f"{self.law!r}; make it as it was saved"
+            )
+        self.seen = checked_count(state["seen"], "items seen")

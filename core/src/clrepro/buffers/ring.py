@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clrepro.buffers.counters import checked_count
+
 
 class Ring:
     """Gives each offered item the slot of the oldest one; the payload lives elsewhere.
@@ -29,7 +31,9 @@ class Ring:
 
         Returns: int64 (n,), slot in [0, capacity).  With n above the capacity a slot comes more than once:
         write in order.
+        Raises: ValueError unless n is a whole number of 0 or more.
         """
+        n = checked_count(n, "items offered")
         slots = np.arange(self.seen, self.seen + n, dtype=np.int64) % self.capacity
         self.seen += n
         return slots
@@ -51,11 +55,12 @@ class Ring:
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned.
 
-        Raises: ValueError for the state of a ring of another capacity (its slots would mean other items).
+        Raises: ValueError for the state of a ring of another capacity (its slots would mean other items), or
+        of a counter that cannot be.
         """
         if int(state["capacity"]) != self.capacity:
             raise ValueError(
                 f"state of a ring of {state['capacity']} slots: this one has {self.capacity}; "
                 "make the ring with the capacity it was saved with"
             )
-        self.seen = int(state["seen"])
+        self.seen = checked_count(state["seen"], "items seen")

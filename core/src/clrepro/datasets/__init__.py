@@ -1,5 +1,6 @@
 """Bytes of data sets: what they are, where they lie, and strict readers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,12 @@ def load(name: str, data_dir: Path | None = None, download: bool = False) -> Dat
     """
     if name == "mnist_quick":
         evidence = {quick.FILE.name: quick.SHA256}
-        return Dataset(name, *quick.read_quick(), CATALOG["mnist"].licence, "embedded subset", evidence)
+        arrays = quick.read_quick()
+        check_labels(name, (arrays[1], arrays[3]), CATALOG["mnist"].n_classes)
+        return Dataset(name, *arrays, CATALOG["mnist"].licence, "embedded subset", evidence)
     if name == "digits":
         arrays, evidence = digits.read_digits()
+        check_labels(name, (arrays[1], arrays[3]), digits.N_CLASSES)
         return Dataset(name, *arrays, digits.LICENCE, "scikit-learn", evidence)
     if name not in CATALOG:
         raise UsageError(f"data set {name!r}: one of {', '.join(['mnist_quick', 'digits', *CATALOG])}")
@@ -57,11 +61,21 @@ def load(name: str, data_dir: Path | None = None, download: bool = False) -> Dat
             raise DataError(
                 f"{name}: {part} images {images.shape} and labels {labels.shape} do not belong together"
             )
+    check_labels(name, (y_train, y_test), entry.n_classes)
     return Dataset(
         name, x_train, y_train.astype(np.int64), x_test, y_test.astype(np.int64),
         entry.licence, str(next(iter(paths.values())).parent),
         {path.name: sha256(path) for path in paths.values()},
     )  # fmt: skip
+
+
+def check_labels(name: str, parts: Iterable[NDArray[Any]], n_classes: int) -> None:
+    """Make sure that all labels are 0 to n_classes - 1; `name` is for the message.  Raises: DataError."""
+    for labels in parts:
+        if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < n_classes:
+            raise DataError(
+                f"{name}: labels from {labels.min()} to {labels.max()}; expected 0 to {n_classes - 1}"
+            )
 
 
 def _read(name: str, paths: dict[str, Path]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from clrepro.errors import DataError
 
-N_TRAIN = 1400
+N_TRAIN, N_CLASSES = 1400, 10
 LICENCE = "CC BY 4.0 (Alpaydin, Kaynak; UCI)"
 Arrays = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from clrepro.datasets.catalog import Entry
 from clrepro.errors import DataError
-from clrepro.paths import is_dir, is_file
+from clrepro.paths import exists, is_dir
+from clrepro.regular_files import open_regular_file
 
 VARIABLE = "CL_REPRO_DATA"
+MAX_FILE = 1 << 36  # bytes; MER's largest task file had 21 GB
 
 
 def cache_folder() -> Path:
@@ -22,7 +24,8 @@ def locate(entry: Entry, data_dir: Path | None = None, download: bool = False) -
     """Returns role -> path of every file of a data set, checksums verified.
 
     Looks in data_dir if given (and then nowhere else), else in $CL_REPRO_DATA, then in the cache; within
-    each in the entry's usual sub-folders, for the compressed and the plain file.
+    each in the entry's usual sub-folders, for the compressed and the plain file, also with the dot that some
+    programs put before `idx` when they unpack (train-images.idx3-ubyte).
     Args: download — fetch what is missing into the cache.
     Raises: DataError naming every place looked at, or the file whose checksum is wrong.
     """
@@ -32,8 +35,8 @@ def locate(entry: Entry, data_dir: Path | None = None, download: bool = False) -
             found = {role: _file_in(folder, name) for role, name in form.items()}
             paths = {role: path for role, path in found.items() if path is not None}
             if len(paths) == len(form):
-                for path in paths.values():
-                    _verify(path, entry)
+                for role, path in paths.items():
+                    verify(path, entry, form[role])
                 return paths
     if download:
         return _fetch(entry)
@@ -57,22 +60,37 @@ def _places(entry: Entry, data_dir: Path | None) -> list[Path]:
 
 def _file_in(folder: Path, name: str) -> Path | None:
     plain = name if name.endswith(".tar.gz") else name.removesuffix(".gz")
-    for candidate in (folder / name, folder / plain):
-        if is_file(candidate) or (is_dir(candidate) and "." not in name):
-            return candidate
+    for candidate in (name, plain, dotted(name), dotted(plain)):
+        path = folder / candidate
+        if is_dir(path):
+            if "." not in name:
+                return path
+        elif exists(path):  # a pipe too: it is named and refused, not passed over
+            return path
     return None
 
 
-def _verify(path: Path, entry: Entry) -> None:
-    """Compare a file of official name with the published checksum; an unpacked file or folder has none."""
-    expected = entry.sha256.get(path.name)
-    if expected and is_file(path):
-        actual = sha256(path)
-        if actual != expected:
-            raise DataError(
-                f"{path}: sha256 {actual[:16]}…, but the official file has {expected[:16]}…; "
-                "it is damaged or another release: delete it and fetch it again"
-            )
+def dotted(name: str) -> str:
+    """Returns the name that an idx file has after some unpackers: train-images.idx3-ubyte."""
+    return name.replace("-idx", ".idx")
+
+
+def verify(path: Path, entry: Entry, name: str) -> None:
+    """Compare a file with the checksum of the official one, packed or unpacked; some sets have none.
+
+    Args: name — the official file's, whatever the path is called.
+    Raises: DataError if it is another one or cannot be read.
+    """
+    if is_dir(path):
+        return
+    packed = path.name in (name, dotted(name))
+    expected = entry.sha256.get(name) if packed else entry.contents.get(name.removesuffix(".gz"))
+    if expected and (actual := sha256(path)) != expected:
+        raise DataError(
+            f"{path}: sha256 {actual[:16]}…, but the official {'' if packed else 'unpacked '}file has "
+            f"{expected[:16]}…; it is damaged, of another release or not {entry.name} at all: delete it and "
+            "fetch it again"
+        )
 
 
 def sha256(path: Path) -> str:
@@ -85,7 +103,7 @@ def sha256(path: Path) -> str:
         lines = [f"{file.relative_to(path).as_posix()} {sha256(file)}" for file in names]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
     try:
-        with open(path, "rb") as file:
+        with open_regular_file(path, MAX_FILE) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None

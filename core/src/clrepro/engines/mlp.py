@@ -195,9 +195,13 @@ class SparseRows:
         return {name: getattr(self, name).copy() for name in ("index", "value", "count", "label")}
 
     def load(self, state: dict[str, NDArray[Any]]) -> None:
-        """Restore what `state` returned, for the same capacity."""
-        for name, array in state.items():
-            getattr(self, name)[...] = array
+        """Restore what `state` returned.  Raises: ValueError for another capacity or number of inputs."""
+        own = self.state()
+        wrong = [name for name, array in own.items() if np.shape(state.get(name)) != array.shape]
+        if wrong or state.keys() != own.keys():
+            raise ValueError(f"state {sorted(state)} of other shapes than these {len(self.label)} rows have")
+        for name in own:
+            getattr(self, name)[...] = state[name]
 
 
 @dataclass

@@ -24,7 +24,8 @@ def from_rows(
         labels: (E,), for each row the number of the task that was current when it was taken.
         rows: (E, T), accuracy on every task, columns in task numbers; row 0 is the untrained network.
         order: task numbers as presented; None reads it off the labels.
-    Raises: DataError if the rows do not fit the labels or a task has no row after the untrained one.
+    Raises: DataError if the rows do not fit the labels, a task has no row after the untrained one, or tasks
+        come in another order or return.
     Source: MER contract, section 4 (row of task t = the last row labelled t).
     Differs from the original: its columns stay in task numbers and row 0 counts as a row of task 0, so its
         matrix is wrong as soon as tasks are shuffled.
@@ -41,9 +42,16 @@ def from_rows(
         raise DataError(
             f"tasks {presented} were presented, the rows have {n_tasks} columns; expected each task once"
         )
-    last = {task: row for row, task in enumerate(trained, start=1)}
-    if missing := [task for task in presented if task not in last]:
+    if missing := [task for task in presented if task not in trained]:
         raise DataError(f"no row closes task {missing[0]}; evaluate at every change of task and at the end")
+    # In R a task has one row and one place, so it cannot come back behind another one.
+    came = [task for task, before in zip(trained, [None, *trained], strict=False) if task != before]
+    if came != presented:
+        raise DataError(
+            f"tasks were trained in the order {', '.join(map(str, came[:40]))}; expected each once, in the "
+            f"order {', '.join(map(str, presented[:40]))}"
+        )
+    last = {task: row for row, task in enumerate(trained, start=1)}
     closing = [last[task] for task in presented]
     return in_order(measured[closing], presented), in_order(measured[:1], presented)[0]
 

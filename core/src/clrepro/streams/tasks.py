@@ -1,5 +1,6 @@
 """Tasks made from one data set: all pixels moved, or the classes dealt out."""
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -117,7 +118,7 @@ def many_permutations(data: Split, n_tasks: int, examples: int, rng: np.random.G
         partial(_move, f"many permutations {k}", (x, y, data[2], data[3]), pixels, pick, slice(None))
         for k, (pixels, pick) in enumerate(zip(maps, chosen, strict=True))
     ]
-    return Stream("many permutations", makers, x.shape[1], int(y.max()) + 1)
+    return Stream("many permutations", makers, x.shape[1], _n_classes(data))
 
 
 def moved(name: str, data: Split, maps: Sequence[PixelMap], *, disjoint: bool = False) -> Stream:
@@ -130,7 +131,12 @@ def moved(name: str, data: Split, maps: Sequence[PixelMap], *, disjoint: bool = 
         partial(_move, f"{name} {k}", data, pixels, a, b)
         for k, (pixels, a, b) in enumerate(zip(maps, train, test, strict=True))
     ]
-    return Stream(name, makers, x.shape[1], int(y.max()) + 1)
+    return Stream(name, makers, x.shape[1], _n_classes(data))
+
+
+def _n_classes(data: Split) -> int:
+    """One more than the largest label: a class may be among the test images alone."""
+    return int(max(data[1].max(), data[3].max())) + 1
 
 
 def _move(name: str, data: Split, pixels: PixelMap, train: slice | Labels, test: slice) -> Task:
@@ -149,11 +155,12 @@ def split_classes(
     `order`.
 
     Args: labels — "keep" the original ones, or number them 0, 1, ... "within_task".
-    Raises: ValueError if the classes do not divide evenly, or for an unknown word.
+    Raises: ValueError if the classes do not divide evenly, for one that is named twice or has no training
+        images, or for an unknown word.
     """
     x, y = data[:2]
-    classes = list(range(int(y.max()) + 1)) if order is None else list(order)
-    if len(classes) % classes_per_task or classes_per_task < 1:
+    classes = _classes(y, order)
+    if classes_per_task < 1 or not classes or len(classes) % classes_per_task:
         raise ValueError(f"{len(classes)} classes in tasks of {classes_per_task}: must divide evenly")
     if labels not in LABELS:
         raise ValueError(f"labels {labels!r}: one of {', '.join(LABELS)}")
@@ -161,6 +168,20 @@ def split_classes(
     makers = [partial(_pick, data, tuple(group), labels == "within_task") for group in groups]
     n_classes = classes_per_task if labels == "within_task" else max(classes) + 1
     return Stream("split", makers, x.shape[1], n_classes)
+
+
+def _classes(y: Labels, order: Sequence[int] | None) -> list[int]:
+    """The classes in order, each with images of its own."""
+    try:
+        classes = list(range(int(y.max()) + 1)) if order is None else [operator.index(k) for k in order]
+    except TypeError:
+        raise ValueError(f"class order {list(order or ())!r}: whole numbers") from None
+    if len(set(classes)) < len(classes):
+        twice = next(k for place, k in enumerate(classes) if k in classes[:place])
+        raise ValueError(f"class {twice} occurs twice in the class order; each class belongs to one task")
+    if foreign := sorted(set(classes) - set(np.unique(y).tolist())):
+        raise ValueError(f"class {foreign[0]} has no training images; the classes are those of the labels")
+    return classes
 
 
 def _pick(data: Split, group: tuple[int, ...], renumber: bool) -> Task:

@@ -114,9 +114,11 @@ class TorchRows:
         return {"x": self.x.cpu().numpy().copy(), "y": self.y.cpu().numpy().copy()}
 
     def load(self, state: dict[str, NDArray[Any]]) -> None:
-        """Restore what `state` returned."""
+        """Restore what `state` returned.  Raises: ValueError for another capacity or number of inputs."""
         import torch
 
+        if state["x"].shape != tuple(self.x.shape) or state["y"].shape != tuple(self.y.shape):
+            raise ValueError(f"state of rows {state['x'].shape}: here {tuple(self.x.shape)}")
         self.x.copy_(torch.from_numpy(state["x"]))
         self.y.copy_(torch.from_numpy(state["y"]))
 
@@ -275,7 +277,9 @@ def theta_to_numpy(theta: Any) -> NDArray[np.float32]:
 
 
 def load_theta(theta: Any, saved: NDArray[np.float32]) -> None:
-    """Overwrite theta of either engine in place."""
+    """Overwrite theta of either engine in place.  Raises: ValueError for another number of parameters."""
+    if np.shape(saved) != tuple(theta.shape):
+        raise ValueError(f"{np.shape(saved)} parameters saved: this network has {tuple(theta.shape)}")
     if hasattr(theta, "cpu"):
         import torch
 

@@ -41,7 +41,9 @@ class ReplayMemory:
         return {"rows": self.rows.state(), "task": self.task.copy(), "sampler": self.sampler.state()}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue from a saved state."""
+        """Continue from a saved state.  Raises: ValueError for that of a memory of another capacity."""
+        if np.shape(state["task"]) != self.task.shape:
+            raise ValueError(f"state of {np.shape(state['task'])} slots: this memory has {self.task.shape}")
+        self.sampler.load(state["sampler"])
         self.rows.load(state["rows"])
         self.task[...] = state["task"]
-        self.sampler.load(state["sampler"])

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.buffers import Reservoir
+from clrepro.buffers.counters import checked_count
 
 
 class FastSampler:
@@ -97,11 +98,16 @@ class LegacySampler:
 
     def state(self) -> dict[str, Any]:
         """Returns the age; the generator is the run's and is saved with it."""
-        return {"age": self._age}
+        return {"age": self._age, "capacity": self._capacity}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue from a saved state."""
-        self._age = int(state["age"])
+        """Continue from a saved state; those of earlier versions hold the age alone.
+
+        Raises: ValueError for the state of a sampler of another capacity, or an age that cannot be.
+        """
+        if state.get("capacity", self._capacity) != self._capacity:
+            raise ValueError(f"state of {state['capacity']} slots: this sampler has {self._capacity}")
+        self._age = checked_count(state["age"], "items seen")
 
 
 Sampler = FastSampler | LegacySampler

@@ -56,8 +56,8 @@ class Replay:
         parts = [obs, action, next_obs, reward[:, None], terminated[:, None].to(obs.dtype)]
         if context is not None:
             parts.insert(2, context)
+        rows = torch.cat(parts, dim=-1)[-self.ring.capacity :]  # first: it refuses parts of unequal lengths
         slots = self.ring.offer(len(obs))[-self.ring.capacity :]
-        rows = torch.cat(parts, dim=-1)[-self.ring.capacity :]
         self.rows[torch.from_numpy(slots).to(rows.device)] = rows
 
     def sample(self, n: int, rng: np.random.Generator) -> Batch:
@@ -74,6 +74,13 @@ class Replay:
         return {"ring": self.ring.state(), "rows": self.rows[: self.size].cpu().numpy().copy()}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned."""
-        self.ring.load(state["ring"])
-        self.rows[: self.size] = torch.as_tensor(state["rows"], device=self.rows.device)
+        """Continue from what `state` returned.
+
+        Raises: ValueError for the state of a buffer of another capacity or width (nothing is loaded then).
+        """
+        ring, rows = Ring(self.ring.capacity), torch.as_tensor(state["rows"], device=self.rows.device)
+        ring.load(state["ring"])
+        if rows.shape != (ring.size, self.rows.shape[1]):
+            raise ValueError(f"state with rows {tuple(rows.shape)}: {(ring.size, self.rows.shape[1])}")
+        self.ring = ring
+        self.rows[: self.size] = rows

@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro import datasets
-from clrepro.datasets.locate import sha256
+from clrepro.datasets.locate import dotted, sha256, verify
 from clrepro.errors import DataError
+from clrepro.regular_files import read_regular_text
 from ta_agem_repro.tasks import Images
 
 IDX = {
     "x_train": "train-images-idx3-ubyte", "y_train": "train-labels-idx1-ubyte",
     "x_test": "t10k-images-idx3-ubyte", "y_test": "t10k-labels-idx1-ubyte",
 }  # fmt: skip
+MAX_ENV = 1 << 20  # bytes of a .env file
 BATCHES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
 # Folder names under --data_dir, and variables that name a folder; the original's helper used the second one.
 VARIABLES: Mapping[str, tuple[str, ...]] = {
@@ -74,14 +76,9 @@ def read_env(path: Path) -> dict[str, str]:
 
     Raises: DataError if it cannot be read.
     """
-    if not path.is_file():
+    if not path.exists():
         return {}
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read ({problem.strerror})") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not a text in UTF-8; mend it or remove it") from None
+    text = read_regular_text(path, MAX_ENV)
     pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
     return {
         key.strip().removeprefix("export "): value.strip().strip("\"'")
@@ -92,8 +89,7 @@ def read_env(path: Path) -> dict[str, str]:
 
 def candidates(folder: Path, file: str) -> Iterator[Path]:
     """Yields where an idx file may lie: flat, in a folder of its own name, dotted, compressed."""
-    dotted = file.replace("-idx", ".idx")
-    for name in (file, dotted):
+    for name in (file, dotted(file)):
         for path in (folder / name, folder / name / name):
             yield path
             yield path.with_name(path.name + ".gz")
@@ -102,19 +98,22 @@ def candidates(folder: Path, file: str) -> Iterator[Path]:
 def read_idx_set(name: str, folder: Path) -> Images:
     """Returns the four idx files in a folder, in any layout of `candidates`.
 
-    Raises: DataError for a missing or damaged file, or images and labels that do not belong together.
+    Raises: DataError for a missing or damaged file or one of another data set, and for images and labels that
+        do not belong together.
     """
     paths = {}
     for role, file in IDX.items():
-        found = [path for path in candidates(folder, file) if path.is_file()]
+        found = [path for path in candidates(folder, file) if path.exists() and not path.is_dir()]
         if not found:
             raise DataError(f"{folder}: no {file}, flat, in a folder of that name, dotted or .gz")
+        verify(found[0], datasets.CATALOG[name], f"{file}.gz")
         paths[role] = found[0]
     arrays = {role: datasets.read_idx(path) for role, path in paths.items()}
     for part in ("train", "test"):
         x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
-        if x.ndim != 3 or y.ndim != 1 or len(x) != len(y) or (len(y) and y.max() > 9):
+        if x.ndim != 3 or y.ndim != 1 or len(x) != len(y):
             raise DataError(f"{folder}: {part} images {x.shape} and labels {y.shape} do not belong together")
+        datasets.check_labels(f"{folder}: {name}", (y,), datasets.CATALOG[name].n_classes)
     return Images(
         name, _flat(arrays["x_train"]), arrays["y_train"].astype(np.int64),
         _flat(arrays["x_test"]), arrays["y_test"].astype(np.int64),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from clrepro.buffers import Columns, Prioritized
 from clrepro.buffers import SumTree as Sums
+from clrepro.buffers.prioritized import powers
 from clrepro.errors import DataError
 from clrepro.runs import decode_state, encode_state, write_atomically
 
@@ -115,8 +116,10 @@ class ExperienceBuffer:
         old, state = self.policy.alpha, self.policy.state()
         if old == 0:
             raise ValueError("alpha was 0: priorities were not kept")
-        self.policy = Prioritized(self.policy.capacity, alpha, self.rng)
-        self.policy.load({**state, "alpha": alpha, "weights": state["weights"] ** (alpha / old)})
+        weights = powers(state["weights"], alpha / old)
+        policy = Prioritized(self.policy.capacity, alpha, self.rng)
+        policy.load({**state, "alpha": policy.alpha, "weights": weights})
+        self.policy = policy
 
     def rebalance(self) -> None:
         """Nothing, as in the original."""
@@ -132,9 +135,12 @@ class ExperienceBuffer:
         }  # fmt: skip
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned."""
+        """Continue from what `state` returned.  Raises: ValueError for the state of another buffer."""
+        rows = len(next(iter(state["columns"].values()), ()))
+        if rows != min(self.policy.capacity, int(state["policy"]["ring"]["seen"])):
+            raise ValueError(f"state with {rows} transitions and {state['policy']['ring']} counted")
+        self.columns.write(np.arange(rows), **state["columns"])
         self.policy.load(state["policy"])
-        self.columns.write(np.arange(self.n_entries), **state["columns"])
         saved = state["rng"]
         self.rng.bit_generator.state = {
             "bit_generator": "PCG64", "state": {name: int(saved[name]) for name in ("state", "inc")},
@@ -172,8 +178,8 @@ class SumTree:
 
     def add(self, contents: Any, value: float) -> None:
         """Store contents with a value in the place of the oldest."""
+        self.val_update(self.cursor, value)  # first: it may refuse
         self.data[self.cursor] = contents
-        self.val_update(self.cursor, value)
         self.cursor, self.size = (self.cursor + 1) % self.max_size, min(self.size + 1, self.max_size)
 
     def get_val(self, index: int) -> float:

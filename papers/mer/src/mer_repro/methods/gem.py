@@ -89,10 +89,12 @@ class GEM:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue from a saved state."""
+        """Continue from a saved state.  Raises: ValueError for that of other numbers of tasks or memories."""
+        filled, pointer = np.array(state["filled"], bool), int(state["pointer"])
+        if filled.shape != self.filled.shape or not 0 <= pointer < self.q:
+            raise ValueError(f"state of memories {filled.shape}, at {pointer}: here {self.filled.shape}")
         self.net.load(state["net"])
         self.rows.load(state["rows"])
-        self.filled = np.array(state["filled"], bool)
-        self.seen = [int(t) for t in state["seen"]]
-        self.current, self.pointer = int(state["current"]), int(state["pointer"])
+        self.filled, self.pointer = filled, pointer
+        self.seen, self.current = [int(t) for t in state["seen"]], int(state["current"])
         self._freeze()

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clrepro.buffers.counters import checked_count
 from ta_agem_repro.memory import draw
 from ta_agem_repro.memory.cluster import Vector
 from ta_agem_repro.memory.pool import ClusterPool
@@ -159,10 +160,19 @@ class ClusteringMemory:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned, for a memory of the same shape."""
-        labels = [int(label) for label in state["labels"]]
-        self.pools = {label: ClusterPool(self.Q, self.P, **self._options) for label in labels}
-        for pool, saved in zip(self.pools.values(), state["pools"], strict=True):
+        """Continue from what `state` returned.
+
+        Raises: ValueError for the state of a memory of another shape or kind (nothing is loaded then).
+        """
+        labels, free = [int(label) for label in state["labels"]], [int(slot) for slot in state["free"]]
+        pools = {label: ClusterPool(self.Q, self.P, **self._options) for label in labels}
+        for pool, saved in zip(pools.values(), state["pools"], strict=True):
             pool.load(saved)
-        self._offered = dict(zip(labels, (int(n) for n in state["offered"]), strict=True))
-        self._free, self._slots = [int(slot) for slot in state["free"]], {}
+        held = [item.slot for pool in pools.values() for item in pool.items()]
+        if len(pools) > self.num_pools or sorted([*held, *free]) != list(range(self.capacity)):
+            raise ValueError(
+                f"state of {len(pools)} pools, {len(held)} stored samples and {len(free)} free slots: this "
+                f"memory has {self.num_pools} pools and {self.capacity} slots"
+            )
+        offered = dict(zip(labels, (checked_count(n, "offered") for n in state["offered"]), strict=True))
+        self.pools, self._offered, self._free, self._slots = pools, offered, free, {}

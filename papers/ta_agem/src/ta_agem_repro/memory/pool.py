@@ -43,6 +43,7 @@ class ClusterPool:
         self.dimensionality_reducer = dimensionality_reducer
         self._reducer_ready = False
         self._rng = np.random.default_rng(0) if rng is None else rng
+        self._made = (Q, P, self.policy, self.removal)
         self._arrivals = 0
         self._means: Vector = np.empty((0, 0), np.float32)
 
@@ -177,9 +178,10 @@ class ClusterPool:
         return np.asarray(self.dimensionality_reducer.transform(x), np.float32) if self._reducer_ready else x
 
     def state(self) -> dict[str, Any]:
-        """Returns the items as columns and the counter; the generator belongs to the caller."""
+        """Returns the items as columns, the counter and what the pool is; the generator is the caller's."""
         items = self.items()
         return {
+            "made": [str(word) for word in self._made],
             "x": np.stack([item.x for item in items]),
             "cluster": np.repeat(np.arange(len(self.clusters)), [len(c) for c in self.clusters]),
             "label": np.array([-1 if item.label is None else item.label for item in items]),
@@ -190,7 +192,23 @@ class ClusterPool:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned, for the same Q, P and policy."""
+        """Continue from what `state` returned.
+
+        Raises: ValueError for the state of a pool of other Q, P, policy or removal (those of earlier versions
+        do not say, and are judged by what they hold), or one that no pool has (nothing is loaded then).
+        """
+        made, own = state.get("made"), [str(word) for word in self._made]
+        if made is not None and made != own:
+            raise ValueError(f"state of a pool of Q, P, policy, removal {made}: this one has {own}")
+        sizes = np.bincount(np.asarray(state["cluster"], np.int64))
+        columns = [np.shape(state[name]) for name in ("cluster", "label", "task_id", "arrival", "slot")]
+        if len(sizes) > self.Q or not all(0 < n <= self.P for n in sizes) or len(set(columns)) > 1:
+            raise ValueError(
+                f"state with clusters of {sizes.tolist()[:20]} samples: this pool has {self.Q} of at most "
+                f"{self.P}"
+            )
+        if (np.diff(state["cluster"]) < 0).any() or len(state["x"]) != columns[0][0]:
+            raise ValueError(f"state of {len(state['x'])} samples whose clusters are not in their order")
         self.clusters = []
         for row, number in enumerate(state["cluster"]):
             label, task = _optional(state["label"][row]), _optional(state["task_id"][row])

@@ -38,6 +38,8 @@ class ClassReservoirs:
             self._pools[label] = Reservoir(self.Q * self.P, self._rng)
         if not self._x.size:
             self._x = np.zeros((self.capacity, x.size), np.float32)
+        if x.shape != self._x.shape[1:]:
+            raise ValueError(f"sample of length {x.size}; this memory holds length {self._x.shape[1]}")
         place = int(self._pools[label].offer()[0])
         if place < 0:
             return -1
@@ -95,8 +97,17 @@ class ClassReservoirs:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned, for a memory of the same shape."""
-        self._pools = {int(label): Reservoir(self.Q * self.P, self._rng) for label in state["labels"]}
-        for pool, saved in zip(self._pools.values(), state["pools"], strict=True):
+        """Continue from what `state` returned.
+
+        Raises: ValueError for the state of a memory of another shape (nothing is loaded then).
+        """
+        pools = {int(label): Reservoir(self.Q * self.P, self._rng) for label in state["labels"]}
+        for pool, saved in zip(pools.values(), state["pools"], strict=True):
             pool.load(saved)
-        self._x, self._task = state["x"].copy(), state["task"].copy()
+        x, task = state["x"].copy(), state["task"].copy()
+        if len(pools) > self.num_pools or task.shape != (self.capacity,) or len(x) not in (0, self.capacity):
+            raise ValueError(
+                f"state of {len(pools)} reservoirs in {task.shape} slots: this memory has {self.num_pools} "
+                f"in {self.capacity}"
+            )
+        self._pools, self._x, self._task = pools, x, task

@@ -39,7 +39,9 @@ class Examples:
         return {"x": self.x.cpu().numpy(), "y": self.y.cpu().numpy()}
 
     def load(self, state: dict[str, Any], device: Any) -> None:
-        """Continue from what `state` returned."""
+        """Continue from what `state` returned.  Raises: ValueError for a state of another capacity."""
         if state:
-            self.x = torch.from_numpy(np.array(state["x"])).to(device)
-            self.y = torch.from_numpy(np.array(state["y"])).to(device)
+            x, y = np.array(state["x"]), np.array(state["y"])
+            if len(x) != self.capacity or y.shape != (self.capacity,):
+                raise ValueError(f"state of {len(x)} examples, labels {y.shape}: here {self.capacity} slots")
+            self.x, self.y = torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)

@@ -260,7 +260,8 @@ from model.common import glorot_mlp
 
 def test_a_diverged_run_is_one_line_and_leaves_no_result(task_files, tmp_path):
     done = call(
-        sys.executable, "main.py", "--model", "online", "--lr", "1e9", "--samples_per_task", "20", "--n_hiddens", "16",
+        sys.executable, "main.py", "--model", "online", "--lr", "1e9", "--samples_per_task", "20",
+        "--n_hiddens", "16",
         "--data_path", f"{task_files}/", "--data_file", "lazy.pt", "--save_path", f"{tmp_path}/r/",
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")

@@ -1,9 +1,12 @@
 """Oracle 26: the original's parallel environments: shapes, seeds, rewards, and what step must not do."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from hvcl_repro.rl.parallel import make_mp_envs
+from hvcl_repro.rl.parallel import SubprocVecEnv, make_mp_envs
+from hvcl_repro.rl.points import POINTS, Point
 
 
 def rollout(num_workers, steps=60, env_id="PointLeft-v0", n_actions=2):
@@ -70,3 +73,26 @@ def test_two_steps_at_once_are_refused():
         envs.step_wait()
         with pytest.raises(RuntimeError, match="no step was begun"):
             envs.step_wait()
+
+
+class FailsOnce(Point):
+    """Raises at its second step."""
+
+    def step(self, action):
+        if self._t == 1 and not hasattr(self, "failed"):
+            self.failed = True
+            raise ValueError("a joint came off")
+        return super().step(action)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_step_that_raised_is_not_open_for_ever(num_workers):
+    makers = [partial(FailsOnce, **POINTS["PointRight-v0"]), partial(Point, **POINTS["PointRight-v0"])]
+    with SubprocVecEnv(makers, [1, 2], num_workers=num_workers) as envs:
+        envs.reset()
+        envs.step(np.zeros((2, 1)))
+        with pytest.raises(ValueError, match="a joint came off"):
+            envs.step(np.zeros((2, 1)))
+        _, _, done, infos = envs.step(np.zeros((2, 1)))
+        assert done.tolist() == [True, False]
+        assert np.isnan(infos[0]["final_observation"]).all()

@@ -1,6 +1,9 @@
 """PPO's loss and both penalties, written out again in NumPy."""
 
+import os
+import signal
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from hvcl_repro.baselines.penalties import EWC, UCL
 from hvcl_repro.baselines.policy import Policy, entropy
 from hvcl_repro.baselines.settings import PPOSettings
 from hvcl_repro.baselines.train import Baseline
+from hvcl_repro.rl.points import POINTS, Point
 
 SMALL = PPOSettings(env_set="toy", hidden=4, approach="fine-tuning", entropy_coef=0.01)
 MASK = torch.tensor([1.0, 1.0] + [0.0] * 6)
@@ -195,3 +199,57 @@ def test_a_time_limit_is_an_end_unless_asked_otherwise(proper):
     assert rollout.end[49].tolist() == [1, 1]
     assert rollout.terminal.sum() == (0 if proper else 2)
     assert len(returns) == 2
+
+
+class Mortal(Point):
+    """A point that ends its process when it is pushed to the left for the first time in this file's life."""
+
+    def __init__(self, path):
+        super().__init__(**POINTS["PointRight-v0"])
+        self.path = path
+
+    def step(self, action):
+        if action[0] < -0.5 and self._t > 3 and not self.path.exists():
+            self.path.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().step(action)
+
+
+def test_a_row_that_a_dead_worker_left_is_no_part_of_what_ppo_learns(tmp_path):
+    from hvcl_repro.baselines.train import ACT_DIM, OBS_DIM, RewardScale, maker
+
+    made = baseline(num_steps=20)
+    makers = [partial(Mortal, tmp_path / "died"), maker(made.env_ids[0])]
+    with VectorEnv(makers, OBS_DIM, ACT_DIM, [1, 2], 2) as envs:
+        rollout, _, returns = made._collect(envs, envs.reset(), np.zeros(2), RewardScale(2, 0.99), 0)
+        assert envs.restarts == 1
+    (time, row), *others = torch.nonzero(rollout.lost).tolist()
+    assert not others
+    assert row == 0
+    assert rollout.end[time, 0] == 1
+    assert not returns  # part of an episode has no return
+    np.testing.assert_array_equal(rollout.after[time, 0], rollout.values[time, 0])
+    # Whatever the lost row and the next episode hold, the rows before it gain the same.
+    gains = []
+    for made_up in (-1e6, 1e6):
+        rollout.after[time, 0] = rollout.rewards[time, 0] = made_up
+        rollout.values[time + 1 :, 0] = made_up
+        gains.append(ppo.advantages(rollout, 0.99, 0.95)[: time + 1, 0])
+    np.testing.assert_array_equal(*gains)
+    assert gains[0][time] == 0
+
+
+def test_lost_rows_are_in_no_mini_batch(monkeypatch):
+    seen, real = [], ppo.losses
+    monkeypatch.setattr(ppo, "losses", lambda *args: seen.append(args[6].tolist()) or real(*args))
+    columns, zeros = [normal(10, 2, seed=seed) for seed in (2, 3, 4, 5)], torch.zeros(10, 2)
+    lost = torch.zeros(10, 2, dtype=torch.bool)
+    lost[3, 1] = True
+    columns[3][3, 1] = float("nan")
+    rollout = ppo.Rollout(normal(10, 2, 28), normal(10, 2, 8, seed=1), *columns, lost.float(), zeros, lost)
+    settings, net = replace(SMALL, ppo_epoch=1, num_mini_batch=4), policy()
+    optimizer = torch.optim.SGD(net.parameters(), 0.0)
+    rng = torch.Generator().manual_seed(0)
+    loss = ppo.update(net, optimizer, settings, rollout, 0, MASK, rng, None)
+    assert np.isfinite(loss)
+    assert sorted(one for part in seen for one in part) == sorted(rollout.log_pi[~lost].tolist())

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -83,6 +84,25 @@ def test_examinations_repeat_themselves():
     np.testing.assert_array_equal(first, examiner.returns(policy)[0])
     assert steps == 150
     examiner.close()
+
+
+def test_an_examination_in_which_a_worker_died_is_done_again():
+    quiet, disturbed = (Examiner("PointLeft-v0", [1, 2, 3], n) for n in (0, 1))
+    calls = []
+
+    def policy(seen):
+        calls.append(len(calls))
+        if calls[-1] == 20 + 50:  # the quiet one takes 50
+            os.kill(disturbed._envs._crews[0].pid, signal.SIGKILL)
+        return np.full((len(seen), 8), -0.5, np.float32)
+
+    want = quiet.returns(policy)
+    found = disturbed.returns(policy)
+    np.testing.assert_array_equal(found[0], want[0])
+    assert len(calls) == 50 + 21 + 50
+    assert (disturbed.restarts, quiet.restarts) == (1, 0)
+    for examiner in (quiet, disturbed):
+        examiner.close()
 
 
 def loop(settings, folder=None):

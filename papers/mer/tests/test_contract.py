@@ -256,3 +256,14 @@ from model.common import glorot_mlp
     done = call("python", "-W", "error", "-c", code)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.split()) == 10
+
+
+def test_a_diverged_run_is_one_line_and_leaves_no_result(task_files, tmp_path):
+    done = call(
+        sys.executable, "main.py", "--model", "online", "--lr", "1e9", "--samples_per_task", "20",
+        "--n_hiddens", "16",
+        "--data_path", f"{task_files}/", "--data_file", "lazy.pt", "--save_path", f"{tmp_path}/r/",
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"error: the network has diverged: its outputs .*; lower --lr\n", done.stderr)
+    assert not list((tmp_path / "r").glob("*"))

@@ -13,6 +13,7 @@ from mer_repro import train
 from mer_repro.data import load_tasks
 from mer_repro.evaluate import Evaluator
 from mer_repro.learner import Learner
+from mer_repro.methods import METHODS
 from mer_repro.network import Problem
 from mer_repro.settings import Settings
 from mer_repro.streams import Streams
@@ -206,3 +207,20 @@ def test_engines_agree_on_a_whole_run(tasks):
     )
     assert abs(fused.metrics["RA"] - reference.metrics["RA"]) < 0.011
     np.testing.assert_allclose(fused.matrix, reference.matrix, atol=0.021)
+
+
+@pytest.mark.parametrize("engine", ["fused", "reference"])
+@pytest.mark.parametrize("model", METHODS)
+def test_a_diverged_learner_is_no_result(tasks, model, engine):
+    settings = replace(SETTINGS, model=model, engine=engine, lr=1e9, beta=0.5, n_memories=5)
+    with pytest.raises(FloatingPointError, match=r"has diverged: its outputs for task 1 reach .*; lower"):
+        train.run(settings, tasks)
+
+
+def test_one_weight_that_is_no_number_is_found_though_every_output_is_one(tasks):
+    learner = Learner(Problem(SETTINGS, 784, 10, 3, Streams(0)))
+    learner.check_finite(1)
+    learner.method.net.theta[0] = np.nan  # of the first corner, black in every image
+    assert np.isfinite(Evaluator(tasks, False).accuracies(learner.method)).all()
+    with pytest.raises(FloatingPointError, match=r"net\.net\.0\.weight holds .* after task 2; lower --lr"):
+        learner.check_finite(2)

@@ -26,8 +26,7 @@ class Lane:
 
     def renew(self, seed: int) -> None:
         """Make the environment anew: nothing that happened before has an influence on what comes."""
-        if self.env is not None:
-            self.env.close()
+        self.close()
         self.env = modern(self._make())
         self._seed: int | None = seed
         sizes = [int(np.prod(space.shape)) for space in (self.env.observation_space, self.env.action_space)]
@@ -56,8 +55,10 @@ class Lane:
         return (self.reset() if done else last), float(reward), bool(terminated), bool(truncated), last
 
     def close(self) -> None:
-        """Close the environment."""
-        self.env.close()
+        """Close the environment; may be called twice."""
+        env, self.env = self.env, None
+        if env is not None:
+            env.close()
 
     def _padded(self, seen: Any) -> Row:
         row = np.zeros(self.obs_dim, np.float32)

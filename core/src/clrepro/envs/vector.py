@@ -2,94 +2,77 @@
 
 Every environment is seeded by itself and lives in one worker for good.  A worker that dies is started again:
 its environments begin new episodes, the broken ones count as cut off, and `restarts` says how often.
+
+An environment that raises, and Ctrl-C, end the caller's `step`, not the others' step: before the next request
+every environment has done the present one.  The one that broke off begins a new episode at its next step and
+counts as cut off there, as after a death.
 """
 
-import contextlib
 import logging
-import multiprocessing
-import os
-import signal
-from collections.abc import Callable, Sequence
-from multiprocessing import shared_memory
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clrepro.envs.board import ANSWER, Board
+from clrepro.envs.crew import DEATH, Crew, Make, act, name_of
 from clrepro.envs.lane import Lane
-from clrepro.errors import DataError
+from clrepro.errors import DataError, UsageError
 
 log = logging.getLogger(__name__)
-Make = Callable[[], Any]
 MAX_STARTS = 3
-ANSWER = ("obs", "last", "reward", "terminated", "truncated")
-DEATH = (EOFError, ConnectionError)  # how the end of a worker shows in its pipe
 DIES = f"environment workers die as they start, {MAX_STARTS} times (out of memory? see dmesg)"
+MAX_DEATHS, LIFE = 3, 1000  # so many deaths of one worker within so many requests are no accident
+PATIENCE_S = 30.0  # for one step
+BEGINNING = 10  # times as long where environments are made or reset
 RESTART_STEP = 100_003  # added to a seed after each restart: new episodes, not the old ones again
-
-
-class Board:
-    """What all processes see, one row per environment."""
-
-    def __init__(self, n: int, obs_dim: int, act_dim: int, name: str | None = None) -> None:
-        fields: dict[str, tuple[tuple[int, ...], Any]] = {
-            "action": ((n, act_dim), np.float32), "moves": ((n,), np.bool_),
-            "obs": ((n, obs_dim), np.float32), "last": ((n, obs_dim), np.float32),
-            "reward": ((n,), np.float64),
-            "terminated": ((n,), np.bool_), "truncated": ((n,), np.bool_),
-        }  # fmt: skip
-        sizes = [int(np.prod(shape)) * np.dtype(kind).itemsize for shape, kind in fields.values()]
-        starts = np.concatenate([[0], np.cumsum([-(-size // 64) * 64 for size in sizes])])
-        self._memory = shared_memory.SharedMemory(name, create=name is None, size=int(starts[-1]))
-        self.name, self.owner = self._memory.name, name is None
-        self.rows = {
-            field: np.ndarray(shape, kind, self._memory.buf, int(start))
-            for (field, (shape, kind)), start in zip(fields.items(), starts[:-1], strict=True)
-        }
-
-    def close(self) -> None:
-        """Let go of the memory; the owner frees it."""
-        self.rows = {}
-        self._memory.close()
-        if self.owner:
-            self._memory.unlink()
 
 
 class VectorEnv:
     """Steps all environments at once.
 
     Args: makers — one function per environment, picklable if there are workers; obs_dim, act_dim — padded
-        sizes; seeds — one per environment; n_workers — processes, 0: all here.
-    Raises: UsageError if a space is larger than the padding; DataError, here and later, if workers die one
-        after the other.
+        sizes; seeds — one per environment; n_workers — processes, 0: all here; patience_s — the longest step
+        of a worker, ten times as long for making and resetting environments; none without workers.
+    Raises: UsageError if a space is larger than the padding; here and later, DataError if workers die one
+        after the other or an environment hangs, and whatever an environment raises (RuntimeError with its
+        type and text if it cannot come out of a worker).
     """
 
     def __init__(
-        self, makers: Sequence[Make], obs_dim: int, act_dim: int, seeds: Sequence[int], n_workers: int = 0
-    ) -> None:
+        self, makers: Sequence[Make], obs_dim: int, act_dim: int, seeds: Sequence[int], n_workers: int = 0,
+        patience_s: float = PATIENCE_S,
+    ) -> None:  # fmt: skip
         self.n, self.obs_dim, self.act_dim = len(makers), obs_dim, act_dim
         self.restarts = 0
+        self._patience_s = patience_s
         self._makers, self._seeds = list(makers), list(seeds)
+        self._word, self._turn, self._finished = "reset", 0, 0  # the present request, and the last whole one
+        self._ended = np.zeros(self.n, np.bool_)  # in a step whose answer the caller never saw
+        self._deaths: dict[int, list[int]] = {}  # turns in which each crew died
         self._board = Board(self.n, obs_dim, act_dim)
         self._lanes: list[Lane] = []
         self._crews: list[Crew] = []
         try:
             if n_workers:
                 for rows in np.array_split(np.arange(self.n), min(n_workers, self.n)):
-                    self._crews.append(Crew(rows.tolist(), self._hire))
+                    crew = Crew(rows.tolist(), self._makers, self._board)
+                    crew.begin(self._seeds)
+                    self._crews.append(crew)
                 for crew in self._crews:
                     self._await(crew)
             else:
-                self._lanes = [
-                    Lane(make, obs_dim, act_dim, seed) for make, seed in zip(makers, seeds, strict=True)
-                ]
+                for make, seed in zip(makers, seeds, strict=True):
+                    self._lanes.append(Lane(make, obs_dim, act_dim, seed))
         except BaseException:
             self.close()
             raise
 
     def reset(self) -> NDArray[np.float32]:
         """Begin new episodes everywhere.  Returns: observations (n, obs_dim)."""
-        self._all("reset", None)
+        self._settle()
+        self._all("reset")
         return self._board.rows["obs"].copy()
 
     def renew(self, seeds: Sequence[int]) -> NDArray[np.float32]:
@@ -97,8 +80,9 @@ class VectorEnv:
 
         Returns: observations (n, obs_dim).
         """
+        self._settle(finish=False)
         self._seeds = list(seeds)
-        self._all("renew", self._seeds)
+        self._all("renew")
         return self._board.rows["obs"].copy()
 
     def step(
@@ -108,13 +92,22 @@ class VectorEnv:
 
         Args: actions — (n, act_dim) in [-1, 1]; moves — (n,): where it is False the environment stands still
             and its rows of the answer are what they were (default: all move).
-        Returns: copies: obs (n, obs_dim) to act on next; last (n, obs_dim), what the step led to; reward
-        float64 (n,); terminated, truncated bool (n,).
+        Returns: copies: obs (n, obs_dim) to act on next; last (n, obs_dim), what the step led to, nan where
+        an episode was cut off by a death or an error; reward float64 (n,); terminated, truncated bool (n,).
         """
-        self._board.rows["action"][:] = actions
-        self._board.rows["moves"][:] = True if moves is None else moves
-        self._all("step", None)
-        return {name: self._board.rows[name].copy() for name in ANSWER}
+        self._settle()
+        rows = self._board.rows
+        rows["action"][:] = actions
+        rows["moves"][:] = True if moves is None else moves
+        self._all("step")
+        answer = {name: rows[name].copy() for name in ANSWER}
+        if self._ended.any():
+            # An episode ended in a step that raised: the caller's last observation is of that episode.
+            lost = self._ended & rows["moves"]
+            answer["last"][lost], answer["reward"][lost] = np.nan, 0.0
+            answer["terminated"][lost], answer["truncated"][lost] = False, True
+            self._ended &= ~lost
+        return answer
 
     def close(self) -> None:
         """End all workers and free the memory; may be called twice."""
@@ -123,8 +116,7 @@ class VectorEnv:
         for lane in self._lanes:
             lane.close()
         self._crews, self._lanes = [], []
-        if self._board.rows:
-            self._board.close()
+        self._board.close()
 
     def __enter__(self) -> "VectorEnv":
         return self
@@ -132,156 +124,135 @@ class VectorEnv:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _hire(self, rows: list[int]) -> tuple[Any, Any]:
-        """Returns (process, pipe) of a new worker for these rows."""
-        context = multiprocessing.get_context("spawn")  # frameworks with threads do not survive a fork
-        mine, its = context.Pipe()
-        work = ([self._makers[i] for i in rows], [self._seeds[i] for i in rows], rows, self._board.name)
-        process = context.Process(
-            target=_serve, args=(its, *work, self.n, self.obs_dim, self.act_dim), daemon=True
-        )
-        process.start()
-        its.close()
-        return process, mine
+    def _all(self, word: str) -> None:
+        """Do a request in every environment.  Raises: the first of their problems, when all are through."""
+        self._word, self._turn = word, self._turn + 1
+        problems = self._go_on()
+        if problems:
+            raise problems[0]
+        if word != "step":
+            self._ended[:] = False
 
-    def _all(self, word: str, seeds: list[int] | None) -> None:
-        for lane_number, lane in enumerate(self._lanes):
-            _act(lane, lane_number, word, seeds, self._board.rows)
-        for crew in self._crews:
-            crew.ask(word, None if seeds is None else [seeds[i] for i in crew.rows])
-        for crew in self._crews:
+    def _go_on(self) -> list[BaseException]:
+        """Do the present request wherever it has not been done.  Returns what environments raised."""
+        found: list[BaseException | None] = []
+        rows, turn = self._board.rows, self._turn
+        for row, lane in enumerate(self._lanes):
+            if rows["state"][row] >= 2 * turn:
+                continue
             try:
-                crew.answer()
-            except DEATH:
-                self._replace(crew, word)
+                act(lane, row, turn, self._word, self._seeds[row], rows)
+            except (Exception, SystemExit) as problem:
+                found.append(problem)
+        for crew in self._crews:
+            if crew.turn < turn:
+                crew.ask(turn, self._word, self._seeds if self._word == "renew" else None)
+        for crew in self._crews:
+            if crew.asked:
+                found.append(self._answer(crew))
+        problems = [problem for problem in found if problem is not None]
+        if problems and self._word == "step":
+            self._note_ends()
+        self._finished = -1 if problems and self._word == "renew" else self._turn
+        return problems
 
-    def _replace(self, crew: "Crew", word: str) -> None:
-        """Start a dead worker again; its episodes count as cut off where they were."""
+    def _settle(self, finish: bool = True) -> None:
+        """Bring a request to its end that an interrupt has left half done.
+
+        Args: finish — False if all environments will be made anew.
+        Raises: UsageError if they were being made anew: half of them could be of yesterday.
+        """
+        if self._finished == self._turn:
+            return
+        if self._word == "renew" and finish:
+            raise UsageError("the environments were not all made anew (an error or Ctrl-C); call renew again")
+        if finish:
+            for problem in self._go_on():
+                log.warning("in the step that was interrupted: %s: %s", type(problem).__name__, problem)
+            if self._word == "step":
+                self._note_ends()
+            return
+        for crew in self._crews:
+            if crew.asked:
+                self._answer(crew)
+
+    def _note_ends(self) -> None:
+        rows = self._board.rows
+        self._ended |= (rows["terminated"] | rows["truncated"]) & rows["moves"]
+
+    def _answer(self, crew: Crew) -> BaseException | None:
+        """Returns what an environment of this worker raised, or how it came to its end."""
+        try:
+            return crew.answer(self._patience(self._word))
+        except DEATH:
+            return self._replace(crew)
+        except TimeoutError:
+            return DataError(self._hangs(crew, self._word))
+
+    def _patience(self, word: str) -> float:
+        return self._patience_s * (1 if word == "step" else BEGINNING)
+
+    def _hangs(self, crew: Crew, word: str) -> str:
+        """Says which environment it is that gives no answer: the last that has begun, they go in order."""
+        begun = [i for i in crew.rows if self._board.rows["state"][i] >= 2 * max(crew.turn, 1)]
+        at_work = (begun or crew.rows[:1])[-1]
+        name = f"environment {at_work} ({name_of(self._makers[at_work])})"
+        return f"{name} gives no answer within {self._patience(word):g} s; its worker was ended"
+
+    def _replace(self, crew: Crew) -> BaseException | None:
+        """Start a dead worker again; its episodes count as cut off where they were.
+
+        Returns what an environment raised then, or that the worker dies again and again.
+        """
         self.restarts += 1
-        log.warning("environment worker %d died; its %d environments start again", crew.pid, len(crew.rows))
+        deaths = self._deaths[crew.rows[0]] = [
+            turn for turn in self._deaths.get(crew.rows[0], []) if turn > self._turn - LIFE
+        ] + [self._turn]
+        name = f"environment worker {crew.pid} ({name_of(self._makers[crew.rows[0]])})"
+        if len(deaths) >= MAX_DEATHS:
+            return DataError(f"{name} died {MAX_DEATHS} times within {LIFE} steps (out of memory? see dmesg)")
+        log.warning("%s died; its %d environments start again", name, len(crew.rows))
         for i in crew.rows:
             self._seeds[i] += RESTART_STEP
-        self._restart(crew)
-        rows = self._board.rows
-        if word == "step":
-            rows["reward"][crew.rows] = 0.0
-            rows["terminated"][crew.rows], rows["truncated"][crew.rows] = False, True
-            # What the lost step led to is not known; the new beginning would be a lie, so it is not stored.
-            rows["last"][crew.rows] = np.nan
-
-    def _restart(self, crew: "Crew") -> None:
-        """Begin new episodes in a new worker, in another one if that dies as well.  Raises: DataError."""
-        for _ in range(MAX_STARTS):
-            crew.stop()
-            crew.begin(self._hire)
-            with contextlib.suppress(*DEATH):
-                self._await(crew)
-                crew.ask("reset", None)
-                crew.answer()
-                return
-        raise DataError(DIES)
-
-    def _await(self, crew: "Crew") -> None:
-        """Wait until a worker is there, a new one if it dies on its way.  Raises: DataError."""
-        for _ in range(MAX_STARTS):
-            with contextlib.suppress(*DEATH):
-                crew.answer()
-                return
-            crew.stop()
-            crew.begin(self._hire)
-        raise DataError(DIES)
-
-
-class Crew:
-    """One worker and the rows it serves."""
-
-    def __init__(self, rows: list[int], hire: Callable[[list[int]], tuple[Any, Any]]) -> None:
-        self.rows = rows
-        self.begin(hire)
-
-    def begin(self, hire: Callable[[list[int]], tuple[Any, Any]]) -> None:
-        """Start the process."""
-        self._process, self._pipe = hire(self.rows)
-        self.pid = int(self._process.pid)
-
-    def ask(self, word: str, seeds: list[int] | None) -> None:
-        """Send a request; a broken pipe shows when the answer is read."""
         try:
-            self._pipe.send((word, seeds))
-        except (BrokenPipeError, ConnectionError):
-            pass
+            return self._restart(crew)
+        except Exception as problem:  # also what an environment raises while it is made
+            return problem
 
-    def answer(self) -> None:
-        """Wait for the worker.  Raises: what the worker raised; EOFError if it died."""
-        problem = self._pipe.recv()
-        if problem is not None:
-            raise problem
+    def _restart(self, crew: Crew) -> BaseException | None:
+        """Do the present request in a new worker, in another one if that dies as well.
 
-    def stop(self) -> None:
-        """End the process, at the latest after two seconds."""
-        self.ask("close", None)
-        self._process.join(2)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-        self._pipe.close()
+        Returns what an environment raised.  Raises: DataError if they die one after the other or hang.
+        """
+        for _ in range(MAX_STARTS):
+            crew.stop()
+            self._board.rows["state"][crew.rows] |= 1  # a step then is the beginning of a new episode
+            crew.begin(self._seeds)
+            try:
+                self._await(crew)
+                crew.ask(self._turn, "step" if self._word == "step" else "reset", None)
+                return crew.answer(self._patience("reset"))
+            except DEATH:
+                continue
+            except TimeoutError:
+                raise DataError(self._hangs(crew, "reset")) from None
+        raise DataError(DIES)
 
+    def _await(self, crew: Crew) -> None:
+        """Wait until a worker has made its environments, for a new one if it dies on its way.
 
-def _serve(
-    pipe: Any,
-    makers: list[Make],
-    seeds: list[int],
-    rows: list[int],
-    name: str,
-    n: int,
-    obs_dim: int,
-    act_dim: int,
-) -> None:
-    """The worker: answers requests until the pipe closes, which it does when the parent dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    _let_the_waker_finish()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    board = Board(n, obs_dim, act_dim, name)
-    lanes: list[Lane] = []
-    try:
-        lanes = [Lane(make, obs_dim, act_dim, seed) for make, seed in zip(makers, seeds, strict=True)]
-        pipe.send(None)
-        while True:
-            word, fresh = pipe.recv()
-            if word == "close":
-                return
-            for number, (row, lane) in enumerate(zip(rows, lanes, strict=True)):
-                _act(lane, row, word, None if fresh is None else {row: fresh[number]}, board.rows)
-            pipe.send(None)
-    except EOFError:
-        return
-    except Exception as problem:
-        pipe.send(problem)
-    finally:
-        for lane in lanes:
-            lane.close()
-        board.close()
-
-
-def _let_the_waker_finish() -> None:
-    """Never push the parent off its core on being woken: it has other workers to wake.
-
-    Without this the second of two workers began a millisecond late, an eighth of a step of 25 HalfCheetahs.
-    """
-    if hasattr(os, "sched_setscheduler"):
-        with contextlib.suppress(OSError):  # some sandboxes refuse; then it is only slower
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
-def _act(lane: Lane, row: int, word: str, seeds: Any, rows: dict[str, NDArray[Any]]) -> None:
-    """Do one request for one environment."""
-    if word == "step":
-        if not rows["moves"][row]:
+        Raises: DataError if they die one after the other or hang; what an environment raises.
+        """
+        for _ in range(MAX_STARTS):
+            try:
+                problem = crew.answer(self._patience("start"))
+            except DEATH:
+                crew.stop()
+                crew.begin(self._seeds)
+                continue
+            except TimeoutError:
+                raise DataError(self._hangs(crew, "start")) from None
+            if problem is not None:
+                raise problem
             return
-        obs, reward, terminated, truncated, last = lane.step(rows["action"][row])
-        rows["obs"][row], rows["last"][row], rows["reward"][row] = obs, last, reward
-        rows["terminated"][row], rows["truncated"][row] = terminated, truncated
-        return
-    if word == "renew":
-        lane.renew(seeds[row])
-    rows["obs"][row] = lane.reset()
+        raise DataError(DIES)

@@ -17,6 +17,8 @@ from mer_repro.data import TaskFile
 from mer_repro.engine import FusedEngine
 
 CHUNK = 2500  # rows per matrix product: inputs and hidden layers then stay within a core's cache
+# A loss of a million, where guessing has 2.3: every hidden unit may be dead and all weights still be finite.
+DIVERGED = 1e6
 
 
 class Evaluator:
@@ -31,7 +33,10 @@ class Evaluator:
         self._legacy = legacy
 
     def accuracies(self, method: Any, on: list[int] | None = None) -> NDArray[np.float64]:
-        """Returns accuracy (n_tasks,) as fractions; nan for tasks not in `on` (default: all tasks)."""
+        """Returns accuracy (n_tasks,) as fractions; nan for tasks not in `on` (default: all tasks).
+
+        Raises: FloatingPointError if an output of a network is no number or beyond `DIVERGED`.
+        """
         out = np.full(self._tasks.n_tasks, np.nan)
         for t in range(self._tasks.n_tasks) if on is None else on:
             hit = self._predictions(method, t) == self._tasks.test_labels(t)
@@ -45,7 +50,13 @@ class Evaluator:
             parts = [mlp.logits(layout, theta, rows) for rows in chunks(self._packed)]
         else:
             parts = [engine.logits(theta, rows) for rows in chunks(self._tasks.test_rows(t))]
-        return np.concatenate([part.argmax(axis=1) for part in parts])
+        logits = np.concatenate(parts)
+        largest = np.abs(logits).max()
+        if not largest < DIVERGED:  # also where it is no number; argmax would name a class all the same
+            raise FloatingPointError(
+                f"the network has diverged: its outputs for task {t + 1} reach {largest:.3g}; lower --lr"
+            )
+        return logits.argmax(axis=1)
 
     @cached_property
     def _pixels(self) -> NDArray[np.int64]:

@@ -41,6 +41,20 @@ class Learner:
             raise ValueError(f"rows of shape {rows.shape}; this learner takes (n, {self._n_inputs})")
         return rows
 
+    def check_finite(self, n_learned: int) -> None:
+        """Weights that are no numbers stay so, and the classes that they predict mean nothing.
+
+        One look per task is therefore enough.  Args: n_learned — tasks learned so far, for the message.
+        Raises: FloatingPointError if a weight is infinite or no number.
+        """
+        import torch
+
+        for name, weights in self.method.state_dict().items():
+            if not bool(torch.isfinite(weights).all()):
+                raise FloatingPointError(
+                    f"{name} holds weights that are no numbers after task {n_learned}; lower --lr"
+                )
+
     def state_dict(self) -> "dict[str, torch.Tensor]":
         """Returns the parameters under the original's names."""
         return self.method.state_dict()

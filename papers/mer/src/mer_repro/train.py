@@ -57,9 +57,11 @@ def run(settings: Settings, tasks: TaskFile, *, checkpoint: RunDir | None = None
     """Train and evaluate one learner on the whole sequence of tasks.
 
     Args: checkpoint — folder to save to at task boundaries and to continue from; the continuation is exact.
+    Raises: FloatingPointError if the learner has diverged; the checkpoint of the task before stays.
     Source: contract 2.6 (continuum) and 2.7 (evaluation timing).
     """
-    with threadpool_limits(1):
+    # What overflows ends below in one line of ours, not in numpy's warnings.
+    with threadpool_limits(1), np.errstate(over="ignore", invalid="ignore"):
         streams = Streams(settings.seed)
         continuum = Continuum(settings, tasks, streams)
         learner = Learner(Problem(settings, tasks.n_inputs, tasks.n_outputs, tasks.n_tasks, streams))
@@ -72,12 +74,15 @@ def run(settings: Settings, tasks: TaskFile, *, checkpoint: RunDir | None = None
             if curve.due(batch.task):
                 with clock.evaluating():
                     curve.add(learner.method, batch.task)
+                if curve.closed_task:
+                    learner.check_finite(batch.place)
                 if curve.closed_task and clock.due():
                     save(checkpoint, batch.place, learner, streams, curve, clock)
             learner.method.observe(batch.x, batch.task, batch.y)
             curve.observed(batch.task)
         with clock.evaluating():
             curve.close(learner.method)
+        learner.check_finite(tasks.n_tasks)
     matrix, baseline = curve.matrix()
     return TrainResult(
         *curve.rows(),

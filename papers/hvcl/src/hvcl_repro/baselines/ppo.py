@@ -15,7 +15,8 @@ class Rollout:
     """Steps of all environments, time first: states (T, N, 28), actions (T, N, 8), the others (T, N).
 
     after — value of the state that followed; end — 1 where the episode is over for any reason; terminal — 1
-    where nothing follows, so that `after` does not count.
+    where nothing follows, so that `after` does not count; lost — True where nobody knows what the step led to
+    (its worker died): such a row ends its episode and is not learned from (None: no row).
     """
 
     states: Tensor
@@ -26,14 +27,20 @@ class Rollout:
     after: Tensor
     end: Tensor
     terminal: Tensor
+    lost: Tensor | None = None
+
+    @property
+    def known(self) -> Tensor:
+        """True (T, N) where the row is not lost."""
+        return torch.ones_like(self.end, dtype=torch.bool) if self.lost is None else ~self.lost
 
 
 def advantages(r: Rollout, gamma: float, lam: float) -> Tensor:
-    """Returns the generalised advantages (T, N): delta_t + gamma lambda (1 - end_t) A_{t+1}.
+    """Returns the generalised advantages (T, N): delta_t + gamma lambda (1 - end_t) A_{t+1}; 0 of lost rows.
 
     Source: Schulman et al. 2016.
     """
-    delta = r.rewards + gamma * (1 - r.terminal) * r.after - r.values
+    delta = (r.rewards + gamma * (1 - r.terminal) * r.after - r.values).masked_fill(~r.known, 0.0)
     out, running = torch.zeros_like(delta), torch.zeros_like(delta[0])
     for t in range(len(delta) - 1, -1, -1):
         running = delta[t] + gamma * lam * (1 - r.end[t]) * running
@@ -65,17 +72,12 @@ def update(
     Args: penalty — added to every mini-batch's loss; UCL's is divided by their number by the caller.
     """
     policy.train()
-    gain = advantages(rollout, settings.gamma, settings.gae_lambda)
-    target = (gain + rollout.values).flatten()
-    gain = ((gain - gain.mean()) / (gain.std() + 1e-5)).flatten()
-    rows = (
-        rollout.states.flatten(0, 1),
-        rollout.actions.flatten(0, 1),
-        rollout.log_pi.flatten(),
-        gain,
-        target,
-    )
-    values, total, steps = rollout.values.flatten(), 0.0, 0
+    gain, kept = advantages(rollout, settings.gamma, settings.gae_lambda), rollout.known
+    target = (gain + rollout.values)[kept]
+    gain = gain[kept]
+    gain = (gain - gain.mean()) / (gain.std() + 1e-5)
+    rows = (rollout.states[kept], rollout.actions[kept], rollout.log_pi[kept], gain, target)
+    values, total, steps = rollout.values[kept], 0.0, 0
     for _ in range(settings.ppo_epoch):
         order = torch.randperm(len(gain), generator=rng)
         for index in order.chunk(min(settings.num_mini_batch, len(gain))):

@@ -58,6 +58,7 @@ class PPOResult:
     smallest: Curves
     train: list[list[float]]
     steps: int = 0
+    restarts: int = 0
     seconds: float = 0.0
 
 
@@ -130,6 +131,7 @@ class Baseline:
                 r.train[task].append(float(np.mean(returns)) if returns else float("nan"))
                 if (number + 1) % s.eval_interval == 0 or number + 1 == s.updates:
                     self._evaluate(task, number)
+            r.restarts += envs.restarts
         self._close(task, rollout)
 
     def _held(self, task: int) -> Any:
@@ -153,17 +155,18 @@ class Baseline:
                 action = mean + torch.exp(log_std) * torch.randn(mean.shape, generator=self.rng)
                 log_pi = log_prob(action, mean, log_std, self.masks[task])
                 got = envs.step(action.numpy())
-                last = np.where(np.isfinite(got["last"]), got["last"], got["obs"])
+                lost = ~np.isfinite(got["last"]).all(axis=1)  # the rows of a worker that died
+                last = np.where(lost[:, None], seen, got["last"])  # what came next is another episode
                 after = self.policy(self.scales[task].scaled(last), task)[2]
             done = got["terminated"] | got["truncated"]
             running += got["reward"]
-            returns += running[done].tolist()
+            returns += running[done & ~lost].tolist()
             running[done] = 0.0
             scale.see(got["reward"], done)
             reward = torch.from_numpy(scale.scaled(got["reward"].astype(np.float32)))
             terminal = got["terminated"] if s.use_proper_time_limits else done
             flags = [torch.from_numpy(flag.astype(np.float32)) for flag in (done, terminal)]
-            rows.append((states, action, log_pi, value, reward, after, *flags))
+            rows.append((states, action, log_pi, value, reward, after, *flags, torch.from_numpy(lost)))
             seen = got["obs"]
             self.result.steps += s.num_processes
         return ppo.Rollout(*(torch.stack(column) for column in zip(*rows, strict=True))), seen, returns
@@ -172,7 +175,7 @@ class Baseline:
         """Measure the mean policy on every environment seen so far; prints a line."""
         s, r = self.settings, self.result
         self.policy.eval()
-        means = []
+        means, before = [], sum(examiner.restarts for examiner in self.examiners)
         for t in range(task + 1):
             if len(self.examiners) == t:
                 first = s.seed + 50_000 + 1000 * t
@@ -188,6 +191,7 @@ class Baseline:
             r.curves[task][t].append(means[-1])
             r.largest[task][t].append(float(returns.max()))
             r.smallest[task][t].append(float(returns.min()))
+        r.restarts += sum(examiner.restarts for examiner in self.examiners) - before
         print(
             f"{self.env_ids[task]} update {number + 1}/{s.updates} "
             f"rewards [{', '.join(f'{m:.1f}' for m in means)}]",
@@ -212,7 +216,7 @@ class Baseline:
             "rng": self.rng.get_state().numpy(), "scales": [scale.state() for scale in self.scales],
             "terms": terms_state(self.penalty), "curves": r.curves, "largest": r.largest,
             "smallest": r.smallest,
-            "train": r.train, "steps": r.steps, "seconds": r.seconds,
+            "train": r.train, "steps": r.steps, "restarts": r.restarts, "seconds": r.seconds,
         }  # fmt: skip
 
     def _resume(self) -> float:
@@ -230,5 +234,5 @@ class Baseline:
         r.curves, r.largest, r.smallest, r.train = (
             saved[n] for n in ("curves", "largest", "smallest", "train")
         )
-        r.steps = int(saved["steps"])
+        r.steps, r.restarts = int(saved["steps"]), int(saved.get("restarts", 0))  # older ones count none
         return float(saved["seconds"])

@@ -152,6 +152,7 @@ def run_once(settings: RLSettings, workers: int, verbose: int, checkpoint: RunDi
         cost={
             "train_s": result.seconds, "updates": float(result.updates),
             "env_steps": float(result.train_steps + result.eval_steps),
+            "worker_restarts": float(result.restarts),
         },
     )  # fmt: skip
 

@@ -39,7 +39,8 @@ class SubprocVecEnv:
         self._raw: NDArray[np.float64] = np.zeros(self.no_of_envs)
 
     def reset(self) -> NDArray[np.float32]:
-        """Returns the first observations (N, largest_obs_dim)."""
+        """Returns the first observations (N, largest_obs_dim); a step that is open is given up."""
+        self._pending = None
         return self._envs.reset()
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, tuple[dict[str, Any], ...]]:
@@ -59,7 +60,8 @@ class SubprocVecEnv:
         """Returns the answer; infos have terminated, truncated, final_observation and raw_reward."""
         if self._pending is None:
             raise RuntimeError("step_wait: no step was begun")
-        got, self._pending = self._envs.step(self._pending), None
+        actions, self._pending = self._pending, None  # before: a step that raises is not open for ever
+        got = self._envs.step(actions)
         done = got["terminated"] | got["truncated"]
         self._raw = got["reward"]
         self._scale.see(got["reward"], done)

@@ -185,13 +185,14 @@ class Loop:
             first = s.seed + (1 + t) * EVAL_SEEDS
             seeds = [first + i for i in range(s.eval_episodes)]
             self.examiners.append(Examiner(self.env_ids[t], seeds, self.n_workers))
-        means = []
+        means, before = [], sum(examiner.restarts for examiner in self.examiners)
         for t, examiner in enumerate(self.examiners):
             self.sac.set_actions(sizes(self.env_ids)[t][1])
             returns, steps = examiner.returns(lambda seen: self.sac.act(seen, explore=False))
             self.result.eval_steps += steps
             means.append(float(returns.mean()))
             self.result.curves[self.task][t].append(means[-1])
+        self.result.restarts += sum(examiner.restarts for examiner in self.examiners) - before
         self.sac.set_actions(sizes(self.env_ids)[self.task][1])
         took = time.perf_counter() - began
         print(

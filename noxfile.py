@@ -84,7 +84,6 @@ def images(session: nox.Session, *arguments: str) -> None:
 def paper_sessions(paper: str) -> None:
     """Make the three sessions of `paper`; one spelt with an underscore answers to a hyphen too."""
     for spelling in dict.fromkeys([paper, paper.replace("_", "-")]):
-
         @nox.session(name=f"env-{spelling}", python=False, default=False)
         def env(session: nox.Session) -> None:
             session.log("source %s", environment(session, paper).with_name("activate"))

@@ -5,11 +5,12 @@ import shlex
 
 import pytest
 
-from clrepro.claims import Claims, Ordering, Reference, Value, judge_value
+from clrepro.claims import Claims, Ordering, Reference, Value
 from clrepro.metrics.stats import difference_interval, least_half_width
 from clrepro.records import RunRecord
 from clrepro.report.budget import seed_budget
 from clrepro.report.tables import results_table
+from clrepro.verdicts import judge_value
 
 CLAIMS = Claims(
     "T",
@@ -48,7 +49,7 @@ def budget():
     return seed_budget(results_table("mer", "full", list(records()), CLAIMS))
 
 
-def test_every_inconclusive_cell_is_listed_once_where_it_belongs(budget):
+def test_every_open_cell_is_listed_once_where_it_belongs(budget):
     assert [need.method for need in budget.cells] == ["one", "near"]  # the cheapest first
     assert [one.method for one in budget.never] == ["wide"]
     assert (budget.cells[0].more, budget.cells[0].first) == (1, True)
@@ -65,8 +66,8 @@ def test_as_many_seeds_as_asked_for_decide_at_the_same_spread(budget):
         half = sd * math.sqrt((n - 1) / (2 * (n // 2)))
         return [mean + half] * (n // 2) + [mean - half] * (n // 2) + [mean] * (n % 2)
 
-    assert judge_value(claim, alike(need.n + need.more)).word != "inconclusive"
-    assert judge_value(claim, alike(need.n + need.more - 1)).word == "inconclusive"
+    assert judge_value(claim, alike(need.n + need.more)).word == "reproduced"
+    assert judge_value(claim, alike(need.n + need.more - 1)).word == "consistent"
     assert need.n == 4
     assert need.seeds == 4 + need.more
 
@@ -94,6 +95,10 @@ def test_an_ordering_asks_every_side_for_what_it_lacks(budget):
 
 def test_what_the_reference_leaves_is_the_limit_of_the_interval(budget):
     one = budget.never[0]
+    n_ours, n_reference = one.both
+    enough, fewer = (difference_interval([70.0, 71.0, 70.0], 70.0, 4.0, n_reference - k) for k in (0, 1))
+    assert n_ours == 3
+    assert (enough.side(-1.5, 1.5), fewer.side(-1.5, 1.5)) == ("inside", "across")
     assert one.floor == pytest.approx(
         4.302653 * 4.0 / math.sqrt(3), rel=1e-6
     )  # Student, 2 degrees of freedom

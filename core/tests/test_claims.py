@@ -12,12 +12,12 @@ from clrepro.claims import (
     Gap,
     Ordering,
     Reference,
+    Second,
     Value,
-    judge_ordering,
-    judge_value,
     load_claims,
 )
 from clrepro.errors import DataError
+from clrepro.verdicts import judge_ordering, judge_reference, judge_value
 
 PAPERS = Path(__file__).resolve().parents[2] / "papers"
 
@@ -85,6 +85,14 @@ def test_a_good_file_is_read_whole(tmp_path):
         ("scales.RA = -1\n" + HEAD, "[scales]"),
         ("scales.RA = inf\n" + HEAD, "[scales]"),
         ("scales = 3\n" + HEAD, "[scales]"),
+        (HEAD + VALUE + "second = 80.4", "second: 80.4; expected"),
+        (HEAD + VALUE + 'second = { value = 80.4, status = "measured" }', "second: {"),
+        (HEAD + VALUE + 'second = { status = "measured", source = "x" }', "second: reference {}"),
+        (HEAD + VALUE + 'second = { value = 1, status = "seen", source = "x" }', "status 'seen'"),
+        (HEAD + VALUE + 'second = { value = 1, status = "not-found", source = "x" }', "status 'not-found'"),
+        (HEAD + VALUE + 'second = { value = 1, status = "measured", source = 3 }', "source = 3"),
+        (HEAD + NOTHING + 'second = { value = 1, status = "measured", source = "x" }', "second belongs to"),
+        (HEAD + NOTHING + 'doubt = "x"', "doubt belongs to"),
     ],
 )
 def test_wrong_files_are_refused_with_file_and_key(tmp_path, text, message):
@@ -142,7 +150,10 @@ def value(tolerance=1.5, spread=0.3, n=5):
         ([73.1, 73.3, 72.9, 73.0, 73.2], "differs"),
         ([66.1, 66.3, 65.9, 66.0, 66.2], "differs"),
         ([71.3, 71.6, 71.4, 71.7, 71.5], "inconclusive"),
-        ([60.0, 80.0, 65.0, 75.0, 70.0], "inconclusive"),
+        ([60.0, 80.0, 65.0, 75.0, 70.0], "consistent"),
+        ([70.2, 72.9, 70.1, 71.5, 70.3], "consistent"),  # 1 point off, and up to 2.6 by the interval
+        ([71.2, 71.9, 70.9, 71.5, 71.3], "inconclusive"),  # within the tolerance, but 0 is excluded
+        ([60.0, 84.0, 65.0, 79.0, 72.0], "inconclusive"),  # 0 is included, but 2 points off
         ([70.0], "inconclusive"),
     ],
 )
@@ -160,7 +171,7 @@ def test_without_a_target_there_is_no_verdict():
 def test_more_seeds_are_promised_only_where_they_would_help():
     near = [71.0, 71.6, 70.4]
     verdict = judge_value(value(spread=0.1, n=30), near)
-    assert (verdict.word, verdict.n) == ("inconclusive", 3)
+    assert (verdict.word, verdict.n) == ("consistent", 3)
     assert verdict.more_seeds > 0
     again = near + [np.mean(near) + 0.6 * k for k in (-1, 1)] * (verdict.more_seeds // 2 + 1)
     assert judge_value(value(spread=0.1, n=30), again).word == "reproduced"
@@ -168,6 +179,55 @@ def test_more_seeds_are_promised_only_where_they_would_help():
     assert hopeless.more_seeds is None
     assert "no number of our seeds" in hopeless.reason
     assert judge_value(value(), [70.0]).more_seeds == 1
+
+
+@pytest.mark.parametrize(
+    ("ours", "whose"),
+    [([70.3, 70.5, 70.1, 70.4, 70.2], "of the reference"), ([68.5, 72.0, 70.0], "on either side")],
+)
+def test_where_ours_never_decide_it_says_how_many_of_the_reference_would(ours, whose):
+    """The promise, checked with the verdict itself: as many seeds of the same means and spreads decide."""
+    hopeless = judge_value(value(spread=2.0, n=3), ours)
+    n_ours, n_reference = hopeless.both_seeds
+    assert (hopeless.word, hopeless.more_seeds) == ("consistent", None)
+    assert f"but {n_reference} seeds {whose} would" in hopeless.reason
+    assert (n_ours > len(ours)) == (whose == "on either side")
+
+    def alike(n):  # n values, mean and sample sd as of ours
+        if n == len(ours):
+            return ours
+        mean, sd = np.mean(ours), np.std(ours, ddof=1)
+        half = sd * ((n - 1) / (2 * (n // 2))) ** 0.5
+        return [mean + half] * (n // 2) + [mean - half] * (n // 2) + [mean] * (n % 2)
+
+    assert not judge_value(value(spread=2.0, n=n_reference), alike(n_ours)).open
+    fewer = n_ours if whose == "of the reference" else n_ours - 1
+    assert judge_value(value(spread=2.0, n=n_reference - 1), alike(fewer)).open
+
+
+def test_consistent_is_no_more_than_it_says():
+    """Of references that are 3 points off, beyond the tolerance, few noisy seeds find 0 in the interval
+    often enough: the word must not be read as agreement.  With little noise it does not occur.
+    """
+    rng = np.random.default_rng(5)
+    claim = value(tolerance=1.5, spread=0.0, n=None)
+    noisy = Counter(judge_value(claim, rng.normal(73.0, 3.0, 5)).word for _ in range(400))
+    clear = Counter(judge_value(claim, rng.normal(73.0, 0.5, 5)).word for _ in range(400))
+    assert noisy["consistent"] > 0
+    assert noisy["reproduced"] / 400 < 0.04
+    assert clear["consistent"] == clear["reproduced"] == 0
+
+
+def test_a_second_reference_has_status_source_and_verdict_of_its_own(tmp_path):
+    second = 'second = { value = 80.4, spread = 0.4, n = 5, status = "measured", source = "ran" }\n'
+    doubt = 'doubt = "another says 71"\n'
+    claims = load(tmp_path, f'sources.ran = "the original, run here"\n{HEAD}{VALUE}{second}{doubt}')
+    (one,) = claims.values
+    assert one.second == Second(Reference(80.4, 0.4, 5), "measured", "the original, run here")
+    assert one.doubt == "another says 71"
+    ours = [80.3, 80.5, 80.4]
+    assert judge_value(one, ours).word == "differs"  # from the first, 70
+    assert judge_reference(one.second.reference, one.tolerance_pct, ours).word == "reproduced"
 
 
 def test_equivalence_errs_as_rarely_as_it_says():

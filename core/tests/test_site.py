@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from clrepro.claims import Claims, Gap, Ordering, Reference, Value
+from clrepro.claims import Claims, Gap, Ordering, Reference, Second, Value
 from clrepro.errors import DataError
 from clrepro.records import RunRecord
 from clrepro.report import results_table, write_site
@@ -24,6 +24,17 @@ CLAIMS = Claims(
         Value("full", "rot/200", "mer", "RA", "recalled", f"source {HOSTILE}", Reference(72.0, 0.1, 5)),
         Value("full", "rot/200", "gem", "RA", "found", "table", Reference(50.0, 0.1, 5)),
         Value("full", "rot/200", "er", "RA", "found", "table", Reference(69.0, 4.0, 3)),
+        Value(
+            "full",
+            "rot/200",
+            "twice",
+            "RA",
+            "recalled",
+            "memory",
+            Reference(60.0, 0.1, 5),
+            second=Second(Reference(70.1, 0.3, 4), "measured", f"ran {HOSTILE}"),
+            doubt=f"another {HOSTILE}",
+        ),
         Value("full", "rot/5120", "er", "RA", "found", "table", Reference(69.0)),
     ),
     (
@@ -31,7 +42,12 @@ CLAIMS = Claims(
         Gap("full", "C2 second", "RA", "mer", "gem", larger="rot/200", smaller="rot/500", slack_pct=0.0),
     ),
 )
-VALUES = {"mer": [0.72, 0.722, 0.718], "gem": [0.59, 0.61, 0.60], "er": [0.69, 0.70, 0.68]}
+VALUES = {
+    "mer": [0.72, 0.722, 0.718],
+    "gem": [0.59, 0.61, 0.60],
+    "er": [0.69, 0.70, 0.68],
+    "twice": [0.70, 0.701, 0.702],
+}
 README = f"# X\n\n## Differences from the original\n\nWhy {HOSTILE}.\n\n| a | b |\n|---|---|\n| `x` | y |\n"
 FACTS = PaperFacts("mer", CLAIMS.title, CLAIMS.metrics, CLAIMS.notes, readme=README)
 WAITING = PaperFacts("hvcl", "Not run", {}, offers=(Offer("quick", 2, 6, "5 min", f"data {HOSTILE}"),))
@@ -171,8 +187,8 @@ def test_what_comes_from_files_is_escaped(pages):
 
 def test_the_overview_counts_and_says_how_to_get_what_is_not_there(pages):
     text = text_of(pages["index"])
-    assert "3 papers 27 runs 13.5 h of processor time" in text
-    assert "2 reproduced 2 inconclusive 2 differs 3 no reference" in text  # full twice, quick has no targets
+    assert "3 papers 36 runs 18.0 h of processor time" in text
+    assert "2 reproduced 2 consistent 4 differs 4 no reference" in text  # full twice, quick has no targets
     assert "Records written 1 May 2026. Made with python 3.11.7 on Linux x." in text
     assert "No finished runs here." in text
     assert "cl-repro reproduce hvcl --profile quick" in text
@@ -211,14 +227,23 @@ def test_a_row_shows_reference_status_verdict_seeds_and_commands(pages):
     assert "Seeds: 72.00, 72.20, 71.80" in text
     assert "cl-repro reproduce mer --profile full --only &#39;rot/200/mer&#39;" in text
     assert "python main.py --model mer --data_path data/" in text
-    assert "reference too wide" in pages["mer"]  # er: a reference with a spread of 4 points over 3 seeds
+    assert "seeds on either side" in pages["mer"]  # er: a reference with a spread of 4 points over 3 seeds
     assert "1 more target has no runs here: rot/5120" in text_of(pages["mer"])
+
+
+def test_a_row_shows_its_second_reference_and_the_doubt_about_the_first(pages):
+    row = re.search(r'<tbody class="row" id="full:rot/200/twice".*?</tbody>', pages["mer"], re.DOTALL)
+    text = text_of(row[0])
+    assert "60.00 ± 0.10 recalled, doubtful 70.10 ± 0.30 measured, n 4" in text
+    assert "differs reproduced" in text
+    assert "Reference: memory. Doubtful: another &lt;/script&gt;" in text
+    assert "Second reference: ran &lt;/script&gt;" in text
 
 
 def test_the_seeds_that_would_not_help_are_said_plainly(pages):
     text = text_of(pages["mer"])
-    assert "Of 1 inconclusive cell, more seeds would decide none" in text
-    assert "rot/200/er RA 3 69.00 ± 4.00 +0.00 ± 9.94 ± 1.5" in text
+    assert "Of 1 open cell (consistent or inconclusive), more seeds would decide none" in text
+    assert "rot/200/er RA 3 69.00 ± 4.00 +0.00 ± 9.94 ± 1.5 32 seeds on either side" in text
 
 
 def test_columns_without_any_target_are_left_out(pages):
@@ -233,7 +258,7 @@ def test_json_and_csv_hold_the_same_cells(site):
     body = json.loads((site / "report/data/mer-full.json").read_text())
     cells = [cell for row in body["rows"] for cell in row["cells"]]
     lines = (site / "report/data/mer-full.csv").read_text().splitlines()
-    assert len(cells) == len(lines) - 1 == 6
+    assert len(cells) == len(lines) - 1 == 8
     mer = body["rows"][0]["cells"]
     assert mer[0]["values_pct"] == pytest.approx([72.0, 72.2, 71.8])
     assert (mer[0]["verdict"], mer[0]["reference_pct"]["value"]) == ("reproduced", 72.0)

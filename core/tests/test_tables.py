@@ -2,13 +2,15 @@
 
 import csv
 import io
+import json
 import math
 
 import numpy as np
 import pytest
 
-from clrepro.claims import Claims, Gap, Ordering, Reference, Value
+from clrepro.claims import Claims, Gap, Ordering, Reference, Second, Value
 from clrepro.records import RunRecord
+from clrepro.report.exports import table_json
 from clrepro.report.tables import duration, results_table
 
 CLAIMS = Claims(
@@ -92,7 +94,7 @@ def test_single_seeds_and_unmeasured_values_make_no_interval(table):
 
 def test_undecided_cells_say_how_many_more_seeds(table):
     gem = cell(table, "rot/200", "gem")
-    assert gem.judgement == f"inconclusive (+{gem.verdict.more_seeds})"
+    assert gem.judgement == f"consistent (+{gem.verdict.more_seeds})"
     assert gem.verdict.more_seeds == next(row for row in table.rows if row.method == "gem").more_seeds
     assert next(row for row in table.rows if row.method == "mer").more_seeds is None
 
@@ -130,6 +132,40 @@ def test_markdown_leaves_out_columns_that_say_nothing(table):
     assert "| C1 | 1 | 0 | 1 | 0 |" in lines
     assert lines[-1] == "- a note"
     assert any(line.startswith("10 runs, 25 min of computing.") for line in lines)
+
+
+def test_a_second_reference_and_a_doubt_are_shown_beside_the_first():
+    """In the cell's two columns, in the CSV and in the JSON; the counts stay those of the first reference."""
+    second = Second(Reference(72.1, 0.2, 4), "measured", "ran")
+    doubted = Value(
+        "full", "rot/200", "mer", "RA", "recalled", "memory", Reference(60.0, 0.1), second=second,
+        doubt="another says 61",
+    )  # fmt: skip
+    claims = Claims("T", {"RA": "retained"}, values=(doubted,))
+    table = results_table("mer", "full", runs("rot/200", "mer", 0.720, 0.721, 0.722), claims)
+    only = table.rows[0].cells[0]
+    assert only.reference == "60.00 ± 0.10ʳ?; 72.10 ± 0.20ᵐ (n 4)"
+    assert only.judgement == "differs; reproduced"
+    assert table.counts() == {"differs": 1}
+    (line,) = csv.DictReader(io.StringIO(table.csv()))
+    assert [line[f"second_{name}"] for name in ("pct", "spread_pct", "n", "status", "verdict")] == [
+        "72.1", "0.2", "4", "measured", "reproduced"
+    ]  # fmt: skip
+    assert line["doubt"] == "another says 61"
+    body = json.loads(table_json(table))["rows"][0]["cells"][0]
+    assert (body["second"]["verdict"], body["second"]["reference_pct"]["value"]) == ("reproduced", 72.1)
+    assert body["doubt"] == "another says 61"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [([0.60, 0.602, 0.598], "consistent (ref. "), ([0.58, 0.62, 0.60], "consistent (both ")],
+)
+def test_where_ours_never_decide_the_cell_says_how_many_of_the_reference(values, words):
+    claim = Value("full", "rot", "mer", "RA", "recalled", "memory", Reference(60.0, 2.0))
+    claims = Claims("T", {"RA": "r"}, values=(claim,))
+    only = results_table("mer", "full", runs("rot", "mer", *values), claims).rows[0].cells[0]
+    assert only.judgement == f"{words}{only.verdict.both_seeds[1]})"
 
 
 def test_csv_has_a_line_per_cell_unrounded(table):

@@ -1,17 +1,11 @@
-"""What ought to come out: targets with their source and status, and the verdict on what did.
+"""What ought to come out: targets with their source and status, read from a paper's claims file.
 
 `papers/<p>/claims.toml` is the only place where a target number is written.  It holds `value` (a cell of a
 table), `ordering` (one method does at least as well as another) and `gap` (the lead of one method over
-another is larger in one setting than in another), all in percent and each for one profile.
+another is larger in one setting than in another), all in percent and each for one profile.  A value may have
+a second reference of another status, and a doubt about the first.
 
-A value is *reproduced* if the 95 % Welch interval of (our mean - reference) lies within ± tolerance,
-*differs* if it lies wholly outside, else it is *inconclusive*: a test of equivalence, so that few or noisy
-seeds never count as agreement.  The reference's spread enters with the number of seeds its source gives; a
-spread over an unknown number counts as one over three, and a reference without any spread as exact.
-
-An ordering *holds* if the lower end of the one-sided 95 % interval of the paired per-seed difference is at
-least -slack, *fails* if the upper end is below, else it is *inconclusive*.  Verdicts are cell by cell: of
-many orderings at their boundary, one in twenty may be called wrongly.
+How they are judged: clrepro.verdicts; docs/verdicts.md tells it to the reader of a table.
 """
 
 import itertools
@@ -22,14 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clrepro.errors import DataError
-from clrepro.metrics.stats import (
-    MOST_SEEDS,
-    Interval,
-    decided_in_the_limit,
-    difference_interval,
-    seeds_to_decide,
-    t_interval,
-)
 from clrepro.texts import load_toml
 
 STATUSES = {
@@ -46,8 +32,6 @@ COMPARISONS = ("higher", "lower", "nearer-zero")
 # A source that gives ± without saying over how many seeds: the fewest that a ± usually stands for.
 UNKNOWN_N = 3
 PERCENT = 100.0
-VALUE_CONFIDENCE = 0.95
-ORDERING_CONFIDENCE = 0.90  # two-sided, so each end is a one-sided bound at 95 %
 # Keys that may hold a list in the file: the claim then stands for every combination.
 LISTS = ("setting", "method", "metric", "better", "worse")
 MAX_CELLS = 10_000  # that one table of the file may stand for
@@ -76,8 +60,20 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Second:
+    """Another target of the same cell, of another status: what the original gave when it was run, say."""
+
+    reference: Reference
+    status: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Value:
-    """One cell.  `reference` is None for status not-found; then `source` says why."""
+    """One cell.  `reference` is None for status not-found; then `source` says why.
+
+    doubt: why the reference itself may be wrong, as a sentence without its full stop; "" for no such reason.
+    """
 
     profile: str
     setting: str
@@ -88,6 +84,8 @@ class Value:
     reference: Reference | None = None
     tolerance_pct: float = 1.5
     note: str = ""
+    second: Second | None = None
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,22 +150,6 @@ class Gap:
     def text(self) -> str:
         """The claim in words."""
         return f"{self.metric} lead of {self.better} over {self.worse}: {self.larger} ≥ {self.smaller}"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """`word`: reproduced, differs, inconclusive, no reference, holds, fails or no runs; `reason`: one
-    sentence.
-
-    `difference`: the interval that was judged, in points; `more_seeds`: how many more seeds would decide an
-    inconclusive one from the present spread, None if that is not known or no number would.
-    """
-
-    word: str
-    reason: str
-    more_seeds: int | None = None
-    difference: Interval | None = None
-    n: int = 0
 
 
 @dataclass(frozen=True)
@@ -276,8 +258,10 @@ def _read(kind: type[_Claim], table: dict[str, Any], where: str, sources: Mappin
     body = dict(table)
     if "reference" in body:
         body["reference"] = _reference(body["reference"], where)
+    if "second" in body:
+        body["second"] = _second(body["second"], f"{where}: second", sources)
     for name, value in body.items():
-        expected: Any = _KINDS.get(known[name].type, Reference)
+        expected: Any = _KINDS.get(known[name].type, Reference | Second)
         if isinstance(value, bool) or not isinstance(value, expected):
             raise DataError(f"{where}: {name} = {value!r} has the wrong type")
     if "source" in body:
@@ -293,11 +277,26 @@ def _check_words(body: dict[str, Any], where: str) -> None:
             raise DataError(f"{where}: {name} {body[name]!r}; one of {', '.join(allowed)}")
     if "status" in body and (body["status"] == "not-found") != ("reference" not in body):
         raise DataError(f"{where}: a reference belongs to every status but not-found")
+    for name in ("second", "doubt"):
+        if name in body and "reference" not in body:
+            raise DataError(f"{where}: {name} belongs to a cell that has a reference")
     for name, least in (("tolerance_pct", 0), ("slack_pct", -100)):
         if not least <= body.get(name, 0) < math.inf:
             raise DataError(f"{where}: {name} = {body[name]!r}; expected points, {least} or more")
     if body.get("min_seeds", 2) < 2:
         raise DataError(f"{where}: min_seeds = {body['min_seeds']}; an interval needs 2 or more")
+
+
+def _second(table: Any, where: str, sources: Mapping[str, str]) -> Second:
+    if not isinstance(table, dict) or not {"status", "source"} <= set(table):
+        raise DataError(f"{where}: {table!r}; expected {{ value, spread, n, spread_kind, status, source }}")
+    rest = {name: item for name, item in table.items() if name not in ("status", "source")}
+    status, source = table["status"], table["source"]
+    if status not in STATUSES or status == "not-found":
+        raise DataError(f"{where}: status {status!r}; one of {', '.join(STATUSES)}, but not not-found")
+    if not isinstance(source, str):
+        raise DataError(f"{where}: source = {source!r} has the wrong type")
+    return Second(_reference(rest, where), status, sources.get(source, source))
 
 
 def _reference(table: Any, where: str) -> Reference:
@@ -318,71 +317,3 @@ def _reference(table: Any, where: str) -> Reference:
     if kind_of_spread == "population sd" and table.get("n") == 1:
         raise DataError(f"{where}: reference {table!r}; one seed has no spread")
     return Reference(**table)
-
-
-def judge_value(claim: Value | None, values_pct: Sequence[float]) -> Verdict:
-    """Returns the verdict on one cell.  Args: values_pct — one number per seed, in percent."""
-    n = len(values_pct)
-    if claim is None or claim.reference is None:
-        reason = claim.source if claim else "the claims file holds no target for this cell"
-        return Verdict("no reference", reason, n=n)
-    if n < 2:
-        return Verdict("inconclusive", "one seed gives no interval", 2 - n, n=n)
-    reference, tolerance = claim.reference, claim.tolerance_pct
-    target, sd, seeds = reference.value, reference.sd, reference.n or UNKNOWN_N
-    d = difference_interval(values_pct, target, sd, seeds, VALUE_CONFIDENCE)
-    text = f"difference {d.mean:+.2f} points over {n} seeds, 95 % interval {d.low:+.2f} to {d.high:+.2f}"
-    if reference.spread is not None and reference.n is None:
-        text += f" (the reference's ± taken as one over {UNKNOWN_N} seeds)"
-    side = d.side(-tolerance, tolerance)
-    if side != "across":
-        word, place = ("reproduced", "within") if side == "inside" else ("differs", "outside")
-        return Verdict(word, f"{text}, {place} ±{tolerance:g}", None, d, n)
-    more = seeds_to_decide(
-        values_pct, -tolerance, tolerance, reference=target, sd=sd, n=seeds, confidence=VALUE_CONFIDENCE
-    )
-    hint = ""
-    if more is None and decided_in_the_limit(
-        d.mean, -tolerance, tolerance, sd=sd, n=seeds, confidence=VALUE_CONFIDENCE
-    ):
-        hint = f"; so near the boundary that more than {MOST_SEEDS} seeds would be needed"
-    elif more is None:
-        hint = "; no number of our seeds would decide it at the reference's spread"
-    return Verdict("inconclusive", f"{text}, crosses ±{tolerance:g}{hint}", more, d, n)
-
-
-def judge_ordering(claim: Ordering | Gap, cells: Mapping[tuple[str, str], Mapping[int, float]]) -> Verdict:
-    """Returns the verdict on an ordering.
-
-    Args: cells — (setting, method) to {seed: value in percent}; differences are paired over the seeds that
-        all sides have, nan counting as not measured.
-    """
-    sides = [
-        {seed: sign * _goodness(value, claim.compare) for seed, value in cells.get(key, {}).items()}
-        for sign, key in claim.sides()
-    ]
-    seeds = [
-        s for s in sorted(set.intersection(*map(set, sides))) if not any(math.isnan(x[s]) for x in sides)
-    ]
-    n, needed = len(seeds), max(claim.min_seeds, 2)
-    if not seeds:
-        return Verdict("no runs", "no seed was run on all sides", needed)
-    leads = [sum(side[seed] for side in sides) for seed in seeds]
-    if n < 2:
-        return Verdict("inconclusive", f"{n} common seed of the {needed} it asks for", needed - n, n=n)
-    d = t_interval(leads, ORDERING_CONFIDENCE)
-    text = f"lead {d.mean:+.2f} points over {n} seeds, one-sided 95 % bounds {d.low:+.2f} and {d.high:+.2f}"
-    if n < needed:
-        return Verdict("inconclusive", f"{text}; it asks for {needed} seeds", needed - n, d, n)
-    side = d.side(-claim.slack_pct, math.inf)
-    if side != "across":
-        return Verdict(
-            "holds" if side == "inside" else "fails", f"{text}, slack {claim.slack_pct:g}", None, d, n
-        )
-    more = seeds_to_decide(leads, -claim.slack_pct, math.inf, confidence=ORDERING_CONFIDENCE)
-    return Verdict("inconclusive", f"{text}, crosses a slack of {claim.slack_pct:g}", more, d, n)
-
-
-def _goodness(value: float, compare: str) -> float:
-    """The value on a scale where more is better."""
-    return {"higher": value, "lower": -value, "nearer-zero": -abs(value)}[compare]

@@ -4,9 +4,11 @@ chance.
 
 import numpy as np
 import pytest
+import torch
 
+from mer_repro import bench
 from mer_repro.engine import theta_to_numpy
-from mer_repro.methods import METHODS
+from mer_repro.methods import METHODS, gem
 from mer_repro.network import Problem
 from mer_repro.settings import Settings
 from mer_repro.streams import Streams
@@ -254,37 +256,54 @@ def test_gem_uses_only_filled_slots():
     assert np.isfinite(method.net.theta).all()
 
 
+def answers(method, x, y, v):
+    """G g, G G' and the layers of g + G'v as arrays, output-major in both engines."""
+    picks = method.net.batch.put(x, y)
+    dots, gram = method.past.compare(method.net.theta, method.net.batch.rows, picks), method.past.gram()
+    step = method.past.direction(v)
+    packed = torch.from_numpy(step) if method.net.engine.name == "reference" else step
+    return [dots, gram, *(part.numpy() for pair in method.net.engine.unpack(packed) for part in pair)]
+
+
+@pytest.mark.parametrize("n_layers", [0, 1, 2, 3])
 @pytest.mark.parametrize("factored", [True, False])
-def test_gem_packed_past_equals_autograd(factored, monkeypatch):
-    """The fused engine's factors give the same G g, G G' and g + G'v as one autograd gradient per task."""
-    import mer_repro.past as past
-
-    monkeypatch.setattr(past, "FACTORED_ROWS", 1200 if factored else 0)
-    fused, plain = trained("gem", "fused", n_memories=6), trained("gem", "reference", n_memories=6)
-    plain.net.theta.copy_(plain.net.engine.pack(fused.net.engine.unpack(fused.net.theta)))
+def test_gem_packed_past_equals_autograd(factored, n_layers, monkeypatch):
+    """The fused engine's two ways give the same G g, G G' and g + G'v as one autograd gradient per task,
+    anew and after steps whose effect on the first layer they follow; with memories of unequal size.
+    """
+    monkeypatch.setattr(gem, "FACTORED_ROWS", 1200 if factored else 0)
+    fused, plain = (trained("gem", engine, n_memories=6, n_layers=n_layers) for engine in ENGINES)
+    assert type(fused.past).__name__ == ("FactoredPast" if factored else "PackedPast")
     x, _, y = next(iter(examples(9, 2)))
-    v = np.array([0.7, 0.2])
-    results = []
     for method in (fused, plain):
-        method.past.moved = lambda *_: None
-        if hasattr(method.past, "_first"):
-            method.past._first = None
-        picks = method.net.batch.put(x, y)
-        dots = method.past.compare(method.net.theta, method.net.batch.rows, picks)
-        step = method.past.direction(v)
-        layers = method.net.engine.unpack(
-            method.net.engine.pack(method.net.engine.unpack(method.net.theta)) * 0
-        )
-        assert len(layers) == 3
-        results.append((dots, method.past.gram(), method, step))
-    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-4, atol=1e-6)
-    ours = [w.numpy() for pair in fused.net.engine.unpack(results[0][3]) for w in pair]
-    import torch
+        method.filled[0, 3:] = False
+        method._freeze()
+    for v in (np.array([0.7, 0.2]), None, np.array([0.0, 0.4]), None, None):
+        plain.net.theta.copy_(plain.net.engine.pack(fused.net.engine.unpack(fused.net.theta)))
+        ours, theirs = answers(fused, x, y, v), answers(plain, x, y, v)
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        fused.net.engine.descend(fused.net.theta, fused.past.direction(v), 0.1)
+        fused.past.moved(0.1, v)
 
-    theirs = [w.numpy() for pair in plain.net.engine.unpack(torch.from_numpy(results[1][3])) for w in pair]
-    for a, b in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
+
+@pytest.mark.parametrize("finished", [5, 19])
+def test_gem_at_the_papers_size_equals_autograd_to_1e_5(finished):
+    """256 memories of 784 pixels a task, 89,610 parameters: every entry of the three answers, as parts of the
+    largest one.
+    """
+    images, labels = bench.task_data()
+    fused, plain = (bench.gem_learner(engine, finished, images, labels) for engine in ENGINES)
+    for method in (fused, plain):
+        method._start_task(19)
+    assert type(fused.past).__name__ == "PackedPast"
+    v = np.linspace(0.0, 2.0, finished)
+    for i in range(2):
+        x, y = images[-1, i : i + 1], labels[-1, i : i + 1]
+        plain.net.theta.copy_(plain.net.engine.pack(fused.net.engine.unpack(fused.net.theta)))
+        for a, b in zip(answers(fused, x, y, v), answers(plain, x, y, v), strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
+        fused.observe(x, 19, y)
 
 
 def test_independent_never_touches_another_tasks_network():

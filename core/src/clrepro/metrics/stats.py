@@ -141,19 +141,59 @@ def seeds_to_decide(
         return None
     counts = np.arange(len(values), most + 1)
     half = _half_width(own_sd, counts, sd, n, confidence)
-    lows, highs = mean - reference - half, mean - reference + half
+    return _first_decided(mean - reference, half, low, high)
+
+
+def seeds_of_both_to_decide(
+    values: Values,
+    low: float,
+    high: float,
+    *,
+    reference: float = 0.0,
+    sd: float = 0.0,
+    n: int = 1,
+    confidence: float = 0.95,
+    most: int = MOST_SEEDS,
+) -> tuple[int, int] | None:
+    """Returns (values of ours, seeds of the reference), in all, that would bring `difference_interval` inside
+    or outside [low, high], if means and spreads stayed what they are now.
+
+    Looks at more seeds of the reference beside the values there are, and at equally many on either side;
+    returns what takes fewer new seeds together.
+    Returns: None if `most` seeds on a side do not, or if fewer than two values leave the spread unknown.
+    """
+    mean, own_sd = mean_sd(values)
+    if len(values) < 2 or not np.isfinite(own_sd):
+        return None
+    have = len(values)
+    theirs = np.arange(max(n, 2), most + 1)
+    found = []
+    for ours in (np.full(len(theirs), have), np.maximum(theirs, have)):
+        half = _half_width(own_sd, ours, sd, theirs, confidence)
+        first = _first_decided(mean - reference, half, low, high)
+        if first is not None:
+            found.append((int(ours[first]), int(theirs[first])))
+    return min(found, key=sum, default=None)
+
+
+def _first_decided(difference: float, half: NDArray[np.float64], low: float, high: float) -> int | None:
+    """The first place whose interval difference ± half lies inside or outside [low, high]."""
+    lows, highs = difference - half, difference + half
     decided = ((low <= lows) & (highs <= high)) | (lows > high) | (highs < low)
     return int(np.argmax(decided)) if decided.any() else None
 
 
 def _half_width(
-    own_sd: float, counts: NDArray[np.int64], sd: float, n: int, confidence: float
+    own_sd: float, counts: NDArray[np.int64], sd: float, n: int | NDArray[np.int64], confidence: float
 ) -> NDArray[np.float64]:
-    """Half-width of Welch's interval for each number of own seeds in `counts`, all >= 2."""
-    own, other = own_sd**2 / counts, sd**2 / n
+    """Half-width of Welch's interval for each number of own seeds in `counts`, all >= 2; n — seeds of the
+    other side, one number or one for each of `counts`.
+    """
+    seeds = np.asarray(n)
+    own, other = own_sd**2 / counts, sd**2 / seeds
     if own_sd == 0 and sd == 0:
         return np.zeros(len(counts))
-    parts = own**2 / (counts - 1) + (other**2 / (n - 1) if n > 1 else 0.0)
+    parts = own**2 / (counts - 1) + np.where(seeds > 1, other**2 / np.maximum(seeds - 1, 1), 0.0)
     with np.errstate(divide="ignore"):
         freedom = np.where(parts > 0, (own + other) ** 2 / parts, counts - 1.0)
     return np.asarray(stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(own + other))

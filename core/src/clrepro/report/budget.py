@@ -1,7 +1,9 @@
-"""What more seeds would settle: for every inconclusive verdict how many, what they cost, and the command.
+"""What more seeds would settle: for every open verdict (consistent or inconclusive) how many, what they cost,
+and the command.
 
 The forecast takes mean and spread as they are now, so it is a plan, not a promise.  Where the reference
-itself is too uncertain no number of our seeds decides, and the reader is told so.
+itself is too uncertain no number of our seeds decides, and the reader is told how many of the reference, or
+of both sides, would.
 """
 
 import math
@@ -10,14 +12,15 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from clrepro.claims import UNKNOWN_N, VALUE_CONFIDENCE
+from clrepro.claims import UNKNOWN_N
 from clrepro.metrics.stats import decided_in_the_limit, least_half_width
 from clrepro.report.tables import Cell, JudgedOrdering, Row, Table
+from clrepro.verdicts import VALUE_CONFIDENCE
 
 
 @dataclass(frozen=True)
 class Need:
-    """An inconclusive cell that more seeds would decide.
+    """An open cell that more seeds would decide.
 
     seeds: seeds of the row in all; hours: expected processor hours of those to come, nan if no run recorded
     any; first: whether those seeds only give a first interval, after which it is known how many decide.
@@ -49,10 +52,11 @@ class OrderingNeed:
 
 @dataclass(frozen=True)
 class Never:
-    """An inconclusive cell that no number of our seeds decides.
+    """An open cell that no number of our seeds decides.
 
     reference: in percent, `target` the same with its spread in words; floor: half-width in points of the
-    interval with infinitely many of our seeds; tolerance: in points.
+    interval with infinitely many of our seeds; tolerance: in points; both: (seeds of ours, seeds of the
+    reference) in all that would decide, None if not even 1,000 would.
     """
 
     setting: str
@@ -64,6 +68,7 @@ class Never:
     difference: float
     floor: float
     tolerance: float
+    both: tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -89,21 +94,21 @@ class Budget:
 
 
 def seed_budget(table: Table) -> Budget:
-    """Returns the plan for a table: what is cheapest first; empty if nothing is inconclusive."""
+    """Returns the plan for a table: what is cheapest first; empty if nothing is open."""
     costs = _hours_per_run(table)
     cells: list[Need] = []
     never: list[Never] = []
     late: list[str] = []
     for row in table.rows:
         for cell in row.cells:
-            if cell.verdict.word == "inconclusive":
+            if cell.verdict.open:
                 if cell.verdict.more_seeds:
                     cells.append(_need(table, row, cell, costs[row.setting, row.method]))
                 elif (one := _never(row, cell)) is not None:
                     never.append(one)
                 else:
                     late.append(f"{cell.metric} of {row.setting}/{row.method}")
-    open_ = [one for one in table.orderings if one.verdict.word == "inconclusive"]
+    open_ = [one for one in table.orderings if one.verdict.open]
     orderings = [_ordering_need(table, one, costs) for one in open_ if one.verdict.more_seeds]
     most: dict[tuple[str, str], int] = defaultdict(int)
     for need in cells:
@@ -113,7 +118,7 @@ def seed_budget(table: Table) -> Budget:
         tuple(sorted(orderings, key=_price)),
         tuple(never),
         (*late, *(one.text for one in open_ if not one.verdict.more_seeds)),
-        sum(cell.verdict.word == "inconclusive" for row in table.rows for cell in row.cells),
+        sum(cell.verdict.open for row in table.rows for cell in row.cells),
         len(open_),
         sum(most.values()),
         len(most),
@@ -151,7 +156,7 @@ def _never(row: Row, cell: Cell) -> Never | None:
     floor = least_half_width(reference.sd, n, VALUE_CONFIDENCE)
     return Never(
         *(row.setting, row.method, cell.metric, len(cell.values), cell.target),
-        *(reference.value, difference, floor, tolerance),
+        *(reference.value, difference, floor, tolerance, cell.verdict.both_seeds),
     )
 
 

@@ -5,8 +5,8 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from clrepro.claims import Verdict
 from clrepro.report.tables import Cell, Table
+from clrepro.verdicts import Verdict
 
 
 def table_json(table: Table) -> str:
@@ -59,7 +59,17 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "reference_pct": reference,
         "tolerance_pct": claim.tolerance_pct if claim is not None and reference else None,
         **_verdict(cell.verdict),
+        "doubt": claim.doubt if claim is not None else "",
+        "second": _second(cell),
     }
+
+
+def _second(cell: Cell) -> dict[str, Any] | None:
+    if cell.claim is None or cell.claim.second is None:
+        return None
+    second = cell.claim.second
+    reference = {**asdict(second.reference), "status": second.status, "source": second.source}
+    return {"reference_pct": reference, **_verdict(cell.second or cell.verdict)}
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:
@@ -70,6 +80,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "n": verdict.n,
         "difference_pct": difference,
         "more_seeds": verdict.more_seeds,
+        "seeds_of_both": list(verdict.both_seeds) if verdict.both_seeds else None,
     }
 
 

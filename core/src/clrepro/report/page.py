@@ -8,10 +8,10 @@ from clrepro.origin import in_words
 from clrepro.report.budget import Budget, seed_budget
 from clrepro.report.figures import comparison, learning_curves, memory_curves
 from clrepro.report.readme import ledger, markdown_html
-from clrepro.report.tables import ORDERING_WORDS, JudgedOrdering, Table
+from clrepro.report.tables import JudgedOrdering, Table
 from clrepro.report.training import training_curves
+from clrepro.verdicts import CELL_WORDS, ORDERING_WORDS
 
-CELL_WORDS = ("reproduced", "inconclusive", "differs", "no reference")
 PROFILE_ORDER = ("full", "quick", "anchor")
 
 

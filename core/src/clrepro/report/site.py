@@ -25,9 +25,10 @@ from clrepro.metrics.stats import MOST_SEEDS
 from clrepro.report.budget import reproduce_command
 from clrepro.report.exports import table_json
 from clrepro.report.measured import Bench, Faults
-from clrepro.report.page import CELL_WORDS, PaperFacts, PaperPage, added, facts_of, paper_page
-from clrepro.report.tables import ORDERING_WORDS, Table, duration, minus
+from clrepro.report.page import PaperFacts, PaperPage, added, facts_of, paper_page
+from clrepro.report.tables import Table, duration, minus
 from clrepro.runs import hold_lock, make_folder, remove_temporaries, write_atomically
+from clrepro.verdicts import CELL_WORDS, ORDERING_WORDS
 
 DOOR, FOLDER = "report.html", "report"
 LOCK, PATIENCE_S = ".report.lock", 60.0

@@ -12,24 +12,31 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from clrepro.claims import STATUSES, Claims, Gap, Ordering, Value, Verdict, judge_ordering, judge_value
+from clrepro.claims import STATUSES, Claims, Gap, Ordering, Reference, Value
 from clrepro.metrics.stats import Interval, mean_sd, t_interval
 from clrepro.records import RunRecord
+from clrepro.verdicts import ORDERING_WORDS, Verdict, judge_ordering, judge_reference, judge_value
 
 MARKS = {"recalled": "ʳ", "second-hand": "²", "measured": "ᵐ", "derived": "ᵈ", "logs": "ˡ", "found": ""}
-ORDERING_WORDS = ("holds", "inconclusive", "fails", "no runs")
+DOUBT = "?"
 CSV_COLUMNS = (
     *("paper", "profile", "setting", "method", "metric", "n", "mean_pct", "sd_pct", "low_pct", "high_pct"),
     *("reference_pct", "status", "verdict", "reason", "minutes_per_run"),
     *("reference_spread_pct", "reference_n", "tolerance_pct", "more_seeds", "peak_mb"),
+    *("ours_to_decide", "reference_to_decide", "doubt"),
+    *("second_pct", "second_spread_pct", "second_n", "second_status", "second_verdict", "second_reason"),
 )
 LEGEND = (
     "Ours: mean ± sample sd over n seeds, 95 % Student interval in brackets. "
     "Marks of the reference: "
     + "; ".join(f"{mark} {STATUSES[word]}" for word, mark in MARKS.items() if mark)
     + ". "
-    "After “inconclusive”: how many more seeds would decide the cell at the present spread; without one "
-    "the reference itself is too uncertain for any number of our seeds."
+    f"{DOUBT} another quotation of the cell says otherwise. "
+    "After “;”: a second reference, and the verdict on it. "
+    "“Consistent”: within the tolerance with 0 in the interval, but the interval is too wide to call it "
+    "reproduced (docs/verdicts.md). After an open verdict: +4, so many more seeds of ours would decide it at "
+    "the present spread; “ref. 9” or “both 9”, our seeds alone never would, but so many of the reference or "
+    "of both sides; nothing, more than 1,000."
 )
 
 
@@ -43,6 +50,7 @@ class Cell:
     interval: Interval
     claim: Value | None
     verdict: Verdict
+    second: Verdict | None = None
 
     @property
     def ours(self) -> str:
@@ -64,26 +72,51 @@ class Cell:
         """The reference with its spread, without the mark of its status, or a dash."""
         if self.claim is None or self.claim.reference is None:
             return "–"
-        r = self.claim.reference
-        spread = "" if r.spread is None else f" ± {r.spread:.2f}"
-        return minus(f"{r.value:.2f}{spread}")
+        return _target(self.claim.reference)
 
     @property
     def mark(self) -> str:
-        """The mark of the reference's status; nothing where there is no reference."""
-        return MARKS[self.claim.status] if self.claim and self.claim.reference else ""
+        """The mark of the reference's status, and of a doubt; nothing where there is no reference."""
+        if self.claim is None or self.claim.reference is None:
+            return ""
+        return MARKS[self.claim.status] + (DOUBT if self.claim.doubt else "")
+
+    @property
+    def second_target(self) -> str:
+        """The second reference with its spread, without the mark of its status; nothing without one."""
+        return _target(self.claim.second.reference) if self.claim and self.claim.second else ""
 
     @property
     def reference(self) -> str:
-        """The target with its spread and the mark of its status, or a dash."""
-        return self.target + self.mark
+        """The target with its spread and the mark of its status, then the second one; or a dash."""
+        if self.claim is None or self.claim.second is None:
+            return self.target + self.mark
+        second = self.claim.second
+        n = f" (n {second.reference.n})" if second.reference.n else ""
+        return f"{self.target}{self.mark}; {self.second_target}{MARKS[second.status]}{n}"
 
     @property
     def judgement(self) -> str:
-        """The verdict; "inconclusive (+4)" where four more seeds would decide; a dash for none."""
+        """The verdict, then that on the second reference; "inconclusive (+4)" where four more seeds would
+        decide; a dash for none.
+        """
         if self.verdict.word in ("no reference", "no runs"):
             return "–"
-        return self.verdict.word + (f" (+{self.verdict.more_seeds})" if self.verdict.more_seeds else "")
+        return "; ".join(_judgement(one) for one in (self.verdict, self.second) if one is not None)
+
+
+def _target(reference: Reference) -> str:
+    spread = "" if reference.spread is None else f" ± {reference.spread:.2f}"
+    return minus(f"{reference.value:.2f}{spread}")
+
+
+def _judgement(verdict: Verdict) -> str:
+    if verdict.more_seeds:
+        return f"{verdict.word} (+{verdict.more_seeds})"
+    if verdict.both_seeds is None:
+        return verdict.word
+    ours, theirs = verdict.both_seeds
+    return f"{verdict.word} ({'both' if ours > verdict.n else 'ref.'} {theirs})"
 
 
 @dataclass(frozen=True)
@@ -206,7 +239,18 @@ def _csv_line(paper: str, profile: str, row: Row, cell: Cell) -> list[object]:
         *(verdict.word, verdict.reason, row.minutes),
         *((reference.spread, reference.n) if reference else ("", "")),
         *(claim.tolerance_pct if claim and reference else "", verdict.more_seeds, row.peak_mb),
+        *(verdict.both_seeds or ("", "")),
+        claim.doubt if claim else "",
+        *_csv_second(cell),
     ]
+
+
+def _csv_second(cell: Cell) -> tuple[object, ...]:
+    if cell.claim is None or cell.claim.second is None:
+        return ("",) * 6
+    second, r = cell.claim.second, cell.claim.second.reference
+    verdict = cell.second or cell.verdict  # without a value both are "no runs"
+    return r.value, r.spread, r.n, second.status, verdict.word, verdict.reason
 
 
 def results_table(paper: str, profile: str, records: Sequence[RunRecord], claims: Claims) -> Table:
@@ -288,8 +332,12 @@ def _cell(metric: str, by_seed: dict[int, float], claim: Value | None) -> Cell:
     if not values:
         nothing = Interval(math.nan, math.nan, math.nan)
         return Cell(metric, (), math.nan, nothing, claim, Verdict("no runs", "not measured"))
+    second = None
     with np.errstate(all="ignore"):  # an infinity is shown as one, and its spread as nan
-        return Cell(metric, values, mean_sd(values)[1], t_interval(values), claim, judge_value(claim, values))
+        if claim is not None and claim.second is not None:
+            second = judge_reference(claim.second.reference, claim.tolerance_pct, values)
+        verdict = judge_value(claim, values)
+        return Cell(metric, values, mean_sd(values)[1], t_interval(values), claim, verdict, second)
 
 
 def family(setting: str) -> str:

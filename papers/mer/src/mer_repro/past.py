@@ -1,9 +1,9 @@
 """Gradients of the finished tasks' memories, which GEM compares with the present one at every step.
 
-`AutogradPast` forms them one task at a time, as the original does.  `FrozenPast` uses that finished memories
-never change: it keeps the first layer's inputs packed, follows the first layer's outputs through steps it
-knows exactly, and works with the factors of the gradients (layer inputs h and errors delta, since grad W =
-sum of h outer delta) as long as that is cheaper than writing out one 89,610-vector per task.
+`AutogradPast` forms them one task at a time, as the original does.  The other two use that finished memories
+never change.  `FactoredPast` never writes a gradient out: it works with the factors of the gradients (layer
+inputs h and errors delta, since grad W = sum of h outer delta) and follows the first layer's outputs through
+its steps.  Products of rows with rows are cheap up to FACTORED_ROWS; beyond, `mer_repro.packed` takes over.
 """
 
 from typing import Any
@@ -49,7 +49,7 @@ class AutogradPast:
         """Told of a step theta <- theta - rate * direction(v); nothing is kept between steps."""
 
 
-class FrozenPast:
+class FactoredPast:
     """The same three answers from packed rows; CPU, float32 with float64 for the small products."""
 
     def __init__(self, engine: FusedEngine, rows: mlp.SparseRows, blocks: list[NDArray[np.int64]]) -> None:
@@ -62,10 +62,7 @@ class FrozenPast:
         self._starts = np.concatenate([[0], np.cumsum(lengths)])[:-1]
         self._ends = np.cumsum(lengths)
         self._weight = np.repeat(1 / lengths, lengths).astype(np.float32)[:, None]
-        self._factored = len(slots) <= FACTORED_ROWS
-        self._x_products = (
-            self._x @ self._x.T + 1 if self._factored else None
-        )  # + 1: the bias is an input of one
+        self._x_products = self._x @ self._x.T + 1  # + 1: the bias is an input of one
         self._first: Array | None = None  # first-layer outputs at the present parameters
         self._age = 0
 
@@ -86,14 +83,10 @@ class FrozenPast:
         ):
             products += (h @ g_h.T + 1) * (error @ g_error.T)
         per_row = (products.sum(axis=1, keepdims=True) * self._weight)[:, 0]
-        self._past: Array | None = None
         return np.add.reduceat(per_row.astype(np.float64), self._starts)
 
     def gram(self) -> NDArray[np.float64]:
         """Returns G G' (t, t), at the parameters last compared."""
-        if self._x_products is None:
-            past = self._written_out()
-            return (past @ past.T).astype(np.float64)
         scaled = [error * self._weight for error in self._errors]
         rows = self._x_products * (scaled[0] @ scaled[0].T)
         for h, error in zip(self._inputs[1:], scaled[1:], strict=True):
@@ -102,40 +95,17 @@ class FrozenPast:
             np.add.reduceat(rows.astype(np.float64), self._starts, axis=0), self._starts, axis=1
         )
 
-    def _written_out(self) -> Array:
-        """G (t, n_params), formed once per step and only if a constraint is violated."""
-        if self._past is None:
-            self._past = np.empty((len(self._starts), self._layout.n_params), np.float32)
-            for layer, (weight, bias) in enumerate(zip(*self._past_views(), strict=True)):
-                error = self._errors[layer] * self._weight
-                for u, (start, end) in enumerate(zip(self._starts, self._ends, strict=True)):
-                    np.matmul(self._inputs[layer][start:end].T, error[start:end], out=weight[u])
-                bias[...] = np.add.reduceat(error, self._starts, axis=0)
-        return self._past
-
-    def _past_views(self) -> tuple[list[Array], list[Array]]:
-        weights, biases, sizes = [], [], self._layout.sizes
-        assert self._past is not None
-        for at, n_in, width in zip(self._layout.offsets, sizes, sizes[1:], strict=False):
-            end = at + n_in * width
-            weights.append(self._past[:, at:end].reshape(-1, n_in, width))
-            biases.append(self._past[:, end : end + width])
-        return weights, biases
-
     def direction(self, v: NDArray[np.float64] | None) -> Array:
         """Returns g + G'v (n_params,), or g for v None."""
         out = np.empty(self._layout.n_params, np.float32)
-        mixed = v is not None and self._x_products is not None
         for layer, (weight, bias) in enumerate(self._layout.views(out)):
             h, error = self._g_inputs[layer], self._g_errors[layer]
             np.matmul(h.T, error, out=weight)
             bias[...] = error.sum(axis=0)
-            if mixed:
+            if v is not None:
                 pull = self._errors[layer] * self._row_weights(v)
                 weight += self._inputs[layer].T @ pull
                 bias += pull.sum(axis=0)
-        if v is not None and not mixed:
-            out += v.astype(np.float32) @ self._written_out()
         return out
 
     def _row_weights(self, v: Any) -> Array:
@@ -143,16 +113,10 @@ class FrozenPast:
         return np.repeat(v, lengths).astype(np.float32)[:, None] * self._weight
 
     def moved(self, rate: float, v: NDArray[np.float64] | None) -> None:
-        """Follow the first layer through theta <- theta - rate * direction(v), where that is cheaper than x
-        W again.
-        """
+        """Follow the first layer through theta <- theta - rate * direction(v): cheaper than x W again."""
         assert self._first is not None
-        if v is not None and self._x_products is None:
-            self._first = None
-            return
         change = self._met @ self._g_errors[0]
         if v is not None:
-            assert self._x_products is not None
             change += self._x_products @ (self._errors[0] * self._row_weights(v))
         self._first -= np.float32(rate) * change
         self._age += 1

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from mer_repro.engine import Engine, FusedEngine
 from mer_repro.network import Problem, SharedNetwork
-from mer_repro.past import AutogradPast, FrozenPast
+from mer_repro.packed import PackedPast
+from mer_repro.past import FACTORED_ROWS, AutogradPast, FactoredPast
 from mer_repro.qp import nonnegative_dual
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class GEM:
         self.seen: list[int] = []
         self.current = -1
         self.pointer = 0  # one ring position for all tasks: it is not reset when the task changes
-        self.past: AutogradPast | FrozenPast | None = None
+        self.past: AutogradPast | FactoredPast | PackedPast | None = None
 
     def observe(self, x: NDArray[np.float32], t: int, y: NDArray[np.int64]) -> None:
         """Learn a batch x (b, inputs), y (b,) of task t."""
@@ -65,7 +66,8 @@ class GEM:
         blocks = [u * self.q + np.flatnonzero(self.filled[u]) for u in finished]
         engine = self.net.engine
         if blocks and isinstance(engine, FusedEngine):
-            self.past = FrozenPast(engine, self.rows, blocks)
+            few = sum(map(len, blocks)) <= FACTORED_ROWS
+            self.past = (FactoredPast if few else PackedPast)(engine, self.rows, blocks)
         elif blocks:
             self.past = AutogradPast(engine, self.rows, blocks)
 

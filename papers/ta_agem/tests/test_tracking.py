@@ -1,8 +1,12 @@
 """MLflow for real, in a store of its own: states, metrics, tags, artifacts; a broken store only warns."""
 
 import logging
+import os
 import sqlite3
+import subprocess
+import sys
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,6 +66,68 @@ def test_a_run_that_breaks_off_is_not_left_running(problem, status, result):
     tracker.started()
     tracker.failed(problem)
     assert [run.info.status for run in runs(result)[1]] == [status]
+
+
+TOGETHER = """
+import sys, time
+from ta_agem_repro import tracking
+import mlflow
+print("ready", flush=True)
+sys.stdin.readline()
+connection = tracking.client()
+run = connection.create_run(tracking.experiment(connection, "fresh"))
+print(run.info.run_id)
+"""
+
+
+def test_runs_that_start_together_in_a_fresh_folder_share_one_store():
+    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", TOGETHER], text=True, env=environment, **pipes
+        )
+        for _ in range(2)
+    ]
+    for run in runs:
+        assert run.stdout.readline() == "ready\n"
+    for run in runs:
+        run.stdin.write("go\n")
+        run.stdin.flush()
+    made = []
+    for run in runs:
+        said, problem = run.communicate(timeout=300)
+        assert run.returncode == 0, problem
+        made.append(said.strip())
+    connection = tracking.client()
+    found = connection.search_runs([connection.get_experiment_by_name("fresh").experiment_id])
+    assert sorted(run.info.run_id for run in found) == sorted(made)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_store_whose_making_breaks_off_is_not_there(monkeypatch, tmp_path):
+    def broken(tracking_uri):
+        Path(tracking_uri.removeprefix("sqlite:///")).write_text("half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mlflow.MlflowClient", broken)
+        with pytest.raises(KeyboardInterrupt):
+            tracking.client()
+    (tmp_path / ".mlflow.db.0.tmp").write_text("of a run that was killed")
+    tracking.experiment(tracking.client(), "later")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mlflow.db.lock", "mlflow.db"]
+
+
+def test_a_half_made_store_is_named_with_its_cure(result, tmp_path, caplog):
+    with sqlite3.connect(tmp_path / "mlflow.db") as half:
+        half.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+        half.execute("CREATE TABLE _alembic_tmp_tags (key TEXT)")
+    half.close()
+    Tracker(result.settings, STAMP).started()
+    (record,) = caplog.records
+    assert "mlflow.db is half made" in record.getMessage()
+    assert "move it away, start again" in record.getMessage()
 
 
 def test_a_locked_store_is_one_warning_and_no_wait(result, tmp_path, caplog):

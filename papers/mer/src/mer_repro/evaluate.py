@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.engines import mlp
+from clrepro.metrics.divergence import check_size
 from mer_repro.data import TaskFile
 from mer_repro.engine import FusedEngine
 
 CHUNK = 2500  # rows per matrix product: inputs and hidden layers then stay within a core's cache
-# A loss of a million, where guessing has 2.3: every hidden unit may be dead and all weights still be finite.
-DIVERGED = 1e6
 
 
 class Evaluator:
@@ -35,7 +34,7 @@ class Evaluator:
     def accuracies(self, method: Any, on: list[int] | None = None) -> NDArray[np.float64]:
         """Returns accuracy (n_tasks,) as fractions; nan for tasks not in `on` (default: all tasks).
 
-        Raises: FloatingPointError if an output of a network is no number or beyond `DIVERGED`.
+        Raises: FloatingPointError if an output of a network is no number or absurdly large.
         """
         out = np.full(self._tasks.n_tasks, np.nan)
         for t in range(self._tasks.n_tasks) if on is None else on:
@@ -51,11 +50,7 @@ class Evaluator:
         else:
             parts = [engine.logits(theta, rows) for rows in chunks(self._tasks.test_rows(t))]
         logits = np.concatenate(parts)
-        largest = np.abs(logits).max()
-        if not largest < DIVERGED:  # also where it is no number; argmax would name a class all the same
-            raise FloatingPointError(
-                f"the network has diverged: its outputs for task {t + 1} reach {largest:.3g}; lower --lr"
-            )
+        check_size(float(np.abs(logits).max()), f"its outputs for task {t + 1}", "lower --lr")
         return logits.argmax(axis=1)
 
     @cached_property

@@ -1,19 +1,22 @@
 """MLflow: a copy of a run for its web page.  Never the source of truth, and never a reason to stop training.
 
 The store is MLFLOW_TRACKING_URI, else the SQLite file mlflow.db in the working directory with artifacts under
-mlruns/.  Nothing leaves the machine.
+mlruns/.  Nothing leaves the machine.  A new SQLite store is made under a lock and beside its place, so that
+runs which start together share one, and one that is killed leaves none half made.
 """
 
 import logging
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from clrepro.runs import hold_lock
 from ta_agem_repro.result import Epoch, Result
 from ta_agem_repro.settings import Settings
 
@@ -23,6 +26,8 @@ BLOCK = 1000  # metrics of one call, the most that a store takes
 LONGEST = 500  # characters of a parameter's value
 EVERY_BATCH = 10  # of the batch losses, every so many are kept
 WAIT_S = 5.0  # for a store that another process has locked
+MAKING_S = 120.0  # for one that another run is making
+SQLITE = "sqlite:///"
 SUMMARY = {
     "final_overall_accuracy": "final_accuracy", "average_accuracy_all_epochs": "average_accuracy",
 }  # fmt: skip
@@ -54,11 +59,9 @@ def store() -> str:
 def client() -> Any:
     """Returns an MLflow client of the store, made if it is not there yet.
 
-    Raises: StoreProblem if that fails, or if its file stays locked for five seconds.
+    Raises: StoreProblem if that fails, if its file stays locked for five seconds, or if it is half made.
     """
     address = store()
-    if address.startswith("sqlite:///"):
-        _writable(Path(address.removeprefix("sqlite:///")))
     # Read at import: no usage statistics are sent, and the log stays ours.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
@@ -67,32 +70,75 @@ def client() -> Any:
 
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
+        if address.startswith(SQLITE):
+            path = Path(address.removeprefix(SQLITE))
+            if not _is_made(path):
+                with _alone(address):
+                    _make(path, mlflow.MlflowClient)
         return mlflow.MlflowClient(tracking_uri=address)
 
 
-def _writable(path: Path) -> None:
-    """MLflow itself would wait for minutes on a locked file."""
+def _alone(address: str) -> Any:
+    """Returns a context in which no other run makes anything in this store; a server sees to that itself."""
+    if not address.startswith(SQLITE):
+        return nullcontext()
+    path = Path(address.removeprefix(SQLITE))
+    return hold_lock(path.with_name(f".{path.name}.lock"), patience_s=MAKING_S)
+
+
+def _make(path: Path, opens: Callable[..., Any]) -> None:
+    """Make the store beside its place, if no other run has; call it under the lock.  Raises: StoreProblem."""
+    if _is_made(path):
+        return
+    for left_over in path.parent.glob(f".{path.name}.*.tmp"):  # of a run that was killed
+        left_over.unlink(missing_ok=True)
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        connection = sqlite3.connect(path, timeout=WAIT_S)
-        try:
+        opens(tracking_uri=f"{SQLITE}{fresh}").search_experiments(max_results=1)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _is_made(path: Path) -> bool:
+    """Whether an SQLite file that can be written to is a store; makes an empty file where there is none.
+
+    MLflow itself would wait for minutes on a locked file.
+    Raises: StoreProblem if it cannot be written to, or if its making was broken off half way.
+    """
+    try:
+        with closing(sqlite3.connect(path, timeout=WAIT_S, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
-            connection.rollback()
-        finally:
-            connection.close()
+            names = {
+                row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            }
+            last = "SELECT COUNT(*) FROM experiments" if "experiments" in names else "SELECT 0"
+            (n,) = connection.execute(last).fetchone()
     except sqlite3.Error as problem:
         raise StoreProblem(f"{path}: {problem}") from None
+    if names and not n:  # the default experiment is the last thing that MLflow makes
+        raise StoreProblem(
+            f"{path} is half made (its making was broken off) and holds no run: move it away, start again"
+        )
+    return bool(names)
 
 
 def experiment(connection: Any, name: str) -> str:
     """Returns the id of the experiment of that name, made if it is not there."""
-    with patient():
+    with patient(), _alone(store()):
         found = connection.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
         folder = None if os.environ.get("MLFLOW_TRACKING_URI") else Path(ARTIFACTS).resolve().as_uri()
         # Else the page takes the runs for those of a language model.
         kind = {"mlflow.experimentKind": "custom_model_development"}
-        return str(connection.create_experiment(name, artifact_location=folder, tags=kind))
+        try:
+            return str(connection.create_experiment(name, artifact_location=folder, tags=kind))
+        except Exception:  # of a server, which another run may have asked first
+            found = connection.get_experiment_by_name(name)
+            if found is None:
+                raise
+            return str(found.experiment_id)
 
 
 def metrics_of(epoch: Epoch) -> dict[str, float]:

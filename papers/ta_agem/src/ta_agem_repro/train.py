@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from clrepro.metrics.divergence import check_size
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from clrepro.streams import order
@@ -130,12 +131,18 @@ class Run:
         return list(done[:, 0].tolist())
 
     def evaluate(self, listener: Listener | None) -> None:
-        """Count right answers on the test images of every task seen; training time stops meanwhile."""
+        """Count right answers on the test images of every task seen; training time stops meanwhile.
+
+        Raises: FloatingPointError if the network has diverged.
+        """
+        right = {}
         with self.timed("eval"):
-            right = {
-                task: int((self.learner.logits(self.tests[task]).argmax(1) == self.tasks[task].y_test).sum())
-                for task in self.journal.seen
-            }
+            for task in self.journal.seen:
+                logits = self.learner.logits(self.tests[task])
+                check_size(
+                    float(np.abs(logits).max()), f"its outputs for task {task}", "lower the learning_rate"
+                )
+                right[task] = int((logits.argmax(1) == self.tasks[task].y_test).sum())
         scheduled = self.settings.use_learning_rate_scheduler
         rate = self.scheduler.get_lr() if scheduled else self.settings.learning_rate
         spent = sum(sum(self.times.get(key, [])) for key in TRAINING)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from clrepro.adapters import torch as adapter
 from clrepro.metrics import continual
+from clrepro.metrics.divergence import check_size
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from tag_repro.benchmarks import Benchmark
@@ -161,7 +162,10 @@ class Run:
         return torch.from_numpy(task.x_train).to(self.device), torch.from_numpy(y).to(self.device)
 
     def accuracy(self, x: NDArray[np.uint8], y: NDArray[np.int64], number: int) -> float:
-        """Returns the share of right answers on images of a task, among its own outputs."""
+        """Returns the share of right answers on images of a task, among its own outputs.
+
+        Raises: FloatingPointError if the network has diverged.
+        """
         low, high = self.benchmark.outputs(number)
         labels = self.benchmark.numbered(number, y) - low
         self.network.eval()
@@ -171,6 +175,7 @@ class Run:
                 part = slice(start, start + size)
                 images = scaled(torch.from_numpy(x[part]).to(self.device), self.benchmark)
                 logits = self.network(images)[:, low:high].double().cpu().numpy()
+                check_size(float(np.abs(logits).max()), f"its outputs for task {number + 1}", "lower --lr")
                 right += score(logits, labels[part])[0]
         return right / len(y)
 

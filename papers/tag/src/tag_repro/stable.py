@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.metrics import continual
+from clrepro.metrics.divergence import check_size
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from tag_repro.benchmarks import Benchmark
@@ -84,6 +85,7 @@ def run(
 
     Args: seeds — streams "init", "shuffle", "dropout"; checkpoint — folder of this run alone; learner — who
         learns, made with the same seeds (default: as the settings' engine says).
+    Raises: FloatingPointError if the network has diverged.
     """
     tasks = len(benchmark.stream)
     empty = np.full((tasks, tasks), np.nan)
@@ -128,6 +130,7 @@ def _evaluate(result: StableResult, learner: Learner, benchmark: Benchmark, numb
         result.accuracy[number, seen], result.loss[number, seen] = learner.evaluate(
             x, y, benchmark.outputs(seen)
         )
+        check_size(result.loss[number, seen], f"its losses on task {seen + 1}", "lower --lr")
 
 
 def _spectrum(

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tf_keras
 from numpy.typing import NDArray
 
+from clrepro.metrics.divergence import DIVERGED, check_size
 from clrepro.seeding import Seeds
 from hvcl_repro.layers import move_layers
 from hvcl_repro.supervised import mixture, penalties
@@ -186,21 +187,28 @@ class Learner:
     def accuracy(self, x: Any, y: Any, *, samples: int = 0) -> float:
         """Returns the share of right answers: mean weights and most probable experts, or, with `samples`,
         that many drawn networks averaged in probability.
-        """
-        return float(self._right(x, y, samples)) / len(y)
 
-    def _count_right(self, x: Tensor, y: Tensor, samples: Tensor) -> Tensor:
-        right = tf.constant(0, tf.int64)
+        Raises: FloatingPointError if the network has diverged.
+        """
+        right, largest = self._right(x, y, samples)
+        check_size(float(largest), "its outputs", "lower --lr")
+        return float(right) / len(y)
+
+    def _count_right(self, x: Tensor, y: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
+        right, largest = tf.constant(0, tf.int64), tf.constant(0.0)
         for start in tf.range(0, tf.shape(x)[0], EVAL_BATCH):
             images = tf.cast(x[start : start + EVAL_BATCH], tf.float32) / 255.0
-            answer = tf.nn.softmax(self.model(images, training=False))
+            logits = self.model(images, training=False)
+            size = tf.abs(logits)  # a maximum does not see what is no number
+            largest = tf.maximum(largest, tf.reduce_max(tf.where(size < DIVERGED, size, np.inf)))
+            answer = tf.nn.softmax(logits)
             if samples > 0:
                 answer = tf.zeros_like(answer)
                 for _ in tf.range(samples):
                     answer += tf.nn.softmax(self.model(images, training=True))
             good = tf.argmax(answer, axis=-1) == y[start : start + EVAL_BATCH]
             right += tf.reduce_sum(tf.cast(good, tf.int64))
-        return right
+        return right, largest
 
     def answer(self, x: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Returns (n, classes): the probabilities that `accuracy` takes its answers from."""

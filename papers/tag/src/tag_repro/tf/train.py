@@ -87,6 +87,7 @@ class Run:
             began = time.perf_counter()
             self._learn(number)
             self.method.end_task(number)
+            self._check_weights(number)
             last = number + 1 == self.settings.trained_tasks
             if last or not self.settings.cross_validate_mode:
                 self.result.accuracy[number] = self._accuracies(number)
@@ -111,6 +112,15 @@ class Run:
             if settings.eval_every and step % settings.eval_every == 0:
                 row = [number, step, *self._accuracies(number)]
                 self.result.snapshots.append(np.array(row, np.float64))
+
+    def _check_weights(self, number: int) -> None:
+        """Raises: FloatingPointError if the last step of a task has left weights that are no numbers."""
+        for weight in self.network.weights:
+            if not np.isfinite(weight.numpy()).all():
+                raise FloatingPointError(
+                    f"the network has diverged: weights are no numbers after task {number + 1}; "
+                    "lower --learning-rate"
+                )
 
     def _batches(self, n: int) -> Iterator[NDArray[np.int64]]:
         """The batches of a task of n images, drawn anew for every epoch: one epoch, or train_iters batches.

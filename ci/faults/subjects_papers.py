@@ -30,7 +30,7 @@ def mer() -> Iterator[Subject]:
 
     import torch
 
-    from mer_repro.artefacts import read_tuple
+    from mer_repro.artefacts import read_tuple, read_weights
     from mer_repro.data import load_tasks, save_dense, save_lazy
     from mer_repro.get_data import unpack
 
@@ -80,6 +80,7 @@ def mer() -> Iterator[Subject]:
     yield Subject("mer: dense task files", dense, rows, EVIDENCE, ERRORS)
     yield Subject("mer: hosted archives", hosted, unpacked, EVIDENCE, ERRORS, hosted)
     yield Subject("mer: result tuples", results, read_tuple, EVIDENCE, ERRORS)
+    yield Subject("mer: models to start from", results, read_weights, EVIDENCE, ERRORS)
 
 
 def ta_agem() -> Iterator[Subject]:

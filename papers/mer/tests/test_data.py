@@ -81,6 +81,30 @@ def test_get_data_makes_all_three_files_and_leaves_good_ones_alone(tmp_path, cap
     assert (tmp_path / "mnist_rotations.pt").stat().st_mtime_ns == stamp
 
 
+def test_get_data_writes_where_it_is_called_from(tmp_path, monkeypatch):
+    """Wherever the package is installed: main.py looks for data/ in the same place."""
+    monkeypatch.chdir(tmp_path)
+    assert get_data.main(["rotations", "--source", "quick", "--n_tasks", "2"]) == 0
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["mnist_rotations.pt"]
+
+
+@pytest.mark.parametrize("official", [True, False])
+def test_a_missing_task_file_names_the_official_images_first_where_they_are(official, tmp_path, monkeypatch):
+    def locate(entry):
+        if not official:
+            raise DataError("not here")
+        return {}
+
+    monkeypatch.setattr("mer_repro.data.locate", locate)
+    with pytest.raises(DataError) as problem:
+        load_tasks(tmp_path / "mnist_rotations.pt")
+    said = str(problem.value)
+    assert "python get_data.py rotations --source" in said
+    assert (said.index("--source raw") < said.index("--source quick")) == official
+    with pytest.raises(DataError, match=r"python get_data\.py all "):
+        load_tasks(tmp_path / "mine.pt")
+
+
 @pytest.fixture
 def permutations(tmp_path):
     """A folder with a lazy file of three permutations."""

@@ -43,6 +43,7 @@ def test_our_flags_change_nothing_when_absent():
     assert (settings.engine, settings.sampler, settings.eval_policy) == ("auto", "auto", "full")
     assert settings.legacy_eval is False
     assert settings.checkpoint_dir == ""
+    assert settings.init_from == ""
 
 
 def test_given_floats_stay_floats_in_the_printed_arguments():

@@ -23,6 +23,8 @@ from clrepro.sweep.host import versions
 from mer_repro.settings import Settings
 
 if TYPE_CHECKING:
+    import torch
+
     from mer_repro.train import TrainResult
 
 Matrix = NDArray[np.float64]
@@ -97,16 +99,43 @@ def read_tuple(path: Path) -> Any:
 
     Raises: DataError if it cannot be read or holds anything else.
     """
+    content = _read(path)
+    if not isinstance(content, tuple) or len(content) != 6:
+        raise DataError(f"{path}: holds no tuple of six; expected what main.py writes as .pt")
+    return content
+
+
+def read_weights(path: Path) -> "dict[str, torch.Tensor]":
+    """Returns a saved model's parameters by name: of a result file of main.py, the original's or ours, or of
+    a state dict saved by torch.
+
+    Raises: DataError if the file cannot be read, holds no such thing, or numbers that are not finite.
+    """
     import torch
 
+    content = _read(path)
+    state = content[2] if isinstance(content, tuple) and len(content) == 6 else content
+    if not isinstance(state, dict) or not state:
+        raise DataError(f"{path}: holds no saved model; expected a .pt of main.py, or a saved state_dict()")
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor) or not value.is_floating_point():
+            raise DataError(f"{path}: {str(name)[:60]!r} is no tensor of floating-point numbers")
+        if not torch.isfinite(value).all():
+            raise DataError(f"{path}: {name[:60]!r} has numbers that are not finite")
+    return dict(state)
+
+
+def _read(path: Path) -> Any:
+    import torch
+
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as problem:  # torch reports damage with many kinds; the first line tells which
         reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0][:160]
         raise DataError(f"{path}: not a readable result file ({reason})") from None
-    if not isinstance(content, tuple) or len(content) != 6:
-        raise DataError(f"{path}: holds no tuple of six; expected what main.py writes as .pt")
     return content
 
 
@@ -115,6 +144,8 @@ def record_body(result: "TrainResult", settings: Settings, data: Mapping[str, An
     full = {name: getattr(settings, name) for name in settings.__dataclass_fields__}
     full |= {"engine_used": result.engine}
     del full["checkpoint_dir"]  # where a run was saved on its way does not belong to what it did
+    if not settings.init_from:
+        del full["init_from"]
     return {
         "metrics": dict(result.metrics),
         "series": {"R": result.matrix, "baseline": result.baseline, "order": result.order},

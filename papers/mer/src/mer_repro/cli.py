@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clrepro import __version__
+from clrepro.datasets.locate import sha256
 from clrepro.errors import UsageError
 from clrepro.records import Outcome, canonical_json
 from clrepro.runs import RunDir
@@ -48,6 +49,7 @@ HELP = {
     "eval_policy": "full: every row; tasks: rows that close a task; metrics: only cells the metrics read",
     "legacy_eval": "leave the last test example out of the count, as the original does (yes/no)",
     "checkpoint_dir": "save between tasks, each run in its own sub-folder, and continue what was interrupted",
+    "init_from": "start from a saved model: a .pt of main.py (the original's, too) or a saved state_dict()",
 }
 YES_NO = ("finetune", "cuda", "shuffle_tasks", "legacy_eval")
 
@@ -108,12 +110,16 @@ def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
 
 
 def before(settings: Settings) -> dict[str, str]:
-    """Returns the evidence of the data, after a look at the folder of the results.
+    """Returns the evidence of the data and of the saved model, after a look at the folder of the results.
 
     Hours of training must not end at a folder that cannot be written to.
     """
     artefacts.check_folder(settings.save_path)
-    return evidence(Path(settings.data_path) / settings.data_file)
+    data = evidence(Path(settings.data_path) / settings.data_file)
+    if settings.init_from:
+        artefacts.read_weights(Path(settings.init_from))
+        data["init_from_sha256"] = sha256(Path(settings.init_from))
+    return data
 
 
 def run_once(settings: Settings, data: Mapping[str, str], checkpoint: RunDir | None) -> dict[str, Any]:
@@ -143,7 +149,7 @@ def checkpoint_folder(settings: Settings, data: Mapping[str, str]) -> Iterator[R
         yield None
         return
     decisive = asdict(settings) | {"data": dict(data), "version": __version__}
-    for name in ("checkpoint_dir", "save_path", "data_path", "data_file"):
+    for name in ("checkpoint_dir", "save_path", "data_path", "data_file", "init_from"):
         del decisive[name]
     digest = hashlib.sha256(canonical_json(decisive).encode()).hexdigest()[:16]
     folder = RunDir(Path(settings.checkpoint_dir) / f"{settings.model}_seed{settings.seed}_{digest}")

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro.datasets.locate import sha256
+from clrepro.datasets import CATALOG
+from clrepro.datasets.locate import VARIABLE, locate, sha256
 from clrepro.errors import DataError
 from clrepro.streams import apply_map
 
+KINDS = {"rotations": 20, "permutations": 20, "manypermutations": 100}
 LAZY_FORMAT = "cl-repro/lazy-tasks/1"
 OLD_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")  # first bytes of files saved before torch 1.6
 Rows = NDArray[np.float32]
@@ -197,7 +199,21 @@ def kind_of_file(path: Path) -> str:
 
 def _must_exist(path: Path) -> None:
     if not path.is_file():
-        raise DataError(f"{path}: no such task file; make it with: python get_data.py all --source quick")
+        raise DataError(f"{path}: no such task file; make it with: {_how_to_make(path)}")
+
+
+def _how_to_make(path: Path) -> str:
+    """The command that makes a task file: from the official images first, where they are."""
+    kind = path.name.removeprefix("mnist_").removesuffix(".pt")
+    make = f"python get_data.py {kind if path.name == f'mnist_{kind}.pt' and kind in KINDS else 'all'}"
+    try:
+        locate(CATALOG["mnist"])
+    except DataError:
+        return (
+            f"{make} --source quick (10,000 + 2,000 digits), or, with the official MNIST in ${VARIABLE}, "
+            "--source raw"
+        )
+    return f"{make} --source raw (official MNIST, which is here), or --source quick (10,000 + 2,000 digits)"
 
 
 def _array(value: Any, dtype: str, rank: int, where: str) -> NDArray[Any]:

@@ -22,6 +22,7 @@ from clrepro.seeding import Seeds
 from clrepro.streams import rotation_map
 from clrepro.sweep.host import show
 from mer_repro.data import (
+    KINDS,
     DenseTasks,
     LazyTasks,
     TaskFile,
@@ -33,11 +34,9 @@ from mer_repro.data import (
 )
 from mer_repro.program import Parser, exit_code
 
-KINDS = {"rotations": 20, "permutations": 20, "manypermutations": 100}
 SOURCES = {60_000: "mnist", 10_000: "mnist_quick"}  # by training examples per task, for dense files
 MAX_TASK_FILE = 1 << 35  # the largest hosted one had 21 GB
 MAX_ARCHIVE = 1 << 36
-PAPER = Path(__file__).resolve().parents[2]  # of a checkout
 
 
 def task_maps(kind: str, n_tasks: int, seed: int) -> tuple[list[Any], NDArray[np.int64]]:
@@ -189,7 +188,7 @@ def parser() -> argparse.ArgumentParser:
         "--archive", type=Path, help="take the task file from a mnist_<name>.tar.gz as once hosted"
     )
     out.add_argument("--convert", type=Path, metavar="FILE", help="rewrite a task file saved by an old torch")
-    out.add_argument("--out_dir", type=Path, help="default: data/ of this paper")
+    out.add_argument("--out_dir", type=Path, default=Path("data"), help="default: data/ of this folder")
     out.add_argument(
         "--format",
         choices=["lazy", "dense"],
@@ -212,7 +211,7 @@ def run(argv: Sequence[str] | None = None) -> None:
     kinds = list(KINDS) if args.dataset == "all" else [args.dataset]
     if args.convert is not None and len(kinds) > 1:
         raise UsageError("--convert FILE: say which of the three it is, e.g. get_data.py rotations --convert")
-    out_dir = make_folder(args.out_dir or (PAPER if (PAPER / "profiles.toml").is_file() else Path()) / "data")
+    out_dir = make_folder(args.out_dir)
     with alone_in(out_dir):
         if args.archive is not None:
             for path in unpack(args.archive, out_dir, kinds):

@@ -1,11 +1,15 @@
 """A learner as the original's `model/<name>.py` offers it: `Net(n_inputs, n_outputs, n_tasks, args)`."""
 
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.adapters.torch import to_numpy
+from clrepro.errors import DataError
+from mer_repro.engine import load_theta, theta_to_numpy
 from mer_repro.methods import METHODS
 from mer_repro.network import Problem
 from mer_repro.settings import Settings
@@ -20,7 +24,7 @@ class Learner:
 
     def __init__(self, problem: Problem) -> None:
         self.method = METHODS[problem.settings.model](problem)
-        self._n_inputs = problem.n_inputs
+        self._n_inputs, self._n_tasks = problem.n_inputs, problem.n_tasks
 
     def observe(self, x: Any, t: int, y: Any) -> None:
         """Learn a batch of one task: x float (b, n_inputs), t task index, y integer (b,)."""
@@ -55,9 +59,34 @@ class Learner:
                     f"{name} holds weights that are no numbers after task {n_learned}; lower --lr"
                 )
 
+    def start_from(self, weights: "Mapping[str, torch.Tensor]", where: str) -> None:
+        """Take the parameters of a saved model; memories and counters stay empty.
+
+        Args: weights — by the original's names, as `state_dict` gives them; where — begins a message.
+        Raises: DataError if their names or shapes are not this learner's.
+        """
+        own = self.state_dict()
+        for name in [*own, *weights]:
+            ours, theirs = (tuple(side[name].shape) if name in side else "none" for side in (own, weights))
+            if ours != theirs:
+                raise DataError(
+                    f"{where}: {name[:60]!r} is {theirs} there and {ours} here; it must be of the same kind of "
+                    "network, --n_hiddens, --n_layers and data"
+                )
+        for t in range(self._n_tasks):  # what all tasks share is written as often, the same each time
+            engine, theta = self.method.network(t)
+            parts = [weights[name].float().cpu() for name in own if _task_of(name) in (None, t)]
+            load_theta(theta, theta_to_numpy(engine.pack(list(zip(parts[::2], parts[1::2], strict=True)))))
+
     def state_dict(self) -> "dict[str, torch.Tensor]":
         """Returns the parameters under the original's names."""
         return self.method.state_dict()
+
+
+def _task_of(name: str) -> int | None:
+    """The task a parameter belongs to; None if to all."""
+    found = re.match(r"(?:nets|i_layer)\.(\d+)\.", name)
+    return int(found[1]) if found else None
 
 
 def build(model: str, n_inputs: int, n_outputs: int, n_tasks: int, args: Any) -> Learner:

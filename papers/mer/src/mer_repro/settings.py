@@ -30,7 +30,7 @@ class Settings:
     """One run.  For `taskinput`, n_layers is already the flag minus one (`from_flags`).
 
     Raises: UsageError on construction: an unknown model, a number out of range, gem without memory.
-    Source: contract 2.2; `engine` to `checkpoint_dir` are this suite's.
+    Source: contract 2.2; `engine` to `init_from` are this suite's.
     """
 
     model: str = "single"
@@ -61,6 +61,7 @@ class Settings:
     eval_policy: str = "full"
     legacy_eval: bool = False
     checkpoint_dir: str = ""
+    init_from: str = ""
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:

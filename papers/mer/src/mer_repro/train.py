@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from clrepro.metrics import continual
 from clrepro.runs import RunDir
+from mer_repro.artefacts import read_weights
 from mer_repro.curve import Curve
 from mer_repro.data import TaskFile
 from mer_repro.evaluate import Evaluator
@@ -65,6 +67,8 @@ def run(settings: Settings, tasks: TaskFile, *, checkpoint: RunDir | None = None
         streams = Streams(settings.seed)
         continuum = Continuum(settings, tasks, streams)
         learner = Learner(Problem(settings, tasks.n_inputs, tasks.n_outputs, tasks.n_tasks, streams))
+        if settings.init_from:
+            learner.start_from(read_weights(Path(settings.init_from)), settings.init_from)
         curve = Curve(
             settings.eval_policy, settings.log_every, continuum.order, Evaluator(tasks, settings.legacy_eval)
         )

@@ -4,7 +4,7 @@ Every network takes (n, ...) floats and returns the logits of all tasks' outputs
 take part is the loop's business.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -28,14 +28,14 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns x in evaluation, else x with dropped entries 0 and the others divided by 1 - p."""
-        factors = self.factors(x)
+        factors = self.factors(x.shape, x.device)
         return x if factors is None else x * factors
 
-    def factors(self, x: Tensor) -> Tensor | None:
-        """Returns what entries of x are multiplied with, 0 or 1 / (1 - p); None in evaluation or if p is 0."""
+    def factors(self, shape: Sequence[int], device: torch.device) -> Tensor | None:
+        """Returns what entries are multiplied with, 0 or 1 / (1 - p); None in evaluation or if p is 0."""
         if not self.training or not self.p:
             return None
-        kept = torch.rand(x.shape, generator=self.generator, device=x.device) >= self.p
+        kept = torch.rand(shape, generator=self.generator, device=device) >= self.p
         return kept / (1 - self.p)
 
 

@@ -1,5 +1,5 @@
-"""The reduced ResNet-18 without torch's small operations: oneDNN's convolutions on images with their channels
-last, and one compiled pass wherever eager torch takes several.
+"""The reduced ResNet-18 without torch's small operations: narrow convolutions of its own on images with their
+channels last, and one compiled pass wherever eager torch takes several.
 
 `trunk` is what `ResNetS.forward` calls on a CPU; gradients, running statistics, dropout and evaluation are those
 of the plain layers, to rounding.
@@ -16,14 +16,16 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from tag_repro import resnet_kernels as kernels
+from tag_repro.resnet_convolutions import Flat, Shape, TileConvolution, TorchConvolution, convolution
 from tag_repro.resnet_kernels import LANES
 
 if TYPE_CHECKING:
     from tag_repro.models import ResNetS
 
-Rows = NDArray[np.float32]
+Rows = NDArray[np.float32]  # (rows, parts, LANES)
 Sums = NDArray[np.float64]
 Factor = tuple[Rows, int]  # rows, and the step from one to the next: 0 if one stands for all
+Convolution = TileConvolution | TorchConvolution
 NO_FLOOR, FLOOR = np.float32(-np.inf), np.float32(0)
 
 
@@ -37,36 +39,56 @@ def fits(x: Tensor) -> bool:
 
 def trunk(network: "ResNetS", x: Tensor) -> Tensor:
     """Returns the last block's output (n, 160, side / 8, side / 8) for images x (n, 3, side, side)."""
-    params = _parameters(network)
-    return torch.as_tensor(_Trunk.apply(_layers(network, params), x, *params))  # type: ignore[no-untyped-call]
-
-
-def _parameters(network: "ResNetS") -> list[Tensor]:
-    """Those of all layers but the head."""
-    head = set(network.head.parameters())
-    return [p for p in network.parameters() if p not in head]
+    plan = _plan(network)
+    return torch.as_tensor(_Trunk.apply(plan, x, *plan.params))  # type: ignore[no-untyped-call]
 
 
 class _Norm:
     """A batch normalisation: its layer, and its parameters and running statistics seen as arrays."""
 
     def __init__(self, layer: nn.BatchNorm2d) -> None:
-        self.layer = layer
+        self.layer, self.channels = layer, layer.num_features
         tensors: list[Any] = [layer.weight, layer.bias, layer.running_mean, layer.running_var]
         self.arrays = [tensor.detach().numpy() for tensor in tensors]
         self.count = np.asarray(layer.num_batches_tracked)
-        self.channels = layer.num_features
 
 
-@dataclass
 class _Unit:
     """The layers of a block, or of the stem, which has neither shortcut nor second normalisation."""
 
-    conv: nn.Conv2d
-    norm: _Norm
-    dropout: nn.Module | None = None
-    shortcut: nn.Conv2d | None = None
-    last: _Norm | None = None
+    def __init__(self, conv: Any, norm: Any, block: Any = None) -> None:
+        self.conv, self.norm = convolution(conv), _Norm(norm)
+        self.weights: list[Any] = [conv.weight]
+        self.dropout, self.shortcut, self.last = None, None, None
+        self.floor, self.step, self.outputs = NO_FLOOR, conv.stride[0], conv.out_channels
+        if block is not None:
+            self.dropout, self.last, self.floor = block.dropout, _Norm(block.norm2), FLOOR
+            if not isinstance(block.shortcut, nn.Identity):
+                self.shortcut = convolution(block.shortcut)
+                self.weights.append(block.shortcut.weight)
+
+
+class _Plan:
+    """A network's layers in order, as the passes want them."""
+
+    def __init__(self, network: "ResNetS", tensors: list[Tensor]) -> None:
+        head = {id(p) for p in network.head.parameters()}
+        self.params = [p for p in network.parameters() if id(p) not in head]
+        self.tensors, self.places = tensors, [tensor.data_ptr() for tensor in tensors]
+        blocks = [_Unit(block.conv, block.norm1, block) for block in network.blocks]
+        self.units = [_Unit(network.stem, network.norm), *blocks]
+
+
+_plans: "WeakKeyDictionary[nn.Module, _Plan]" = WeakKeyDictionary()
+
+
+def _plan(network: "ResNetS") -> _Plan:
+    """Returns a network's plan; made again only if a tensor was replaced or lies in another place."""
+    tensors, plan = [*network.parameters(), *network.buffers()], _plans.get(network)
+    same = plan is not None and all(a is b for a, b in zip(plan.tensors, tensors, strict=True))
+    if plan is None or not same or plan.places != [tensor.data_ptr() for tensor in tensors]:
+        plan = _plans[network] = _Plan(network, tensors)
+    return plan
 
 
 @dataclass
@@ -84,9 +106,9 @@ class _Passed:
     """What a unit's gradient needs of a pass through it."""
 
     unit: _Unit
-    x: Tensor  # the unit's input
-    weight: Tensor  # of the convolution, channels last
-    weight_shortcut: Tensor | None
+    shape: Shape  # of the input
+    x: Flat  # the input as the convolution, and as the shortcut wants it
+    x_shortcut: Flat
     r: Rows  # behind the convolution and its floor
     used: _Used
     keep: Factor
@@ -95,111 +117,97 @@ class _Passed:
     keep_last: Factor | None = None
 
 
-_known: "WeakKeyDictionary[nn.Module, tuple[list[int], list[_Unit]]]" = WeakKeyDictionary()
-
-
-def _layers(network: "ResNetS", params: list[Tensor]) -> list[_Unit]:
-    """Returns the stem and the blocks; made again only if a tensor was put in another place."""
-    places = [tensor.data_ptr() for tensor in (*params, *network.buffers())]
-    if network not in _known or _known[network][0] != places:
-        units = [_Unit(network.stem, _Norm(network.norm))]
-        for block in network.blocks:
-            shortcut: Any = None if isinstance(block.shortcut, nn.Identity) else block.shortcut
-            first, last = _Norm(block.norm1), _Norm(block.norm2)  # type: ignore[arg-type]
-            units.append(_Unit(block.conv, first, block.dropout, shortcut, last))  # type: ignore[arg-type]
-        _known[network] = places, units
-    return _known[network][1]
-
-
 class _Trunk(torch.autograd.Function):
     """All layers but the head as one operation."""
 
     @staticmethod
-    def forward(ctx: Any, units: list[_Unit], x: Tensor, *params: Tensor) -> Tensor:
-        ctx.params, ctx.tape = params, []
-        h = x.contiguous(memory_format=torch.channels_last)
-        for unit in units:
-            passed, h = _forward(unit, h)
-            if any(ctx.needs_input_grad):
+    def forward(ctx: Any, plan: _Plan, x: Tensor, *params: Tensor) -> Tensor:
+        ctx.plan, ctx.tape, wanted = plan, [], any(ctx.needs_input_grad)
+        shape = (len(x), x.shape[2], x.shape[3], x.shape[1])
+        h = np.ascontiguousarray(x.permute(0, 2, 3, 1).numpy()).reshape(-1)
+        for unit in plan.units:
+            passed, h, shape = _forward(unit, h, shape)
+            if wanted:
                 ctx.tape.append(passed)
-        return h
+        return torch.from_numpy(h).view(shape).permute(0, 3, 1, 2)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        found: dict[Tensor, Tensor] = {}
+        found: dict[int, Tensor] = {}
         # A copy, since the passes write to it and autograd's own must stay.
-        g, more = gradients[0].clone(memory_format=torch.channels_last), None
+        g = gradients[0].permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format).numpy().reshape(-1)
+        more: Flat | None = None
         for passed in reversed(ctx.tape[1:]):
             g, more = _backward(passed, g, more, found)
         _stem_backward(ctx.tape[0], g, more, found)
-        return None, None, *(found.get(p) for p in ctx.params)
+        # Given away, not kept: autograd copies what someone else still holds.
+        return None, None, *(found.pop(id(p), None) for p in ctx.plan.params)
 
 
-def _forward(unit: _Unit, x: Tensor) -> tuple[_Passed, Tensor]:
-    """Returns what the gradient needs, and the unit's output:
+def _forward(unit: _Unit, h: Flat, shape: Shape) -> tuple[_Passed, Flat, Shape]:
+    """Returns what the gradient needs, and the unit's output with its shape:
     z = max(0, dropout(norm(max(conv(x), floor))) + shortcut), then dropout(norm(z)) of a block.
     """
-    weight, shortcut = _last(unit.conv.weight.detach()), None
-    made, more = torch.conv2d(x, weight, None, unit.conv.stride, unit.conv.padding), None
-    if unit.last is not None:
-        more = x
+    n, height, width, _ = shape
+    down, across = (height + unit.step - 1) // unit.step, (width + unit.step - 1) // unit.step
+    new, x, h_shortcut = (n, down, across, unit.outputs), unit.conv.prepared(h, shape), h
+    r = _rows(unit.conv.forward(x, shape), unit.outputs)
+    more: Flat | None = None if unit.last is None else h
     if unit.shortcut is not None:
-        shortcut = _last(unit.shortcut.weight.detach())
-        more = torch.conv2d(x, shortcut, None, unit.shortcut.stride)
-    r = _rows(made)
-    used = _normalisation(unit.norm, r, kernels.cut(r, NO_FLOOR if unit.last is None else FLOOR))
-    keep, z = _factors(unit.dropout, made), np.empty_like(r)
+        h_shortcut = unit.shortcut.prepared(h, shape)
+        more = unit.shortcut.forward(h_shortcut, shape)
+    used = _normalisation(unit.norm, r, kernels.cut(r, unit.floor))
+    keep, z = _factors(unit.dropout, new, r), np.empty_like(r)
     total = kernels.scale_add_cut(r, used.values, *keep, *_rows_or(0.0, more, r), z)
-    passed = _Passed(unit, x, weight, shortcut, r, used, keep, z)
+    passed = _Passed(unit, shape, x, h_shortcut, r, used, keep, z)
     if unit.last is None:
-        return passed, _tensor(z, made)
-    passed.used_last, passed.keep_last = _normalisation(unit.last, z, total), _factors(unit.dropout, made)
+        return passed, z.reshape(-1), new
+    passed.used_last, passed.keep_last = _normalisation(unit.last, z, total), _factors(unit.dropout, new, z)
     out = np.empty_like(z)
     kernels.scale(z, passed.used_last.values, *passed.keep_last, out)
-    return passed, _tensor(out, made)
+    return passed, out.reshape(-1), new
 
 
-def _backward(
-    passed: _Passed, g: Tensor, more: Tensor | None, found: dict[Tensor, Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Returns two tensors whose sum is the gradient of a block's input, g + more being that of its output;
-    g is written to, `found` gets the parameters' gradients.
+def _backward(passed: _Passed, g: Flat, more: Flat | None, found: dict[int, Tensor]) -> tuple[Flat, Flat]:
+    """Returns two arrays whose sum is the gradient of a block's input, g + more being that of its output;
+    g is written to, `found` gets the parameters' gradients by their id.
     """
-    unit, rows, used = passed.unit, _rows(g), passed.used_last
+    unit, rows, used = passed.unit, _rows(g, passed.unit.outputs), passed.used_last
     assert used is not None
     assert passed.keep_last is not None
     added = _rows_or(0.0, more, rows)
     total = kernels.gradient_sums(rows, *added, *passed.keep_last, passed.z, used.values)
-    inner = _inner_gradient(passed, g, used.values, _norm_gradient(used, total, passed.z, found), found)
-    below, found[unit.conv.weight] = _convolution_back(unit.conv, inner, passed.x, passed.weight)
+    inner = _inner_gradient(passed, rows, used.values, _norm_gradient(used, total, passed.z, found), found)
+    below, found[id(unit.weights[0])] = unit.conv.backward(passed.x, passed.shape, inner)
+    beside: Flat | None = g
     if unit.shortcut is not None:
-        assert passed.weight_shortcut is not None
-        g, found[unit.shortcut.weight] = _convolution_back(unit.shortcut, g, passed.x, passed.weight_shortcut)
-    return below, g
+        beside, found[id(unit.weights[1])] = unit.shortcut.backward(passed.x_shortcut, passed.shape, g)
+    assert below is not None
+    assert beside is not None
+    return below, beside
 
 
-def _stem_backward(passed: _Passed, g: Tensor, more: Tensor | None, found: dict[Tensor, Tensor]) -> None:
+def _stem_backward(passed: _Passed, g: Flat, more: Flat | None, found: dict[int, Tensor]) -> None:
     """The gradients of the stem's parameters, which stands before everything: no input's gradient is wanted."""
     if more is not None:
-        g.add_(more)
+        g += more
     same = np.zeros_like(passed.used.values)  # no normalisation stands behind the stem's ReLU
     same[kernels.SCALE] = 1
-    inner, conv = _inner_gradient(passed, g, same, np.zeros_like(same[:2]), found), passed.unit.conv
-    found[conv.weight] = _convolution_back(conv, inner, passed.x, passed.weight, inwards=False)[1]
+    inner = _inner_gradient(passed, _rows(g, passed.unit.outputs), same, np.zeros_like(same[:2]), found)
+    own = passed.unit.conv.backward(passed.x, passed.shape, inner, inwards=False)[1]
+    found[id(passed.unit.weights[0])] = own
 
 
-def _inner_gradient(
-    passed: _Passed, g: Tensor, after: Rows, less: Rows, found: dict[Tensor, Tensor]
-) -> Tensor:
+def _inner_gradient(passed: _Passed, g: Rows, after: Rows, less: Rows, found: dict[int, Tensor]) -> Flat:
     """Returns the gradient of the convolution's output; g, the gradient behind the normalisation `after`,
     becomes that of its input.
     """
-    rows, used, floor = _rows(g), passed.used, NO_FLOOR if passed.unit.last is None else FLOOR
-    total = kernels.gradient_between(rows, passed.z, after, less, *passed.keep, passed.r, used.values)
-    less, inner = _norm_gradient(used, total, passed.r, found), np.empty_like(rows)
-    kernels.gradient_below(rows, *passed.keep, passed.r, used.values, less, floor, inner)
-    return _tensor(inner, g)
+    used, inner = passed.used, np.empty_like(g)
+    total = kernels.gradient_between(g, passed.z, after, less, *passed.keep, passed.r, used.values)
+    less = _norm_gradient(used, total, passed.r, found)
+    kernels.gradient_below(g, *passed.keep, passed.r, used.values, less, passed.unit.floor, inner)
+    return inner.reshape(-1)
 
 
 def _normalisation(norm: _Norm, x: Rows, total: Sums) -> _Used:
@@ -214,44 +222,33 @@ def _normalisation(norm: _Norm, x: Rows, total: Sums) -> _Used:
     return used
 
 
-def _norm_gradient(used: _Used, total: Sums, x: Rows, found: dict[Tensor, Tensor]) -> Rows:
+def _norm_gradient(used: _Used, total: Sums, x: Rows, found: dict[int, Tensor]) -> Rows:
     """Returns what lessens the gradient of every input; `found` gets those of weight and bias."""
     less, own = np.empty((2, *x.shape[1:]), np.float32), np.empty((2, used.norm.channels), np.float32)
     kernels.norm_gradient(total, used.inverse, x.size // used.norm.channels, used.frozen, own, less)
-    found[used.norm.layer.weight], found[used.norm.layer.bias] = torch.from_numpy(own).unbind()
+    for parameter, gradient in ((used.norm.layer.weight, own[0]), (used.norm.layer.bias, own[1])):
+        found[id(parameter)] = torch.from_numpy(gradient)
     return less
 
 
-def _convolution_back(
-    conv: nn.Conv2d, g: Tensor, x: Tensor, weight: Tensor, inwards: bool = True
-) -> tuple[Tensor, Tensor]:
-    """Returns the gradients of a convolution's input, channels last (else of nothing), and of its weight."""
-    below, own, _ = torch.ops.aten.convolution_backward(
-        g, x, weight, None, conv.stride, conv.padding, (1, 1), False, (0, 0), 1, (inwards, True, False)
-    )
-    return (_last(below) if inwards else g), own
+def _factors(dropout: Any, shape: Shape, like: Rows) -> Factor:
+    """Returns dropout's factors for images of a shape, drawn as the plain layer draws them."""
+    n, height, width, channels = shape
+    found = None if dropout is None else dropout.factors((n, channels, height, width), torch.device("cpu"))
+    return _rows_or(1.0, None if found is None else _last(found), like)
 
 
-def _factors(dropout: Any, x: Tensor) -> Factor:
-    """Returns dropout's factors for x, drawn as the plain layer draws them."""
-    return _rows_or(1.0, dropout.factors(x) if dropout is not None else None, _rows(x))
+def _last(x: Tensor) -> Flat:
+    return np.ascontiguousarray(x.permute(0, 2, 3, 1).numpy()).reshape(-1)
 
 
-def _rows(x: Tensor) -> Rows:
-    """Returns a tensor with its channels last as float32 (rows, parts, LANES), without a copy."""
-    return x.permute(0, 2, 3, 1).numpy().reshape(-1, max(1, x.shape[1] // LANES), LANES)
+def _rows(x: Flat, channels: int) -> Rows:
+    return x.reshape(-1, max(1, channels // LANES), LANES)
 
 
-def _tensor(rows: Rows, like: Tensor) -> Tensor:
-    """Returns rows as a tensor with its channels last, without a copy."""
-    n, channels, height, width = like.shape
-    return torch.from_numpy(rows).view(n, height, width, channels).permute(0, 3, 1, 2)
+_ONE_ROW = {(value, parts): np.full((1, parts, LANES), value, np.float32) for value in (0, 1) for parts in (1, 2)}
 
 
-def _rows_or(value: float, x: Tensor | None, like: Rows) -> Factor:
+def _rows_or(value: float, x: Flat | None, like: Rows) -> Factor:
     """Returns x's rows, or of None one row of `value`."""
-    return (np.full((1, *like.shape[1:]), value, np.float32), 0) if x is None else (_rows(_last(x)), 1)
-
-
-def _last(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
+    return (_ONE_ROW[value, like.shape[1]], 0) if x is None else (x.reshape(like.shape), 1)

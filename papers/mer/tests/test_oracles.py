@@ -287,6 +287,38 @@ def test_gem_packed_past_equals_autograd(factored, monkeypatch):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("factored", [True, False])
+@pytest.mark.parametrize("scales", [(1e-25, 1e-25), (1e20, 1e20), (1.0, 1e-25), (1e-25, 1.0), (1e18, 1e-22)])
+def test_gem_holds_its_constraints_at_every_size_of_gradient(factored, scales, monkeypatch):
+    """Errors are made so many times as large, in float32; the products are what they were, times as many."""
+    import mer_repro.past as past
+    from mer_repro.qp import nonnegative_dual
+
+    monkeypatch.setattr(past, "FACTORED_ROWS", 1200 if factored else 0)
+    method = trained("gem", "fused", n_memories=6)
+    x, _, y = next(iter(examples(9, 2)))
+    picks, plain = method.net.batch.put(x, y), past.factors
+    found = []
+    for g_scale, r_scale in ((1.0, 1.0), scales):
+
+        def scaled(layout, theta, x, y, first, sizes=(g_scale, r_scale)):
+            inputs, errors = plain(layout, theta, x, y, first)
+            return inputs, [error * np.float32(sizes[first is not None]) for error in errors]
+
+        monkeypatch.setattr(past, "factors", scaled)
+        method.past._first = None
+        dots = method.past.compare(method.net.theta, method.net.batch.rows, picks)
+        gram = method.past.gram()
+        found.append((dots / g_scale / r_scale, gram / r_scale / r_scale))
+        # Turned until it does not oppose what it opposed: all signs are set against it.
+        v = nonnegative_dual(gram, -np.abs(dots), 0.0)
+        step = method.past.direction(v).astype(float)
+        assert np.isfinite(step).all()
+        found[-1] += (step / g_scale,)
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=1e-5 * np.abs(ours).max())
+
+
 def test_independent_never_touches_another_tasks_network():
     """O12: after training task 2, nets 0 and 1 are what they were."""
     method = learner("independent")

@@ -12,14 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.engines import mlp
+from clrepro.engines.limits import product_limits
 from mer_repro.engine import Engine, FusedEngine, theta_to_numpy
 
 Array = NDArray[np.float32]
+Wide = NDArray[np.float64]
+LOW, HIGH = product_limits(float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max))
 
 # Rows up to which products of factors (rows x rows) beat gradients written out in full (tasks x parameters).
 FACTORED_ROWS = 1200
 # Steps after which the followed first-layer outputs are computed afresh, so that rounding does not pile up.
 REFRESH = 64
+# A multiplier beyond this, of a very short gradient, is not brought to float32.
+LARGEST = 1e30
 
 
 class AutogradPast:
@@ -43,6 +48,8 @@ class AutogradPast:
 
     def direction(self, v: NDArray[np.float64] | None) -> Array:
         """Returns g + G'v (n_params,), or g for v None."""
+        if v is not None and np.abs(v).max() > LARGEST:
+            return (self._g + v @ self._past.astype(np.float64)).astype(np.float32)
         return self._g if v is None else self._g + v.astype(np.float32) @ self._past
 
     def moved(self, rate: float, v: NDArray[np.float64] | None) -> None:
@@ -69,6 +76,7 @@ class FrozenPast:
         self._first: Array | None = None  # first-layer outputs at the present parameters
         self._age = 0
 
+    @np.errstate(over="ignore", invalid="ignore")  # what overflows is done again in float64
     def compare(self, theta: Array, staged: mlp.SparseRows, picks: NDArray[np.int64]) -> NDArray[np.float64]:
         """Returns G g (t,): each past gradient times the present one, at theta."""
         x = staged.dense(picks)
@@ -87,10 +95,33 @@ class FrozenPast:
             products += (h @ g_h.T + 1) * (error @ g_error.T)
         per_row = (products.sum(axis=1, keepdims=True) * self._weight)[:, 0]
         self._past: Array | None = None
-        return np.add.reduceat(per_row.astype(np.float64), self._starts)
+        self._wide: Wide | None = None
+        dots = np.add.reduceat(per_row.astype(np.float64), self._starts)
+        if not _held(np.abs(dots)):
+            wide, g = self._in_float64(), self.direction(None).astype(np.float64)
+            # A product of about 0 is a true one where all lengths are held, or a gradient is exactly 0.
+            squares = np.append((wide * wide).sum(axis=1), g @ g)
+            if not _held(squares[squares != 0]):
+                self._wide = wide
+                return wide @ g
+        return dots
 
+    @np.errstate(over="ignore", invalid="ignore")
     def gram(self) -> NDArray[np.float64]:
         """Returns G G' (t, t), at the parameters last compared."""
+        gram = self._gram() if self._wide is None else None
+        if gram is None or not _held(np.diagonal(gram)):
+            wide = self._in_float64() if self._wide is None else self._wide
+            squares = (wide * wide).sum(axis=1)
+            if gram is None or not _held(squares[squares != 0]):
+                self._wide, gram = wide, wide @ wide.T
+        return gram
+
+    def _in_float64(self) -> Wide:
+        """G (t, n_params) for products that float32 does not hold: of gradients below 1e-13 or above 2e13."""
+        return self._written_out().astype(np.float64)
+
+    def _gram(self) -> Wide:
         if self._x_products is None:
             past = self._written_out()
             return (past @ past.T).astype(np.float64)
@@ -124,6 +155,8 @@ class FrozenPast:
 
     def direction(self, v: NDArray[np.float64] | None) -> Array:
         """Returns g + G'v (n_params,), or g for v None."""
+        if v is not None and self._wide is not None:
+            return (self.direction(None) + v @ self._wide).astype(np.float32)
         out = np.empty(self._layout.n_params, np.float32)
         mixed = v is not None and self._x_products is not None
         for layer, (weight, bias) in enumerate(self._layout.views(out)):
@@ -147,7 +180,7 @@ class FrozenPast:
         W again.
         """
         assert self._first is not None
-        if v is not None and self._x_products is None:
+        if v is not None and (self._x_products is None or self._wide is not None):
             self._first = None
             return
         change = self._met @ self._g_errors[0]
@@ -156,6 +189,11 @@ class FrozenPast:
             change += self._x_products @ (self._errors[0] * self._row_weights(v))
         self._first -= np.float32(rate) * change
         self._age += 1
+
+
+def _held(squares: Wide) -> bool:
+    """Whether sums of float32 products are what they seem to be."""
+    return bool(((squares >= LOW) & (squares <= HIGH)).all())  # false for nan
 
 
 def factors(

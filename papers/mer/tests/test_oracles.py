@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from mer_repro import bench
+from mer_repro import bench, packed, past
 from mer_repro.engine import theta_to_numpy
 from mer_repro.methods import METHODS, gem
 from mer_repro.network import Problem
+from mer_repro.qp import nonnegative_dual
 from mer_repro.settings import Settings
 from mer_repro.streams import Streams
 
@@ -252,7 +253,7 @@ def test_gem_uses_only_filled_slots():
         for i in range(5):
             method.observe(x[i : i + 1], t, y[i : i + 1])
     assert method.filled.sum(axis=1).tolist() == [5, 5, 5]
-    assert len(method.past._label) == 10
+    assert len(method.past.past._label) == 10
     assert np.isfinite(method.net.theta).all()
 
 
@@ -273,7 +274,7 @@ def test_gem_packed_past_equals_autograd(factored, n_layers, monkeypatch):
     """
     monkeypatch.setattr(gem, "FACTORED_ROWS", 1200 if factored else 0)
     fused, plain = (trained("gem", engine, n_memories=6, n_layers=n_layers) for engine in ENGINES)
-    assert type(fused.past).__name__ == ("FactoredPast" if factored else "PackedPast")
+    assert type(fused.past.past).__name__ == ("FactoredPast" if factored else "PackedPast")
     x, _, y = next(iter(examples(9, 2)))
     for method in (fused, plain):
         method.filled[0, 3:] = False
@@ -296,7 +297,7 @@ def test_gem_at_the_papers_size_equals_autograd_to_1e_5(finished):
     fused, plain = (bench.gem_learner(engine, finished, images, labels) for engine in ENGINES)
     for method in (fused, plain):
         method._start_task(19)
-    assert type(fused.past).__name__ == "PackedPast"
+    assert type(fused.past.past).__name__ == "PackedPast"
     v = np.linspace(0.0, 2.0, finished)
     for i in range(2):
         x, y = images[-1, i : i + 1], labels[-1, i : i + 1]
@@ -304,6 +305,47 @@ def test_gem_at_the_papers_size_equals_autograd_to_1e_5(finished):
         for a, b in zip(answers(fused, x, y, v), answers(plain, x, y, v), strict=True):
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
         fused.observe(x, 19, y)
+
+
+@pytest.mark.parametrize("factored", [True, False])
+@pytest.mark.parametrize("scales", [(1e-25, 1e-25), (1e20, 1e20), (1.0, 1e-25), (1e-25, 1.0), (1e18, 1e-22)])
+def test_gem_holds_its_constraints_at_every_size_of_gradient(factored, scales, monkeypatch):
+    """Errors are made so many times as large, in float32; the products are what they were, times as many."""
+    monkeypatch.setattr(gem, "FACTORED_ROWS", 1200 if factored else 0)
+    method = trained("gem", "fused", n_memories=6)
+    x, _, y = next(iter(examples(9, 2)))
+    picks, found = method.net.batch.put(x, y), []
+    for g_scale, r_scale in ((1.0, 1.0), scales):
+        with monkeypatch.context() as patch:
+            scale_errors(patch, g_scale, r_scale)
+            method.past.past.forget()
+            dots = method.past.compare(method.net.theta, method.net.batch.rows, picks)
+            gram = method.past.gram()
+            # Turned until it does not oppose what it opposed: all signs are set against it.
+            v = nonnegative_dual(gram, -np.abs(dots), 0.0)
+            step = method.past.direction(v).astype(float)
+        assert np.isfinite(step).all()
+        found.append((dots / g_scale / r_scale, gram / r_scale / r_scale, step / g_scale))
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=1e-5 * np.abs(ours).max())
+
+
+def scale_errors(patch, g_scale, r_scale):
+    """Errors of the present gradient g_scale times as large, those of the past ones r_scale times."""
+    plain, passes = past.factors, packed.PackedPast._passes
+
+    def scaled(layout, theta, x, y, first):
+        inputs, errors = plain(layout, theta, x, y, first)
+        return inputs, [error * np.float32(g_scale if first is None else r_scale) for error in errors]
+
+    def scaled_passes(self, blocks):
+        passes(self, blocks)
+        for error in self._errors:
+            error *= np.float32(r_scale)
+
+    patch.setattr(past, "factors", scaled)
+    patch.setattr(packed, "factors", scaled)
+    patch.setattr(packed.PackedPast, "_passes", scaled_passes)
 
 
 def test_independent_never_touches_another_tasks_network():

@@ -17,6 +17,7 @@ from tag_repro.hessian import (
     power_iteration,
     spectral_density,
 )
+from tag_repro.hessian.residual import residuals
 
 
 def symmetric(n=50, seed=0):
@@ -78,6 +79,72 @@ def test_top_three_of_an_indefinite_matrix(method):
     np.testing.assert_allclose(found, values[order].numpy(), rtol=1e-4)
     cosines = np.abs(np.sum(rows * vectors[:, order].T.numpy(), axis=1))
     assert (cosines > 0.999).all()
+
+
+def of_spectrum(values, seed=0):
+    """An operator of known eigenvalues in a basis that no method knows."""
+    basis, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(len(values), len(values))))
+    a = torch.from_numpy(basis @ np.diag(values) @ basis.T)
+    return LambdaOperator(lambda v: (a @ v.double()).to(v.dtype), len(values))
+
+
+@pytest.mark.parametrize("method", ["power", "lanczos"])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "values",
+    [(5, -5, 3, 1, 0.5, 0.1), (5, -4.99, 3, 1, 0.5, 0.1), (-4, 4, -4, 1, 0, 0), (1, 1, 1, 1, 1, 1)],
+)
+def test_opposite_close_and_equal_eigenvalues(values, seed, method):
+    """Plain iteration mixes λ and −λ for ever and reports what is no eigenvalue, e.g. 4.06 for 5 and −5."""
+    operator = of_spectrum(values, seed)
+    if method == "power":
+        found, rows = deflated_power_iteration(operator, 3, seed=seed, use_gpu=False)
+    else:
+        found, rows = lanczos(operator, 3, seed=seed)
+    want = sorted(sorted(values, key=lambda v: -abs(v))[:3])
+    np.testing.assert_allclose(sorted(found), want, atol=2e-3)
+    np.testing.assert_allclose(rows @ rows.T, np.eye(3), atol=1e-4)
+    assert (residuals(operator, found, rows) < 5e-3).all()
+
+
+def test_three_hundred_close_eigenvalues():
+    values = np.linspace(1, 5, 300)
+    operator = LambdaOperator(lambda v: v * torch.from_numpy(values).float(), 300)
+    found, _ = deflated_power_iteration(operator, 3, use_gpu=False)
+    np.testing.assert_allclose(found, values[:-4:-1], atol=2e-3)
+
+
+def test_what_did_not_settle_is_said():
+    values = torch.linspace(1, 5, 300)
+    operator = LambdaOperator(lambda v: v * values, 300)
+    with pytest.warns(UserWarning, match=r"did not settle in 5 steps .* Lanczos"):
+        power_iteration(operator, steps=5, use_gpu=False)
+    with pytest.warns(UserWarning, match=r"3 of 3 eigenvalues did not settle .* Lanczos"):
+        deflated_power_iteration(operator, 3, power_iter_steps=5, use_gpu=False)
+    with pytest.raises(ValueError, match="0 steps"):
+        power_iteration(operator, steps=0)
+
+
+def test_a_diverged_network_has_no_eigenvalues():
+    operator = LambdaOperator(lambda v: v * float("nan"), 30)
+    with pytest.warns(UserWarning, match="no numbers"):
+        assert np.isnan(lanczos(operator, 2)[0]).all()
+    with pytest.warns(UserWarning, match="did not settle"):
+        assert np.isnan(power_iteration(operator, use_gpu=False)[0])
+
+
+def test_iteration_ends_when_the_residual_says_so():
+    calls = []
+    values = torch.tensor([4.0, 1.0, 0.5, 0.1])
+
+    def product(v):
+        calls.append(1)
+        return values * v
+
+    value, vector = power_iteration(LambdaOperator(product, 4), use_gpu=False)
+    assert len(calls) < 20
+    assert value == pytest.approx(4)
+    assert torch.linalg.vector_norm(values * vector - value * vector) < 1e-4
 
 
 @pytest.mark.parametrize(("size", "shuffled"), [(200, False), (64, False), (96, False), (96, True)])
@@ -162,7 +229,7 @@ def test_the_public_function_finds_the_top_of_a_network(mode):
     model, (x, y) = small_network(), samples()
     want = torch.linalg.eigvalsh(exact(model, x, y))
     top = want[want.abs().argsort(descending=True)[:3]].sort().values
-    options = {"power_iter_steps": 3000, "power_iter_err_threshold": 1e-10} if mode == "power_iter" else {}
+    options = {"power_iter_err_threshold": 1e-3} if mode == "power_iter" else {}
     values, vectors = compute_hessian_eigenthings(
         model, loader(x, y, 96), functional.cross_entropy, 3, mode=mode, use_gpu=False, **options
     )
@@ -187,6 +254,19 @@ def test_an_operator_that_maps_all_to_nothing():
     values, vectors = deflated_power_iteration(LambdaOperator(torch.zeros_like, 4), 2)
     assert values.tolist() == [0, 0]
     assert np.linalg.matrix_rank(vectors) == 2
+
+
+def test_the_zero_operator_by_lanczos_and_its_density():
+    operator = LambdaOperator(torch.zeros_like, 30)
+    values, vectors = lanczos(operator, 2)
+    assert values.tolist() == [0, 0]
+    np.testing.assert_allclose(vectors @ vectors.T, np.eye(2), atol=1e-12)
+    nodes, weights = spectral_density(operator, 2, 4)
+    assert not nodes.any()
+    assert weights.sum() == pytest.approx(1)
+    # A start that this operator maps to nothing is not the whole of it.
+    some = LambdaOperator(lambda v: v * torch.tensor([0.0, 2.0, 1.0, 0.5]), 4)
+    assert lanczos(some, 2, init_vec=np.array([1.0, 0, 0, 0]))[0].tolist() == pytest.approx([1, 2])
 
 
 def test_the_density_has_the_matrixs_moments():

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clrepro.engines.limits import product_limits
 from clrepro.errors import UsageError
 
 NOTES = (
@@ -104,3 +105,51 @@ def assign(variables: Sequence[Any], arrays: Sequence[NDArray[Any]]) -> None:
         )
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(np.asarray(array))
+
+
+def project(gradients: Sequence[Any], reference: Sequence[Any]) -> list[Any]:
+    """Returns the gradients, or the nearest ones that have no part against the reference.
+
+    g - (g.r / r.r) r where g.r < 0, the products over all tensors together; g where r is 0.
+    Source: Chaudhry et al. 2019, equation 11.
+    """
+    import tensorflow as tf
+
+    inner, square = _inner(gradients, reference), _inner(reference, reference)
+    limits = np.finfo(inner.dtype.as_numpy_dtype)
+    low, high = product_limits(float(limits.tiny), float(limits.max))
+
+    def held(value: Any) -> Any:
+        return (value >= low) & (value <= high)
+
+    def plain() -> list[Any]:
+        factor = tf.math.divide_no_nan(tf.minimum(inner, 0), square)
+        return [g - factor * r for g, r in zip(gradients, reference, strict=True)]
+
+    def looked_at() -> list[Any]:
+        # An inner product of about 0 is a true one where both lengths are held.
+        sizes = [tf.reduce_max([tf.reduce_max(tf.abs(g)) for g in some]) for some in (gradients, reference)]
+        usable = tf.reduce_all(tf.math.is_finite(sizes)) & tf.reduce_all(tf.stack(sizes) > 0)
+        both = held(square) & held(_inner(gradients, gradients))
+        return tf.cond(both | ~usable, plain, lambda: _projected_apart(gradients, reference, *sizes))
+
+    found: list[Any] = tf.cond(held(square) & held(tf.abs(inner)), plain, looked_at)
+    return found
+
+
+def _inner(a: Sequence[Any], b: Sequence[Any]) -> Any:
+    import tensorflow as tf
+
+    return tf.add_n([tf.reduce_sum(x * y) for x, y in zip(a, b, strict=True)])
+
+
+def _projected_apart(g: Sequence[Any], r: Sequence[Any], g_size: Any, r_size: Any) -> list[Any]:
+    """As `project`, from gradients brought to size 1 in float64."""
+    import tensorflow as tf
+
+    scale = tf.cast(g_size, tf.float64)
+    a = [tf.cast(x, tf.float64) / scale for x in g]
+    b = [tf.cast(x, tf.float64) / tf.cast(r_size, tf.float64) for x in r]
+    factor = tf.minimum(_inner(a, b), 0) / _inner(b, b)
+    turned = [tf.cast((x - factor * y) * scale, own.dtype) for x, y, own in zip(a, b, g, strict=True)]
+    return [tf.where(factor < 0, new, own) for new, own in zip(turned, g, strict=True)]

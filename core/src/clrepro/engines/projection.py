@@ -13,7 +13,12 @@ import numpy as np
 from clrepro.engines.block import ROWS, four_dots
 from clrepro.engines.exact import compiled
 from clrepro.engines.kernels import softmax_error
+from clrepro.engines.limits import product_limits
 from clrepro.engines.passes import backward, forward, take, update
+
+# Squares of lengths outside of these are taken in float64.
+LOW, HIGH = product_limits(float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max))
+LARGEST_SHARE = 1e30
 
 
 @compiled
@@ -50,6 +55,54 @@ def _gram(sizes, n, m, dense, act, error, out):
 
 
 @compiled
+def _wide_gram(sizes, n, m, dense, act, error, out):
+    """As `_gram`, every product in float64: those of float32 end at 1e-45 and 3e38, squares of gradients that
+    occur.
+    """
+    out[1:] = 0.0
+    for i in range(n + m):
+        for j in range(i + 1):
+            product = np.float64(0.0)
+            for layer in range(sizes.shape[0] - 1):
+                inputs, errors = act[layer - 1] if layer else dense, error[layer]
+                x = np.float64(1.0)  # of the bias
+                for k in range(sizes[layer]):
+                    x += np.float64(inputs[i, k]) * np.float64(inputs[j, k])
+                d = np.float64(0.0)
+                for k in range(sizes[layer + 1]):
+                    d += np.float64(errors[i, k]) * np.float64(errors[j, k])
+                product += d * x
+            if j < n <= i:
+                out[1] += product
+            else:
+                out[3 if i < n else 2] += product if i == j else 2.0 * product
+
+
+@compiled
+def _held(square):
+    """Whether a sum of float32 products is what it seems to be; false for nan."""
+    return square == 0.0 or LOW <= square <= HIGH
+
+
+@compiled
+def _reference_share(sizes, n, m, dense, act, error, out):
+    """Fill out[1:] as `_gram` does and return g.r / r.r, or 0 where the step needs no projection."""
+    _gram(sizes, n, m, dense, act, error, out)
+    if not (LOW <= out[2] <= HIGH and LOW <= out[3] <= HIGH):
+        gr, rr, gg = out[1], out[2], out[3]
+        _wide_gram(sizes, n, m, dense, act, error, out)
+        if _held(out[2]) and _held(out[3]):  # a gradient of exactly 0
+            out[1], out[2], out[3] = gr, rr, gg
+    share = out[1] / out[2] if out[1] < 0.0 and out[2] > 0.0 else 0.0
+    # A very short reference times a very large number: both are brought within float32.
+    while share < -LARGEST_SHARE:
+        share /= LARGEST_SHARE
+        for layer in range(sizes.shape[0] - 1):
+            error[layer, n : n + m] *= np.float32(LARGEST_SHARE)
+    return share
+
+
+@compiled
 def agem_steps(
     theta, sizes, offsets, index, value, count, label, picks,
     m_index, m_value, m_count, m_label, m_picks, rate,
@@ -82,8 +135,6 @@ def agem_steps(
         step[:] = 0.0
         step[:n] = -rate
         if m:
-            _gram(sizes, n, m, dense, act, error, out[b])
-            if out[b, 1] < 0.0 and out[b, 2] > 0.0:
-                step[n : n + m] = np.float32(rate * (out[b, 1] / out[b, 2]))
+            step[n : n + m] = np.float32(rate * _reference_share(sizes, n, m, dense, act, error, out[b]))
         last = used if step[n] else (n + ROWS - 1) // ROWS * ROWS
         update(theta, sizes, offsets, last, units, values, n_units, error, step)

@@ -137,6 +137,17 @@ class PackedPast:
         n = len(self._starts)
         return gram(self._past)[:n, :n]
 
+    def written_out(self) -> Array:
+        """Returns G (t, n_params), at the parameters last compared."""
+        self._write_out()
+        pixels, rest = self._past
+        out = np.zeros((len(self._starts), self._layout.n_params), np.float32)
+        for u, row in enumerate(out):
+            first, block = self._blocks(row)[0], pixels[u].reshape(len(self._active) + 1, -1)
+            first[self._active], first[-1] = block[:-1, : first.shape[1]], block[-1, : first.shape[1]]
+            row[self._end_of_first :] = rest[u, : len(row) - self._end_of_first]
+        return out
+
     def direction(self, v: NDArray[np.float64] | None) -> Array:
         """Returns g + G'v (n_params,), or g for v None."""
         out = np.empty(self._layout.n_params, np.float32)
@@ -161,3 +172,7 @@ class PackedPast:
             errors[:, : self._g_errors[0].shape[1]] = self._g_errors[0]
             sgemm(-rate, errors.T, self._met.T, beta=1.0, c=self._first.T, overwrite_c=1)
             self._age += 1
+
+    def forget(self) -> None:
+        """Told of a step along another direction: the first layer is computed afresh."""
+        self._stale = True

@@ -41,12 +41,19 @@ class AutogradPast:
         wide = self._past.astype(np.float64)
         return np.asarray(wide @ wide.T)
 
+    def written_out(self) -> Array:
+        """Returns G (t, n_params), at the parameters last compared."""
+        return self._past
+
     def direction(self, v: NDArray[np.float64] | None) -> Array:
         """Returns g + G'v (n_params,), or g for v None."""
         return self._g if v is None else self._g + v.astype(np.float32) @ self._past
 
     def moved(self, rate: float, v: NDArray[np.float64] | None) -> None:
         """Told of a step theta <- theta - rate * direction(v); nothing is kept between steps."""
+
+    def forget(self) -> None:
+        """Told of a step along another direction; nothing is kept between steps."""
 
 
 class FactoredPast:
@@ -95,6 +102,16 @@ class FactoredPast:
             np.add.reduceat(rows.astype(np.float64), self._starts, axis=0), self._starts, axis=1
         )
 
+    def written_out(self) -> Array:
+        """Returns G (t, n_params), at the parameters last compared."""
+        past = np.empty((len(self._starts), self._layout.n_params), np.float32)
+        for row, start, end in zip(past, self._starts, self._ends, strict=True):
+            for layer, (weight, bias) in enumerate(self._layout.views(row)):
+                error = self._errors[layer][start:end] * self._weight[start:end]
+                np.matmul(self._inputs[layer][start:end].T, error, out=weight)
+                bias[...] = error.sum(axis=0)
+        return past
+
     def direction(self, v: NDArray[np.float64] | None) -> Array:
         """Returns g + G'v (n_params,), or g for v None."""
         out = np.empty(self._layout.n_params, np.float32)
@@ -120,6 +137,10 @@ class FactoredPast:
             change += self._x_products @ (self._errors[0] * self._row_weights(v))
         self._first -= np.float32(rate) * change
         self._age += 1
+
+    def forget(self) -> None:
+        """Told of a step along another direction: the first layer is computed afresh."""
+        self._first = None
 
 
 def factors(

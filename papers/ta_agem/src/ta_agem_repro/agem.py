@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from clrepro.adapters.torch import project
 from ta_agem_repro.learning_rate import TALearningRateScheduler
 
 
@@ -42,10 +43,7 @@ class AGEMHandler:
         """Returns the vector nearest to g whose product with g_ref is not negative; g itself where that
         holds.
         """
-        product, square = torch.dot(g, g_ref), torch.dot(g_ref, g_ref)
-        if product >= 0 or square == 0:
-            return g
-        return g - (product / square) * g_ref
+        return project(g, g_ref)
 
     def set_gradient(self, vec: Tensor) -> None:
         """Write the flat vector (n_params,) into the parameters' .grad.

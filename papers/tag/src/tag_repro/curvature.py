@@ -19,7 +19,7 @@ def top_eigenpairs(
     network: Any, benchmark: Benchmark, number: int, k: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Returns the k eigenvalues of largest size, float64 (k,), and their unit vectors float32 (k, P), of the
-    loss on a task's test images.
+    loss on a task's test images, by the Lanczos method.
 
     Args: network — a torch module; number — the task; seed — of the start vectors.
     """
@@ -33,4 +33,4 @@ def top_eigenpairs(
             use_gpu=device.type == "cuda", max_samples=CHUNK, seed=seed,
             forward_fn=lambda model, part: model(part)[:, slice(*outputs)],
         )  # fmt: skip
-    return values, vectors
+    return values, vectors.astype(np.float32)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_repro.engine import Engine, FusedEngine
+from mer_repro.guarded import GuardedPast
 from mer_repro.network import Problem, SharedNetwork
 from mer_repro.packed import PackedPast
 from mer_repro.past import FACTORED_ROWS, AutogradPast, FactoredPast
@@ -34,7 +35,7 @@ class GEM:
         self.seen: list[int] = []
         self.current = -1
         self.pointer = 0  # one ring position for all tasks: it is not reset when the task changes
-        self.past: AutogradPast | FactoredPast | PackedPast | None = None
+        self.past: GuardedPast | None = None
 
     def observe(self, x: NDArray[np.float32], t: int, y: NDArray[np.int64]) -> None:
         """Learn a batch x (b, inputs), y (b,) of task t."""
@@ -67,9 +68,9 @@ class GEM:
         engine = self.net.engine
         if blocks and isinstance(engine, FusedEngine):
             few = sum(map(len, blocks)) <= FACTORED_ROWS
-            self.past = (FactoredPast if few else PackedPast)(engine, self.rows, blocks)
+            self.past = GuardedPast((FactoredPast if few else PackedPast)(engine, self.rows, blocks))
         elif blocks:
-            self.past = AutogradPast(engine, self.rows, blocks)
+            self.past = GuardedPast(AutogradPast(engine, self.rows, blocks))
 
     def network(self, t: int) -> tuple[Engine, Any]:
         """Returns the engine and parameters that predict task t."""

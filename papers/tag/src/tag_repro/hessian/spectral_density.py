@@ -42,7 +42,8 @@ def _tridiagonal(operator: Operator, start: Vector, steps: int) -> tuple[Vector,
         for _ in range(2):
             image = image - known.T @ (known @ image)
         norm = float(np.linalg.norm(image))
-        if norm < 1e-6 * max(map(abs, diagonal)) or len(diagonal) == steps:
+        # Also where all is 0 so far: the space is exhausted.
+        if norm <= 1e-6 * max(map(abs, diagonal + beside)) or len(diagonal) == steps:
             break
         beside.append(norm)
         basis.append(image / norm)

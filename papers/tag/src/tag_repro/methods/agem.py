@@ -6,21 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clrepro.adapters.torch import project as project
 from clrepro.buffers import PerClass
 from tag_repro.losses import mixed_loss, statistics_kept
 from tag_repro.methods.memory import Examples
 from tag_repro.methods.naive import Naive
-
-
-def project(g: Tensor, reference: Tensor) -> Tensor:
-    """Returns g, or its nearest vector that has no part against reference: both (n,).
-
-    g - (g.r / r.r) r where g.r < 0.  Source: Chaudhry et al. 2019, equation 11.
-    """
-    inner, square = torch.dot(g, reference), torch.dot(reference, reference)
-    if float(inner) >= 0 or float(square) == 0:
-        return g
-    return g - (inner / square) * reference
 
 
 class AGEM(Naive):

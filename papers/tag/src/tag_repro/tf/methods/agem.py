@@ -1,12 +1,11 @@
 """A-GEM: a step that would raise the loss on remembered examples is turned until it does not."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
+from clrepro.adapters.tf import project as project
 from clrepro.buffers import PerClass
 from tag_repro.tf.losses import loss_and_gradients, mean_loss
 from tag_repro.tf.methods.memory import Memory
@@ -80,15 +79,3 @@ class AGEM(VAN):
     def load_memory(self, state: dict[str, Any]) -> None:
         """Continue from what `memory_state` returned."""
         self.memory.load(state["memory"])
-
-
-def project(gradients: Sequence[Any], reference: Sequence[Any]) -> list[Any]:
-    """Returns the gradients, or the nearest ones that have no part against the reference.
-
-    g - (g.r / r.r) r where g.r < 0, the products over all tensors together; g where r is 0.
-    Source: Chaudhry et al. 2019, equation 11.
-    """
-    inner = tf.add_n([tf.reduce_sum(g * r) for g, r in zip(gradients, reference, strict=True)])
-    square = tf.add_n([tf.reduce_sum(r * r) for r in reference])
-    factor = tf.math.divide_no_nan(tf.minimum(inner, 0), square)
-    return [g - factor * r for g, r in zip(gradients, reference, strict=True)]

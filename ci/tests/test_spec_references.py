@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAPERS = ("hvcl", "mer", "rewire", "ta_agem", "tag")
+PAPERS = tuple(sorted(path.parent.name for path in (ROOT / "papers").glob("*/claims.toml")))
 NAMES = {"hvcl": "hvcl", "mer": "mer", "rewire": "rewire", "rewireneuron": "rewire", "ta-a-gem": "ta_agem",
          "ta_agem": "ta_agem", "tag": "tag"}  # fmt: skip
 LONGEST = 250  # lines of a SPEC.md

@@ -108,7 +108,7 @@ def test_units_at_exactly_zero_get_no_gradient():
 
 
 def test_sequence_of_steps_follows_the_numpy_reference():
-    """400 single-example steps stay within 1e-5 of plain numpy ones (contract 6.5)."""
+    """400 single-example steps stay within 1e-5 of plain numpy ones (MER contract 6.5)."""
     layout, theta, x, y = network((12, 9, 8, 4), 7)
     rows, trainer = stored(x, y), mlp.Trainer(layout)
     picks = np.random.default_rng(7).integers(0, len(y), 400)

@@ -1,4 +1,4 @@
-"""Oracle 5, Oracle 6, Oracle 10, Oracle 11 and layers' share of 1, 4 and 8: the dense layer as a whole."""
+"""Oracle 5, Oracle 6, Oracle 10, Oracle 11, and the layers' share of Oracle 1, Oracle 4 and Oracle 8."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every oracle of the contract (section 9) can be found: `grep -rn "Oracle 7\\b" papers/hvcl/tests`."""
+"""Every oracle of SPEC.md, section 9, can be found: `grep -rn "Oracle 7\\b" papers/hvcl/tests`."""
 
 import re
 from pathlib import Path

@@ -214,7 +214,7 @@ def command(words):
 def test_hvcl_leads_fine_tuning_on_digits(benchmark, margin):
     """Oracle 24: mean over seeds 0 to 2 of the quick profile's runs.
 
-    The contract's prototype led by 3 to 6 points on split digits, about one deviation between seeds, and by
+    The prototype of spec 8 led by 3 to 6 points on split digits, about one deviation between seeds, and by
     13 to 15 on permuted ones: there three seeds can tell a smaller lead.
     """
     leads = []

@@ -1,4 +1,4 @@
-"""The configuration tree: every pair composes, the contract's values come out, mistakes end in one line."""
+"""The configuration tree: every pair composes, the original's values come out, mistakes end in one line."""
 
 import pytest
 import torch

@@ -13,7 +13,7 @@ class Curve:
     changes.
 
     A row carries the task that was current before the call, so the row at a task switch closes the old task.
-    Policies: full — every row, all tasks (the contract).  tasks — only the untrained row and the rows that
+    Policies: full — every row, all tasks, as the original.  tasks — only the untrained row and the rows that
     close a task: all that R needs.  metrics — of those, only the cells that RA, LA, BTI and FWT read; the
     others are nan.
     """

@@ -23,7 +23,7 @@ def linear_init(n_out: int, n_in: int, rng: torch.Generator) -> tuple[Tensor, Te
 
 
 def sizes(n_in: int, hidden: int, n_out: int) -> list[int]:
-    """Returns the widths of the contract's network: three hidden layers."""
+    """Returns the widths of a policy or critic: three hidden layers (spec 4)."""
     return [n_in, hidden, hidden, hidden, n_out]
 
 

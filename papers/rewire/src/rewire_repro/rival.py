@@ -19,7 +19,7 @@ from rewire_repro.settings import SacSettings
 
 
 def perceptron(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
-    """Returns the contract's network as a torch module."""
+    """Returns the network of spec 4 as a torch module."""
     widths, layers = sizes(n_in, hidden, n_out), []
     for i in range(4):
         layers += [nn.Linear(widths[i], widths[i + 1]), nn.LeakyReLU(SLOPE)]

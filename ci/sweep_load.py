@@ -68,9 +68,7 @@ def write_noop(folder: Path) -> None:
 
 def jobs_of(n: int) -> list[Job]:
     """`n` jobs in `ROWS` rows."""
-    return [
-        Job(PAPER, "load", f"row-{i % ROWS}", "m", i, ["main.py", "--seed", str(i)]) for i in range(n)
-    ]
+    return [Job(PAPER, "load", f"row-{i % ROWS}", "m", i, ["main.py", "--seed", str(i)]) for i in range(n)]
 
 
 def measure(jobs: list[Job], store: Folder, executor: Executor) -> None:

@@ -68,9 +68,17 @@ def _clock(tally: Tally, args: argparse.Namespace) -> None:
 
 
 def _workers(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.broken_off import environment_breaks
     from faults.workers import environment_workers
 
     environment_workers(tally, n=6 if args.quick else 60, seed=args.seed)
+    environment_breaks(tally, n=2 if args.quick else 12, seed=args.seed)
+
+
+def _diverged(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.broken_off import diverging
+
+    diverging(tally, **{name: value for name, value in _works(args).items() if name != "seed"})
 
 
 def _fuzz(tally: Tally, args: argparse.Namespace) -> None:
@@ -109,7 +117,8 @@ def _works(args: argparse.Namespace) -> dict[str, Any]:
 
 CAMPAIGNS: dict[str, Campaign] = {
     "hostile": _hostile, "corrupt": _corrupt, "output": _output, "disk": _disk, "kills": _kills,
-    "signals": _signals, "writers": _writers, "clock": _clock, "workers": _workers, "fuzz": _fuzz,
+    "signals": _signals, "writers": _writers, "clock": _clock, "workers": _workers,
+    "diverged": _diverged, "fuzz": _fuzz,
 }  # fmt: skip
 
 

@@ -162,3 +162,13 @@ def test_joint_is_one_training_on_everything():
     r = run(settings, benchmark, Seeds(0))
     assert np.isfinite(r.accuracy[-1]).all()
     assert np.isnan(r.accuracy[:-1]).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_a_diverged_network_has_no_accuracy(value):
+    made = learner("fine-tune")
+    images, labels = np.full((5, 64), 200, np.uint8), np.zeros(5, np.int64)
+    made.accuracy(images, labels)
+    made.model.trainable_weights[-1].assign(tf.fill([2], np.float32(value)))  # the biases of the answers
+    with pytest.raises(FloatingPointError, match=r"has diverged: its outputs reach inf; lower --lr"):
+        made.accuracy(images, labels)

@@ -148,6 +148,23 @@ def test_a_diverging_run_ends_with_a_reason(images):
         train.run(replace(SMALL, learning_rate=1e20), images)
 
 
+def test_a_network_that_the_last_step_has_broken_is_no_result(images, monkeypatch):
+    real = train.Run.steps
+
+    def broken(self, picks, slots):
+        losses = real(self, picks, slots)
+        state = self.learner.state()
+        for value in state.values():
+            if getattr(value, "dtype", None) == np.float32:
+                value[...] = np.nan
+        self.learner.load(state)
+        return [2.3] * len(losses)
+
+    monkeypatch.setattr(train.Run, "steps", broken)
+    with pytest.raises(FloatingPointError, match=r"has diverged: its outputs .* reach nan; lower the"):
+        train.run(SMALL, images)
+
+
 def test_lite_keeps_every_class_in_every_task():
     quick = load_images("mnist_quick")
     settings = Settings(dataset_name="mnist_quick", quick_test_mode=True, num_tasks=2, batch_size=50)

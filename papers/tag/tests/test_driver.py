@@ -231,6 +231,27 @@ def test_a_loss_that_is_no_number_stops(tasks):
         run(replace(SMALL, opt="", lr=1e30), tasks).train()
 
 
+@pytest.mark.parametrize("method", [{"opt": "rms"}, {"opt": "adagrad"}, {"opt": "tag", "tag_opt": "rms"}])
+def test_an_absurd_network_is_no_result_though_its_loss_is_a_number(method, tasks):
+    """These optimizers divide by the gradient's size, so nothing overflows at any rate."""
+    with pytest.raises(FloatingPointError, match=r"has diverged: its outputs for task 1 .*; lower --lr"):
+        run(replace(SMALL, lr=1e9, **method), tasks).train()
+
+
+def test_weights_that_the_last_step_has_broken_are_found(tasks, monkeypatch):
+    made = run(replace(SMALL, opt="", lr=0.01), tasks)
+    real = made.method.end_task
+
+    def broken(x, y, number):
+        real(x, y, number)
+        with torch.no_grad():
+            next(made.network.parameters()).fill_(float("nan"))
+
+    monkeypatch.setattr(made.method, "end_task", broken)
+    with pytest.raises(FloatingPointError, match="has diverged"):
+        made.train()
+
+
 # --- the grid --------------------------------------------------------------------------------------------
 
 

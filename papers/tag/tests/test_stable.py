@@ -14,7 +14,7 @@ import pytest
 from clrepro.errors import UsageError
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
-from tag_repro import stable
+from tag_repro import stable, stable_learners
 from tag_repro.benchmarks import angles, build, enlarged
 from tag_repro.settings import StableSettings
 
@@ -110,6 +110,23 @@ def test_flatness_is_measured():
 def test_a_rate_that_is_too_large_ends_with_a_reason():
     with pytest.raises(FloatingPointError, match="lower --lr"):
         run(replace(SMALL, lr=1e20))
+
+
+@pytest.mark.parametrize("engine", ["fused", "reference"])
+def test_a_network_that_the_last_step_has_broken_is_no_result(engine, monkeypatch):
+    made = []
+
+    def broken(*args):
+        made.append(stable_learners.make_learner(*args))
+        state = made[0].state()
+        for value in state["network"].values() if "network" in state else [state["theta"]]:
+            value[...] = np.nan
+        monkeypatch.setattr(made[0], "epoch", lambda *_: made[0].load(state) or 2.3)
+        return made[0]
+
+    monkeypatch.setattr("tag_repro.stable.make_learner", broken)
+    with pytest.raises(FloatingPointError, match=r"has diverged: its losses on task 1 reach nan; lower --lr"):
+        run(replace(SMALL, engine=engine))
 
 
 def test_tasks_begin_upright_or_unpermuted():

@@ -152,6 +152,14 @@ def test_a_rate_that_is_too_large_ends_with_a_reason():
         trained(replace(SMALL, learning_rate=1e20))
 
 
+def test_weights_that_the_last_step_has_broken_are_found(monkeypatch):
+    run = start(SMALL)
+    weight = run.network.weights[0]
+    monkeypatch.setattr(run.method, "end_task", lambda _: weight.assign(weight * np.nan))
+    with pytest.raises(FloatingPointError, match=r"weights are no numbers after task 1; lower --learning"):
+        run.train()
+
+
 def test_a_command_of_a_profile(tmp_path):
     words = (
         "external_libs/continual_learning_algorithms/fc_mnist.py --profile quick --tasks 2 --imp-method ER "

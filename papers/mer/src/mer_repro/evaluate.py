@@ -51,7 +51,7 @@ class Evaluator:
             parts = [engine.logits(theta, rows) for rows in chunks(self._tasks.test_rows(t))]
         logits = np.concatenate(parts)
         check_size(float(np.abs(logits).max()), f"its outputs for task {t + 1}", "lower --lr")
-        return logits.argmax(axis=1)
+        return np.asarray(logits.argmax(axis=1))
 
     @cached_property
     def _pixels(self) -> NDArray[np.int64]:

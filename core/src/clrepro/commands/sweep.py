@@ -28,7 +28,7 @@ from clrepro.sweep import (
 )
 from clrepro.sweep.host import show
 from clrepro.sweep.prepare import prepare_together
-from clrepro.sweep.profiles import MAX_RUNS, count_runs
+from clrepro.sweep.profiles import MAX_RUNS, check_size, count_runs
 from clrepro.sweep.slurm import array_script, shard
 
 _SHARD = re.compile(r"(\d{1,6})/(\d{1,6})")
@@ -151,6 +151,7 @@ def _check(spec: Spec, executor: str, address: str | None, jobs: int | None) -> 
         raise UsageError("--jobs is not for --executor ray: the cluster's size and [share] decide")
     n_runs = 0
     for part in spec.parts:
+        check_size(part.profile, part.n_seeds)
         n_own = count_runs(part.profile, part.n_seeds, part.only)
         if not n_own:
             raise UsageError(no_row(part.profile, part.only, f"{spec.path}: only ="))

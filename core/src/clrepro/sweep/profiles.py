@@ -109,11 +109,7 @@ def expand(profile: Profile, n_seeds: int | None = None, data_sha256: str = "") 
         data_sha256: what `prepare` returned; part of the settings hash.
     Raises: UsageError if that makes more than `MAX_RUNS` jobs, before the first is made.
     """
-    if (n_runs := count_runs(profile, n_seeds)) > MAX_RUNS:
-        raise UsageError(
-            f"{profile.paper} {profile.name}: {n_runs:,} runs asked for, of at most {MAX_RUNS:,};"
-            " ask for fewer seeds or rows"
-        )
+    check_size(profile, n_seeds)
     jobs = []
     for row in profile.rows:
         for seed in _first_seeds(row.seeds or profile.seeds, n_seeds):
@@ -123,6 +119,15 @@ def expand(profile: Profile, n_seeds: int | None = None, data_sha256: str = "") 
             )
             jobs.append(job)
     return jobs
+
+
+def check_size(profile: Profile, n_seeds: int | None) -> None:
+    """Raises: UsageError if `expand` would make more than `MAX_RUNS` jobs; none is made."""
+    if (n_runs := count_runs(profile, n_seeds)) > MAX_RUNS:
+        raise UsageError(
+            f"{profile.paper} {profile.name}: {n_runs:,} runs asked for, of at most {MAX_RUNS:,};"
+            " ask for fewer seeds or rows"
+        )
 
 
 def count_runs(profile: Profile, n_seeds: int | None = None, only: str | None = None) -> int:

@@ -73,6 +73,37 @@ def _workers(tally: Tally, args: argparse.Namespace) -> None:
     environment_workers(tally, n=6 if args.quick else 60, seed=args.seed)
 
 
+def _foreign(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.foreign import foreign_files
+
+    foreign_files(tally)
+
+
+def _odd(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.foreign import odd_records
+
+    odd_records(tally)
+
+
+def _outage(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.store import outages
+
+    outages(tally, n=5 if args.quick else 10 * _rounds(args), seed=args.seed)
+
+
+def _permissions(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.permissions import locked_places
+
+    pythons = dict(pair.split("=", 1) for pair in args.python)
+    locked_places(tally, pythons=pythons, papers=args.papers or ([] if args.quick else None))
+
+
+def _bounded(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.bounded import bounded_work
+
+    bounded_work(tally)
+
+
 def _fuzz(tally: Tally, args: argparse.Namespace) -> None:
     from faults.fuzzing import fuzz
 
@@ -109,7 +140,9 @@ def _works(args: argparse.Namespace) -> dict[str, Any]:
 
 CAMPAIGNS: dict[str, Campaign] = {
     "hostile": _hostile, "corrupt": _corrupt, "output": _output, "disk": _disk, "kills": _kills,
-    "signals": _signals, "writers": _writers, "clock": _clock, "workers": _workers, "fuzz": _fuzz,
+    "signals": _signals, "writers": _writers, "clock": _clock, "workers": _workers,
+    "foreign": _foreign, "odd": _odd, "outage": _outage, "permissions": _permissions, "bounded": _bounded,
+    "fuzz": _fuzz,
 }  # fmt: skip
 
 

@@ -28,6 +28,8 @@ ODD = {
     "not square": {"R": [[0.1, 0.2]]},
     "order of other tasks": {"R": R, "order": [0, 7]},
     "order repeats": {"R": R, "order": [0, 0]},
+    "order ragged": {"R": R, "order": [[0], 1]},
+    "order ragged alone": {"order": [[0], 1], "overall": [0.5]},
     "order nested": {"R": R, "order": [[0], [1]]},
     "overall nested": {"overall": [[0.1, 0.2], [0.3, 0.4]]},
     "overall empty": {"overall": []},

@@ -98,7 +98,8 @@ def _remove_torso(folder: Path) -> None:
     """
     if folder.is_symlink():
         raise EnvironmentProblem(f"{folder} is a symbolic link; remove it and call again")
-    if folder.exists() and any(folder.iterdir()) and not (_begun(folder).exists() or (folder / "pyvenv.cfg").exists()):
+    ours = _begun(folder).exists() or (folder / "pyvenv.cfg").exists()
+    if folder.exists() and any(folder.iterdir()) and not ours:
         raise EnvironmentProblem(f"{folder} is no virtual environment; move it away and call again")
     _begun(folder).touch()
     shutil.rmtree(folder, ignore_errors=True)

@@ -167,7 +167,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="faults", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a bounded run of about two minutes")
+    parser.add_argument("--quick", action="store_true", help="a bounded run of about five minutes")
     parser.add_argument("--only", nargs="+", choices=CAMPAIGNS, metavar="GROUP", help=", ".join(CAMPAIGNS))
     parser.add_argument("--seed", type=int, default=0, help="of the random plans (default 0)")
     parser.add_argument(

@@ -113,7 +113,7 @@ ODD = {
 
 
 def odd_records(tally: Tally) -> None:
-    """A report over one good record and one whose series, or seal, is odd: it must come, with the good one."""
+    """A report over one good record and one with odd series or no seal: it must come, with the good one."""
     sys.path[:0] = [path for path in SOURCES if path not in sys.path]
     with tally.row("odd", "series of one record") as row, tempfile.TemporaryDirectory() as name:
         home = Path(name) / "home"
@@ -125,7 +125,9 @@ def odd_records(tally: Tally) -> None:
                 for word, value in ODD.items():
                     for sealed in (True, False):
                         folder = Path(name) / f"{series}-{word}-{sealed}"
-                        row.add(_report(folder, {series: value}, sealed), case=f"{series} {word}, sealed {sealed}")
+                        row.add(
+                            _report(folder, {series: value}, sealed), case=f"{series} {word}, sealed {sealed}"
+                        )
         finally:
             os.environ.pop("CL_REPRO_HOME")
             if before is not None:
@@ -136,7 +138,10 @@ def _report(out: Path, series: dict[str, object], sealed: bool) -> str:
     from clrepro.cli import main
     from clrepro.records import RunRecord, checksum
 
-    for seed, own in ((0, {"R": [[0.5]]}), (1, {"R": [[0.5]], "curve_steps": [[1]], "reward_steps": [[1]], **series})):
+    for seed, own in (
+        (0, {"R": [[0.5]]}),
+        (1, {"R": [[0.5]], "curve_steps": [[1]], "reward_steps": [[1]], **series}),
+    ):
         record = RunRecord("tiny", "quick", "s", "m", seed, ["main.py"], {}, "0" * 64, {"A": 0.5})
         body = {key: value for key, value in json.loads(record.to_json()).items() if key != "sha256"}
         body["series"] = own

@@ -1,4 +1,4 @@
-"""A store of records that fails at a chosen moment: in the same process, so that every moment can be chosen."""
+"""A store of records that fails at chosen moments, in the same process, so that each can be chosen."""
 
 import contextlib
 import io
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from faults.tally import Tally
 from faults.works import SOURCES
@@ -59,8 +59,8 @@ def _file_system() -> Any:
 
     class Faulty(MemoryFileSystem):
         protocol = "fault"
-        store: dict[str, Any] = {}
-        pseudo_dirs = [""]
+        store: ClassVar[dict[str, Any]] = {}
+        pseudo_dirs: ClassVar[list[str]] = [""]
 
         @classmethod
         def _strip_protocol(cls, path: str) -> Any:
@@ -197,5 +197,3 @@ def _sweep(folder: Path) -> tuple[int, str, list[str]]:
     finally:
         jobs._run, store._FIRST_PAUSE_S = really, pause
     return code, out.getvalue() + err.getvalue(), made
-
-

@@ -36,7 +36,7 @@ SPECS = {
     "seeds of 60 digits": BORROWED.replace("SEEDS", "9" * 60),
     "grid of 10^8 points": grid(465),
     "two grids": grid(40) + ROW.replace("NUMBERS", str(list(range(40)))).replace("walk", "run"),
-    "seeds and grid": 'seeds = ' + str(list(range(1000))) + "\n" + grid(10),
+    "seeds and grid": "seeds = " + str(list(range(1000))) + "\n" + grid(10),
     "several parts": "".join(
         BORROWED.replace("SEEDS", "40000").replace("quick", name) for name in ("quick", "two")
     ),
@@ -44,13 +44,15 @@ SPECS = {
 
 
 @pytest.mark.parametrize("words", [["reproduce", "fake", "--seeds", "9" * 17], *([name] for name in SPECS)])
-def test_it_is_refused_in_a_line_within_a_second_and_200_mb(words: list[str], fake_paper: Any, tmp_path: Path) -> None:
+def test_it_is_refused_in_a_line_within_a_second_and_200_mb(
+    words: list[str], fake_paper: Any, tmp_path: Path
+) -> None:
     fake_paper.add_profile("two", [("m", ""), ("n", "")])
     if words[0] in SPECS:
         (tmp_path / "s.toml").write_text(SPECS[words[0]])
         words = ["sweep", str(tmp_path / "s.toml")]
     code = (
-        "import sys, time, resource; import clrepro.sweep, clrepro.commands.sweep, clrepro.commands.reproduce\n"
+        "import sys, time, resource; import clrepro.commands.sweep, clrepro.commands.reproduce\n"
         "from clrepro.cli import main; began = time.process_time(); code = main(sys.argv[1:])\n"
         "print(time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, code)"
     )

@@ -27,7 +27,9 @@ def times_prepared(out: Path) -> int:
 
 @pytest.mark.parametrize("name", ["thesis.txt", "deep/er/thesis.txt", ".hidden"])
 @pytest.mark.parametrize("first", [True, False])
-def test_a_foreign_file_in_the_data_is_refused(name: str, first: bool, fake_paper: Any, tmp_path: Path) -> None:
+def test_a_foreign_file_in_the_data_is_refused(
+    name: str, first: bool, fake_paper: Any, tmp_path: Path
+) -> None:
     if not first:
         ready(fake_paper, tmp_path)
     thesis = tmp_path / DATA / name
@@ -67,7 +69,11 @@ def test_changed_steps_replace_what_the_stamp_lists_and_a_file_added_then_is_ref
     fake_paper.write_profiles(text)
     with pytest.raises(DataError, match=r"mine\.npy"):
         ready(fake_paper, tmp_path)
-    assert sorted(path.name for path in walk(tmp_path / DATA)) == [".prepared.json", "mine.npy", "numbers.npy"]
+    assert sorted(path.name for path in walk(tmp_path / DATA)) == [
+        ".prepared.json",
+        "mine.npy",
+        "numbers.npy",
+    ]
 
 
 def test_a_stamp_that_lists_a_place_outside_deletes_nothing_there(fake_paper: Any, tmp_path: Path) -> None:
@@ -110,7 +116,9 @@ def test_a_foreign_folder_where_data_are_made_is_refused(fake_paper: Any, tmp_pa
     assert strange.read_text() == "years of work"
 
 
-@pytest.mark.parametrize("place", ["work", "artefacts", "work/walk__6/short", "artefacts/walk__6/short/seed0"])
+@pytest.mark.parametrize(
+    "place", ["work", "artefacts", "work/walk__6/short", "artefacts/walk__6/short/seed0"]
+)
 def test_a_job_goes_through_no_link(place: str, fake_paper: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
     job = expand(load_profile(fake_paper.home, "fake", "quick"), data_sha256=ready(fake_paper, out))[0]

@@ -77,7 +77,9 @@ def test_every_command_says_it_in_a_line(
     spec.write_text('[[profile]]\npaper = "fake"\nprofile = "quick"\n')
 
     def filled(text: str) -> str:
-        return text.replace("{in}", f"{locked}/in").replace("{locked}", str(locked)).replace("{spec}", str(spec))
+        return (
+            text.replace("{in}", f"{locked}/in").replace("{locked}", str(locked)).replace("{spec}", str(spec))
+        )
 
     variables = fake_paper.environment() | {name: filled(value) for name, value in environment.items()}
     done = unprivileged("-m", "clrepro.cli", *filled(words).split(), **variables)
@@ -94,7 +96,8 @@ def test_every_command_says_it_in_a_line(
 
 def test_looking_at_a_path_that_may_not_be_seen(locked: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from clrepro import paths; from clrepro.errors import DataError\n"
+        "import sys; from pathlib import Path\n"
+        "from clrepro import paths; from clrepro.errors import DataError\n"
         "for look in (paths.exists, paths.is_file, paths.is_dir, paths.is_link):\n"
         "    try: look(Path(sys.argv[1], 'in'))\n"
         "    except DataError as problem: print(problem)\n"

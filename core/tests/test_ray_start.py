@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from clrepro.errors import UsageError
-from clrepro.sweep import Folder
-from clrepro.sweep import cluster
+from clrepro.sweep import Folder, cluster
 from clrepro.sweep.spec import Share
 
 
@@ -39,7 +38,9 @@ def test_one_that_hangs_is_given_up_even_if_it_tries_again(monkeypatch: Any, tmp
     assert "not ready within" in said
 
 
-@pytest.mark.parametrize("problem", [Exception("node timed out\nduring startup"), TimeoutError(), KeyError("gcs")])
+@pytest.mark.parametrize(
+    "problem", [Exception("node timed out\nduring startup"), TimeoutError(), KeyError("gcs")]
+)
 def test_whatever_it_raises_is_one_line(problem: Exception, monkeypatch: Any, tmp_path: Path) -> None:
     def init(**words: Any) -> None:
         raise problem

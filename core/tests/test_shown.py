@@ -45,7 +45,9 @@ def write(out: Path, metric: str, seed: int = 0) -> Path:
     return path
 
 
-@pytest.mark.parametrize("metric", ["a|b", "<script>", "[x](y)", "`x`", "\x1b[31m", "a\nb", "=1+1", "\u202eRA", '"q",'])
+@pytest.mark.parametrize(
+    "metric", ["a|b", "<script>", "[x](y)", "`x`", "\x1b[31m", "a\nb", "=1+1", "\u202eRA", '"q",']
+)
 def test_metric_names_are_escaped_in_tables(metric: str, fake_paper: Any, tmp_path: Path) -> None:
     write(tmp_path, metric)
     assert main(["report", "--out", str(tmp_path)]) == 0
@@ -94,7 +96,9 @@ def test_what_a_papers_program_prints_and_raises(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&-"])
-@pytest.mark.parametrize("words", ["list", "data", "doctor", "reproduce fake --executor serial", "nonsense", "--help"])
+@pytest.mark.parametrize(
+    "words", ["list", "data", "doctor", "reproduce fake --executor serial", "nonsense", "--help"]
+)
 def test_closed_outputs(closed: str, words: str, fake_paper: Any, tmp_path: Path) -> None:
     done = subprocess.run(
         ["bash", "-c", f'"{sys.executable}" -m clrepro.cli {words} {closed}'],

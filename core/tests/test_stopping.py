@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-HOLDS_MEMORY = '''
+HOLDS_MEMORY = """
 import time
 from multiprocessing import shared_memory
 from pathlib import Path
@@ -23,9 +23,9 @@ def run_program(argv, *, work_dir):
     finally:
         memory.close()
         memory.unlink()
-'''
+"""
 
-HEARS_NOTHING = '''
+HEARS_NOTHING = """
 import os
 import time
 from pathlib import Path
@@ -37,7 +37,7 @@ def run_program(argv, *, work_dir):
             time.sleep(60)
         except KeyboardInterrupt:
             pass
-'''
+"""
 
 
 def stopped(paper: Any, program: str, tmp_path: Path, number: int) -> tuple[int, str, list[str], float]:

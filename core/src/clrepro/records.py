@@ -203,7 +203,8 @@ def check_name(value: str, what: str) -> str:
         allowed = "letters, digits, '.', '+', '-' and single '_' (and '/' in a setting)"
         raise DataError(f"{what} {value[:200]!r} is not allowed; use {allowed}")
     if len(value.replace("/", "__")) > LONGEST_NAME:
-        raise DataError(f"{what} {value[:40]!r}… has {len(value)} characters; at most {LONGEST_NAME} are allowed")
+        n = len(value)
+        raise DataError(f"{what} {value[:40]!r}… has {n} characters; at most {LONGEST_NAME} are allowed")
     return value
 
 

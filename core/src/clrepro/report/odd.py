@@ -25,7 +25,9 @@ def without_odd(records: Sequence[RunRecord]) -> tuple[list[RunRecord], list[str
         if id(record) not in reasons and "R" in record.series:
             usual = sizes[_row(record)].most_common(1)[0][0]  # of equally many the first
             if len(record.series["R"]) != usual:
-                reasons[id(record)] = f"series R has {len(record.series['R'])} tasks, its row's others {usual}"
+                reasons[id(record)] = (
+                    f"series R has {len(record.series['R'])} tasks, its row's others {usual}"
+                )
     lines = [
         f"{record.paper}/{record.profile}/{record.key}: {reasons[id(record)]}"
         for record in records

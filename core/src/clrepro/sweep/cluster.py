@@ -138,7 +138,7 @@ def _at_most(seconds: float) -> Iterator[None]:
         raise _TooLong(f"not ready within {seconds:.0f} s")
 
     before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # once more each second, should it be caught on its way
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # and each second again, should it be caught
     try:
         yield
     finally:

@@ -143,7 +143,8 @@ def _own(table: dict[str, Any], path: Path, home: Path) -> Iterator[Part]:
         where = f"{path}: [[row]] number {number}"
         check_keys(row, _ROW_KEYS, {"paper", "setting", "method", "command"}, where)
         n_points += _n_points(row, where)
-        _need(n_points <= MAX_RUNS, f"{where}: grid", f"at most {MAX_RUNS:,} rows in all; with it {n_points:,}")
+        most = f"at most {MAX_RUNS:,} rows in all, not {n_points:,}"
+        _need(n_points <= MAX_RUNS, f"{where}: grid", most)
         paper = row["paper"]
         if not isinstance(paper, str) or not is_dir(home / "papers" / check_name(paper, where) / "src"):
             raise DataError(f"{where}: no paper {paper!r} in {home}")

@@ -129,8 +129,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def plain_yaml(text: str) -> Any:
     """Returns the value of a YAML text.
 
-    Raises: ValueError in one line for what is no YAML, for a key that occurs twice in a table, and for what is
-    larger with its anchors and merges written out than any configuration: a few lines of those stand for
+    Raises: ValueError in one line for what is no YAML, for a key that occurs twice in a table, and for what
+    is larger with its anchors and merges written out than any configuration: a few lines of those stand for
     gigabytes.
     """
     import yaml
@@ -183,7 +183,8 @@ def _check_keys(node: Any, seen: set[int]) -> None:
         _check_keys(value, seen)
         if isinstance(key.value, str) and key.tag != MERGE:
             if (key.tag, key.value) in keys:
-                raise ValueError(f"the key {key.value!r} occurs twice, again in line {key.start_mark.line + 1}")
+                line = key.start_mark.line + 1
+                raise ValueError(f"the key {key.value!r} occurs twice, again in line {line}")
             keys.add((key.tag, key.value))
 
 

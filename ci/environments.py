@@ -72,7 +72,7 @@ def _make(folder: Path, install: Sequence[str], pins: Sequence[str]) -> None:
     # One with a stamp was whole once and is brought up to date.  One without is a torso, in which pip would
     # take half a package for a whole one: it is made anew (pip's cache makes that cheap).
     if not ((folder / STAMP).exists() and _pip_is_at_home(folder)):
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove_torso(folder)
         _create(folder)
     (folder / STAMP).unlink(missing_ok=True)
     constraints = folder / "constraints.txt"
@@ -89,6 +89,25 @@ def _make(folder: Path, install: Sequence[str], pins: Sequence[str]) -> None:
         raise EnvironmentProblem(
             f"pip ended with {code}, see above; mend the cause (network, disk space) and call again"
         )
+
+
+def _remove_torso(folder: Path) -> None:
+    """Remove what is left of a virtual environment; a link or a folder of anything else is not ours.
+
+    Raises: EnvironmentProblem in one line.
+    """
+    if folder.is_symlink():
+        raise EnvironmentProblem(f"{folder} is a symbolic link; remove it and call again")
+    ours = _begun(folder).exists() or (folder / "pyvenv.cfg").exists()
+    if folder.exists() and any(folder.iterdir()) and not ours:
+        raise EnvironmentProblem(f"{folder} is no virtual environment; move it away and call again")
+    _begun(folder).touch()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _begun(folder: Path) -> Path:
+    """A mark beside an environment from before its first file until its stamp."""
+    return folder.with_name(f"{folder.name}.begun")
 
 
 def _create(folder: Path) -> None:
@@ -120,6 +139,7 @@ def _write_stamp(folder: Path, wanted: str) -> None:
     unfinished = folder / f"{STAMP}.new"
     unfinished.write_text(wanted, encoding="utf-8")
     unfinished.replace(folder / STAMP)
+    _begun(folder).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -81,6 +81,37 @@ def _diverged(tally: Tally, args: argparse.Namespace) -> None:
     diverging(tally, **{name: value for name, value in _works(args).items() if name != "seed"})
 
 
+def _foreign(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.foreign import foreign_files
+
+    foreign_files(tally)
+
+
+def _odd(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.foreign import odd_records
+
+    odd_records(tally)
+
+
+def _outage(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.store import outages
+
+    outages(tally, n=5 if args.quick else 10 * _rounds(args), seed=args.seed)
+
+
+def _permissions(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.permissions import locked_places
+
+    pythons = dict(pair.split("=", 1) for pair in args.python)
+    locked_places(tally, pythons=pythons, papers=args.papers or ([] if args.quick else None))
+
+
+def _bounded(tally: Tally, args: argparse.Namespace) -> None:
+    from faults.bounded import bounded_work
+
+    bounded_work(tally)
+
+
 def _fuzz(tally: Tally, args: argparse.Namespace) -> None:
     from faults.fuzzing import fuzz
 
@@ -118,7 +149,8 @@ def _works(args: argparse.Namespace) -> dict[str, Any]:
 CAMPAIGNS: dict[str, Campaign] = {
     "hostile": _hostile, "corrupt": _corrupt, "output": _output, "disk": _disk, "kills": _kills,
     "signals": _signals, "writers": _writers, "clock": _clock, "workers": _workers,
-    "diverged": _diverged, "fuzz": _fuzz,
+    "diverged": _diverged, "foreign": _foreign, "odd": _odd, "outage": _outage, "permissions": _permissions,
+    "bounded": _bounded, "fuzz": _fuzz,
 }  # fmt: skip
 
 
@@ -143,7 +175,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="faults", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a bounded run of about two minutes")
+    parser.add_argument("--quick", action="store_true", help="a bounded run of about five minutes")
     parser.add_argument("--only", nargs="+", choices=CAMPAIGNS, metavar="GROUP", help=", ".join(CAMPAIGNS))
     parser.add_argument("--seed", type=int, default=0, help="of the random plans (default 0)")
     parser.add_argument(

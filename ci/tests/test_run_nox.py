@@ -83,6 +83,20 @@ def test_passes_arguments_exit_code_and_folder_on_with_the_locked_version(
     assert err == ""  # made before: nothing is installed
 
 
+def test_a_folder_that_is_no_environment_or_a_link_stays(tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    (tmp_path / "link").symlink_to(mine)
+    for folder in (mine, tmp_path / "link"):
+        with pytest.raises(environments.EnvironmentProblem, match=folder.name):
+            environments._remove_torso(folder)
+    assert (mine / "thesis.txt").read_text() == "years of work"
+    (mine / "pyvenv.cfg").touch()
+    environments._remove_torso(mine)
+    assert not mine.exists()
+
+
 @pytest.mark.parametrize("damage", ["torso", "gone", "stale"])
 def test_half_made_environment_is_mended(checkout: Checkout, damage: str) -> None:
     if damage == "torso":  # killed while pip wrote: the package is listed, its files are not there

@@ -28,6 +28,8 @@ ODD = {
     "not square": {"R": [[0.1, 0.2]]},
     "order of other tasks": {"R": R, "order": [0, 7]},
     "order repeats": {"R": R, "order": [0, 0]},
+    "order ragged": {"R": R, "order": [[0], 1]},
+    "order ragged alone": {"order": [[0], 1], "overall": [0.5]},
     "order nested": {"R": R, "order": [[0], [1]]},
     "overall nested": {"overall": [[0.1, 0.2], [0.3, 0.4]]},
     "overall empty": {"overall": []},
@@ -42,7 +44,11 @@ ODD = {
 @pytest.mark.parametrize("unsealed", [False, True])
 @pytest.mark.parametrize("series", ODD.values(), ids=ODD)
 def test_an_odd_record_is_left_out_by_name(
-    series: dict[str, Any], unsealed: bool, fake_paper: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    series: dict[str, Any],
+    unsealed: bool,
+    fake_paper: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     odd = record(1, **series)
     for each in (record(0, R=R), odd):
@@ -71,7 +77,8 @@ def test_of_a_row_with_different_numbers_of_tasks_the_fewer_records_are_left_out
 
 
 @pytest.mark.parametrize(
-    "series", [{}, {"R": R}, {"R": R, "order": [1, 0]}, {"overall": [0.5]}, {"snapshots": []}, {"x": [1, [2]]}]
+    "series",
+    [{}, {"R": R}, {"R": R, "order": [1, 0]}, {"overall": [0.5]}, {"snapshots": []}, {"x": [1, [2]]}],
 )
 def test_what_programs_write_is_not_odd(series: dict[str, Any]) -> None:
     assert odd_series(record(**series)) == ""
@@ -86,7 +93,9 @@ def test_only_odd_records_are_no_report(fake_paper: Any, tmp_path: Path, capsys:
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, 1e308, -1e308])
-def test_numbers_without_bounds_are_shown_without_a_warning(value: float, fake_paper: Any, tmp_path: Path) -> None:
+def test_numbers_without_bounds_are_shown_without_a_warning(
+    value: float, fake_paper: Any, tmp_path: Path
+) -> None:
     for seed, method in ((0, "m"), (1, "m"), (0, "n"), (1, "n")):
         body = record(seed, method, R=[[0.5]])
         body = RunRecord(**{**vars(body), "metrics": {"RA": value if method == "m" else 0.5}})

@@ -1,11 +1,11 @@
-"""A store that stops answering, was never there, or forgets: no finished run is lost, and no run is wasted."""
+"""A store that stops answering, was never there, or forgets: no finished run is lost, none made twice."""
 
 import pickle
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -27,8 +27,8 @@ class Faulty(MemoryFileSystem):
     """Memory of its own that goes down when told, and can forget what it is given."""
 
     protocol = "faulty"
-    store: dict[str, Any] = {}
-    pseudo_dirs = [""]
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
     down_after: float = float("inf")  # records taken before it stops answering
     down_in_run = 0  # the run in the middle of which it stops, from 1
     up_after: float = float("inf")  # refusals before it answers again
@@ -74,8 +74,8 @@ class Buckets(MemoryFileSystem):
     """As object stores: makedirs creates the bucket."""
 
     protocol = ("s3", "s3a")
-    store: dict[str, Any] = {}
-    pseudo_dirs = [""]
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from clrepro.errors import DataError
 from clrepro.paths import walk
 from clrepro.records import read_record
-from clrepro.runs import make_folder, remove_temporaries
+from clrepro.runs import RunDir, hold_lock, make_folder, remove_temporaries
 from clrepro.sweep import expand, load_profile, prepare, run_job
 from clrepro.sweep.jobs import job_folders
 
@@ -27,7 +27,9 @@ def times_prepared(out: Path) -> int:
 
 @pytest.mark.parametrize("name", ["thesis.txt", "deep/er/thesis.txt", ".hidden"])
 @pytest.mark.parametrize("first", [True, False])
-def test_a_foreign_file_in_the_data_is_refused(name: str, first: bool, fake_paper: Any, tmp_path: Path) -> None:
+def test_a_foreign_file_in_the_data_is_refused(
+    name: str, first: bool, fake_paper: Any, tmp_path: Path
+) -> None:
     if not first:
         ready(fake_paper, tmp_path)
     thesis = tmp_path / DATA / name
@@ -67,7 +69,11 @@ def test_changed_steps_replace_what_the_stamp_lists_and_a_file_added_then_is_ref
     fake_paper.write_profiles(text)
     with pytest.raises(DataError, match=r"mine\.npy"):
         ready(fake_paper, tmp_path)
-    assert sorted(path.name for path in walk(tmp_path / DATA)) == [".prepared.json", "mine.npy", "numbers.npy"]
+    assert sorted(path.name for path in walk(tmp_path / DATA)) == [
+        ".prepared.json",
+        "mine.npy",
+        "numbers.npy",
+    ]
 
 
 def test_a_stamp_that_lists_a_place_outside_deletes_nothing_there(fake_paper: Any, tmp_path: Path) -> None:
@@ -110,7 +116,9 @@ def test_a_foreign_folder_where_data_are_made_is_refused(fake_paper: Any, tmp_pa
     assert strange.read_text() == "years of work"
 
 
-@pytest.mark.parametrize("place", ["work", "artefacts", "work/walk__6/short", "artefacts/walk__6/short/seed0"])
+@pytest.mark.parametrize(
+    "place", ["work", "artefacts", "work/walk__6/short", "artefacts/walk__6/short/seed0"]
+)
 def test_a_job_goes_through_no_link(place: str, fake_paper: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
     job = expand(load_profile(fake_paper.home, "fake", "quick"), data_sha256=ready(fake_paper, out))[0]
@@ -150,3 +158,43 @@ def test_only_temporaries_of_our_own_are_cleared(tmp_path: Path) -> None:
     os.symlink(target, tmp_path / ".b.txt.0011aabb.tmp")
     remove_temporaries(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".b.txt.0011aabb.tmp", ".notes.tmp", "target"]
+
+
+def test_a_lock_is_not_taken_on_a_users_file_or_through_a_link(tmp_path: Path) -> None:
+    for name, text in ((".lock", "my notes\n"), ("number", "12 apples\n")):
+        path = tmp_path / name
+        path.write_text(text)
+        with pytest.raises(DataError, match="no lock file"), hold_lock(path):
+            pass
+        assert path.read_text() == text
+    (tmp_path / "link").symlink_to(tmp_path / "number")
+    with pytest.raises(DataError, match="cannot be opened as a lock file"), hold_lock(tmp_path / "link"):
+        pass
+    for text in ("", "123\n"):
+        (tmp_path / "ours").write_text(text)
+        with hold_lock(tmp_path / "ours"):
+            pass
+
+
+def test_the_log_of_a_preparation_is_not_written_through_a_link(fake_paper: Any, tmp_path: Path) -> None:
+    thesis = tmp_path / "thesis.txt"
+    thesis.write_text("years of work")
+    (make_folder(tmp_path / "fake/quick") / "prepare.log").symlink_to(thesis)
+    with pytest.raises(DataError, match=r"prepare\.log"):
+        ready(fake_paper, tmp_path)
+    assert thesis.read_text() == "years of work"
+
+
+def test_a_checkpoint_folder_is_left_with_a_users_file(tmp_path: Path) -> None:
+    folder = RunDir(tmp_path / "run")
+    with folder.lock():
+        for _ in range(2):
+            folder.save_state("walk", {"x": 1})
+        (folder.path / "notes.txt").write_text("mine")
+        folder.discard("walk")
+    assert [path.name for path in folder.path.iterdir()] == ["notes.txt"]
+    (folder.path / "notes.txt").unlink()
+    with folder.lock():
+        folder.save_state("walk", {"x": 1})
+        folder.discard("walk")
+    assert not folder.path.exists()

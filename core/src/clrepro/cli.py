@@ -16,6 +16,8 @@ from clrepro.paths import cannot, is_dir, is_file
 from clrepro.texts import visible
 from clrepro.threads import ONE_THREAD
 
+MAX_WORKERS = 1000  # processes of one machine
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line and exit code 2."""
@@ -69,6 +71,13 @@ def positive_int(text: str) -> int:
     """An integer >= 1."""
     if (value := integer(text)) < 1:
         raise argparse.ArgumentTypeError(f"{value} is too small; it must be >= 1")
+    return value
+
+
+def n_workers(text: str) -> int:
+    """A number of processes, from 1 to 1000."""
+    if (value := positive_int(text)) > MAX_WORKERS:
+        raise argparse.ArgumentTypeError(f"{value} is too many; at most {MAX_WORKERS} run at a time here")
     return value
 
 
@@ -261,7 +270,7 @@ def _add_reproduce(commands: "argparse._SubParsersAction[Parser]") -> None:
         "--seeds", type=positive_int, metavar="N", help="seeds per row (default: the profile's)"
     )
     reproduce.add_argument(
-        "--jobs", type=positive_int, metavar="N", help="runs at a time (default: one per core)"
+        "--jobs", type=n_workers, metavar="N", help="runs at a time (default: one per core)"
     )
     _add_out(reproduce)
     reproduce.add_argument(
@@ -289,7 +298,7 @@ def _add_sweep(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     sweep.add_argument("--address", metavar="HOST:PORT", help="the Ray cluster (default: a new one, here)")
     sweep.add_argument(
-        "--jobs", type=positive_int, metavar="N", help="runs at a time (default: one per core)"
+        "--jobs", type=n_workers, metavar="N", help="runs at a time (default: one per core)"
     )
     sweep.add_argument(
         "--out", default="results", metavar="DIR|URL", help="folder, or fsspec URL such as s3://bucket/runs"

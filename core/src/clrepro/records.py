@@ -28,7 +28,7 @@ _OPTIONAL = {"origin"}  # fields that records of older versions lack; left out o
 MAX_BYTES = 64 * 2**20  # a record with a 100 x 100 matrix has about 200 kB
 
 MAKING = frozenset({"cost", "versions", "origin"})  # how a record was made, not what came out
-
+LONGEST_NAME = 100  # file names are made of two of them, and end at 255 bytes
 # No "__" inside a name: it stands for "/" in file names.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*(?:_[A-Za-z0-9.+-]+)*")
 _INFINITE = {"inf": math.inf, "-inf": -math.inf}
@@ -203,10 +203,13 @@ def load_many(folder: Path) -> tuple[list[RunRecord], list[str]]:
 
 
 def check_name(value: str, what: str) -> str:
-    """`value`, if every part between "/" may be part of a file name.  Raises: DataError."""
+    """`value`, if every part between "/" may be part of a file name, and all of it.  Raises: DataError."""
     if not all(_NAME.fullmatch(part) for part in value.split("/")):
         allowed = "letters, digits, '.', '+', '-' and single '_' (and '/' in a setting)"
-        raise DataError(f"{what} {value!r} is not allowed; use {allowed}")
+        raise DataError(f"{what} {value[:200]!r} is not allowed; use {allowed}")
+    if len(value.replace("/", "__")) > LONGEST_NAME:
+        n = len(value)
+        raise DataError(f"{what} {value[:40]!r}… has {n} characters; at most {LONGEST_NAME} are allowed")
     return value
 
 

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 _MAGIC = b"clrepro-state 1 "
 _HEADER_BYTES = len(_MAGIC) + 64 + 1  # magic, sha256 in hex, newline
+_NUMBER = re.compile(rb"\d*\n?")  # what a lock file holds: the process that has it
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{4,16}\.tmp")  # as `_write_temporary` makes them
 _ARRAY, _SCALAR = "__array__", "__scalar__"
 
@@ -116,6 +117,17 @@ class RunDir:
         """Remove the checkpoint `name` and the one before it, if there."""
         for path in (self._state_path(name), _previous(self._state_path(name))):
             path.unlink(missing_ok=True)
+
+    def discard(self, name: str) -> None:
+        """Remove the checkpoint `name`, the lock and left-over temporaries, then the folder if it is empty: a
+        user's own files in it stay.  Call it under the lock.
+        """
+        self.remove_state(name)
+        remove_temporaries(self.path, top_only=True)
+        for own in (f"{name}.state.bad", ".lock"):
+            (self.path / own).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
 
     def mark_done(self, summary: dict[str, Any]) -> None:
         """Write `done.json`; from then on `done()` returns `summary`."""
@@ -312,9 +324,13 @@ def _locked(path: Path, shared: bool) -> int:
     """An open, locked handle of the file `path`."""
     while True:
         try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            # Not through a link: the holder's number is written into the file.
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         except OSError as problem:
             raise DataError(f"{path}: cannot be opened as a lock file ({problem.strerror})") from None
+        if not _NUMBER.fullmatch(os.pread(handle, 32, 0)):
+            os.close(handle)
+            raise DataError(f"{path}: is no lock file of this program; move it away or choose another place")
         try:
             fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError:

@@ -156,3 +156,19 @@ def test_seeds_are_numbers_of_32_bits(name):
             resolve({name: bad})
     with pytest.raises(UsageError, match="expected int"):
         resolve({name: "one"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["num_tasks: 3\nnum_tasks: 4\n", "a: {b: 1, b: 2}\n", "a:\n- {b: 1}\n- {b: 1, 'b': 2}\n", "{a: 1, a: 1}"],
+)
+def test_a_key_that_occurs_twice_is_an_error(tmp_path, text):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(UsageError, match=r"x\.yaml.*occurs twice") as refused:
+        read_yaml(tmp_path / "x.yaml")
+    assert "\n" not in str(refused.value)
+
+
+def test_keys_of_different_tables_and_merges_may_repeat(tmp_path):
+    (tmp_path / "x.yaml").write_text("a: &a {n: 1}\nb: &b {n: 2}\nc:\n  <<: *a\n  <<: *b\n  n: 3\n")
+    assert read_yaml(tmp_path / "x.yaml")["c"]["n"] == 3

@@ -175,6 +175,14 @@ def test_the_originals_pickle_is_written_and_read(tmp_path):
         summary.last_row(path)
 
 
+@pytest.mark.parametrize("shape", [(0, 2, 1, 2), (2, 0, 1, 2), (2, 2, 1, 0), (0, 0, 0), (1, 1, 0)])
+def test_an_empty_table_of_accuracies_is_one_line(tmp_path, shape):
+    path = tmp_path / "a.pickle"
+    path.write_bytes(pickle.dumps({"mean": np.zeros(shape)}, protocol=4))
+    with pytest.raises(DataError, match="expected"):
+        summary.last_row(path)
+
+
 def dry(script, *words, cwd):
     done = subprocess.run(
         ["bash", str(FOLDER / script), *words, "--dry-run", "--profile", "quick"],

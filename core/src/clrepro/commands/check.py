@@ -8,6 +8,7 @@ from clrepro.commands.papers import chosen_papers
 from clrepro.commands.running import say
 from clrepro.errors import DataError
 from clrepro.origin import doubts
+from clrepro.paths import exists
 from clrepro.records import RunRecord, load_many
 from clrepro.sweep import expand, find_home, load_profile
 from clrepro.sweep.host import show
@@ -52,8 +53,12 @@ def run(paper: str, out: Path, update: bool) -> int:
 def fresh_records(
     home: Path, paper: str, out: Path
 ) -> tuple[list[RunRecord], dict[tuple[str, str, int], str]]:
-    """The good quick records that the present profile asks for, and for each that is not there the reason."""
-    found, problems = load_many(out / paper / PROFILE / "records")
+    """The good quick records that the present profile asks for, and for each that is not there the reason.
+
+    Raises: DataError if their folder may not be looked at.
+    """
+    folder = out / paper / PROFILE / "records"
+    found, problems = load_many(folder) if exists(folder) else ([], [])
     by_key = {(record.setting, record.method, record.seed): record for record in found}
     good: list[RunRecord] = []
     failures: dict[tuple[str, str, int], str] = {}

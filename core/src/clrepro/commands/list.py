@@ -17,8 +17,8 @@ def run() -> int:
     for paper in paper_names(home):
         for profile in load_profiles(home, paper).values():
             n_runs = str(len(expand(profile)))
-            words = (paper, profile.name, str(len(profile.rows)), n_runs, estimate(profile), profile.data_note)
-            table.add_row(*map(_text, words))
+            words = (paper, profile.name, str(len(profile.rows)), n_runs, estimate(profile))
+            table.add_row(*map(_text, (*words, profile.data_note)))
     Console().print(table)
     return 0
 

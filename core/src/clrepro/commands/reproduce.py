@@ -20,6 +20,7 @@ from clrepro.sweep import (
     select,
     sweep_lock,
 )
+from clrepro.sweep.profiles import check_size, count_runs
 
 
 def run(
@@ -83,7 +84,8 @@ def _write_page(home: Path, out: Path) -> None:
 
 
 def _check_selection(profile: Profile, only: str | None, seeds: int | None) -> None:
-    if not select(expand(profile, seeds), only):
+    check_size(profile, seeds)
+    if not count_runs(profile, seeds, only):
         raise UsageError(no_row(profile, only, "--only"))
 
 

@@ -28,6 +28,7 @@ from clrepro.sweep import (
 )
 from clrepro.sweep.host import show
 from clrepro.sweep.prepare import prepare_together
+from clrepro.sweep.profiles import MAX_RUNS, check_size, count_runs
 from clrepro.sweep.slurm import array_script, shard
 
 _SHARD = re.compile(r"(\d{1,6})/(\d{1,6})")
@@ -148,9 +149,14 @@ def _check(spec: Spec, executor: str, address: str | None, jobs: int | None) -> 
         raise UsageError(f"--address is for --executor ray, not {executor}")
     if jobs is not None and executor == "ray":
         raise UsageError("--jobs is not for --executor ray: the cluster's size and [share] decide")
+    n_runs = 0
     for part in spec.parts:
-        if not select(expand(part.profile, part.n_seeds), part.only):
+        check_size(part.profile, part.n_seeds)
+        n_own = count_runs(part.profile, part.n_seeds, part.only)
+        if not n_own:
             raise UsageError(no_row(part.profile, part.only, f"{spec.path}: only ="))
+        if (n_runs := n_runs + n_own) > MAX_RUNS:
+            raise UsageError(f"{spec.path}: more than {MAX_RUNS:,} runs; make several sweeps of it")
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:

@@ -25,7 +25,9 @@ def without_odd(records: Sequence[RunRecord]) -> tuple[list[RunRecord], list[str
         if id(record) not in reasons and "R" in record.series:
             usual = sizes[_row(record)].most_common(1)[0][0]  # of equally many the first
             if len(record.series["R"]) != usual:
-                reasons[id(record)] = f"series R has {len(record.series['R'])} tasks, its row's others {usual}"
+                reasons[id(record)] = (
+                    f"series R has {len(record.series['R'])} tasks, its row's others {usual}"
+                )
     lines = [
         f"{record.paper}/{record.profile}/{record.key}: {reasons[id(record)]}"
         for record in records
@@ -37,16 +39,15 @@ def without_odd(records: Sequence[RunRecord]) -> tuple[list[RunRecord], list[str
 def odd_series(record: RunRecord) -> str:
     """Why no figure can be drawn from the record's series; "" if nothing is wrong with them."""
     series = record.series
-    order = _shape(series["order"]) if "order" in series else None
+    if "order" in series and len(shape := _shape(series["order"]) or ()) != 1:
+        return f"series order is {_words(shape)}, expected (T,)"
     if "R" in series:
-        shape = _shape(series["R"])
-        if shape is None or len(shape) != 2 or shape[0] != shape[1] or not shape[0]:
+        shape = _shape(series["R"]) or ()
+        if len(shape) != 2 or shape[0] != shape[1] or not shape[0]:
             return f"series R is {_words(shape)}, expected (T, T), one row and column per task"
-        if order is not None and sorted(series["order"]) != list(range(shape[0])):
-            return f"series order is {_words(order)} and names not each of the {shape[0]} tasks of R once"
-    if order is not None and len(order) != 1:
-        return f"series order is {_words(order)}, expected (T,)"
-    if "overall" in series and ((shape := _shape(series["overall"])) is None or len(shape) != 1 or not shape[0]):
+        if "order" in series and sorted(series["order"]) != list(range(shape[0])):
+            return f"series order names not each of the {shape[0]} tasks of R once"
+    if "overall" in series and (len(shape := _shape(series["overall"]) or ()) != 1 or not shape[0]):
         return f"series overall is {_words(shape)}, expected (E,), a number per epoch"
     for names in PAIRS.values():
         if set(names) <= set(series) and not _are_curves(*(series[name] for name in names)):
@@ -66,8 +67,8 @@ def _shape(values: Any) -> tuple[int, ...] | None:
         return None
 
 
-def _words(shape: tuple[int, ...] | None) -> str:
-    return "ragged" if shape is None else f"of shape {shape}"
+def _words(shape: tuple[int, ...]) -> str:
+    return f"of shape {shape}" if shape else "ragged"
 
 
 def _are_curves(steps: Any, values: Any) -> bool:
@@ -75,6 +76,6 @@ def _are_curves(steps: Any, values: Any) -> bool:
     if len(steps) != len(values):
         return False
     return all(
-        isinstance(x, list) and isinstance(y, list) and len(x) == len(y) and len(_shape(x + y) or (0, 0)) == 1
+        isinstance(x, list) and isinstance(y, list) and len(x) == len(y) and len(_shape(x + y) or ()) == 1
         for x, y in zip(steps, values, strict=True)
     )

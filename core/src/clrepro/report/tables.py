@@ -5,6 +5,7 @@ cell.
 import csv
 import io
 import math
+import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import numpy as np
 from clrepro.claims import STATUSES, Claims, Gap, Ordering, Reference, Value
 from clrepro.metrics.stats import Interval, mean_sd, t_interval
 from clrepro.records import RunRecord
+from clrepro.texts import visible
 from clrepro.verdicts import ORDERING_WORDS, Verdict, judge_ordering, judge_reference, judge_value
 
 MARKS = {"recalled": "ʳ", "second-hand": "²", "measured": "ᵐ", "derived": "ᵈ", "logs": "ˡ", "found": ""}
@@ -196,7 +198,8 @@ class Table:
         """The table as Markdown, with legend, orderings and notes."""
         head = ["setting", "method", "n"]
         for metric in self.metrics:
-            head += [metric, "reference", "verdict"] if self.has_reference(metric) else [metric]
+            name = _in_markdown(metric)
+            head += [name, "reference", "verdict"] if self.has_reference(metric) else [name]
         lines = ["| " + " | ".join([*head, "min/run"]) + " |", "|" + "---|" * (len(head) + 1)]
         for row in self.rows:
             line = [row.setting, row.method, str(row.n)]
@@ -229,11 +232,24 @@ class Table:
         return out.getvalue()
 
 
+def _in_markdown(name: str) -> str:
+    """A name from a record as it stands in a Markdown table: it opens no cell, tag, link or code, and steers
+    no terminal.
+    """
+    return re.sub(r"([\\`*|<>\[\]&])", r"\\\1", visible(name))
+
+
+def _in_csv(name: str) -> str:
+    """A name from a record as it stands in a CSV file: one line, and no formula for a spreadsheet."""
+    shown = visible(name)
+    return f"'{shown}" if shown[:1] in ("=", "+", "-", "@") else shown
+
+
 def _csv_line(paper: str, profile: str, row: Row, cell: Cell) -> list[object]:
     claim, verdict = cell.claim, cell.verdict
     reference = claim.reference if claim else None
     return [
-        *(paper, profile, row.setting, row.method, cell.metric, len(cell.values)),
+        *(paper, profile, row.setting, row.method, _in_csv(cell.metric), len(cell.values)),
         *(cell.interval.mean, cell.sd, cell.interval.low, cell.interval.high),
         *(reference.value if reference else "", claim.status if claim else ""),
         *(verdict.word, verdict.reason, row.minutes),

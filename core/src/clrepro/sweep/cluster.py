@@ -1,11 +1,13 @@
 """Runs jobs on a Ray cluster: each on a node that has room for its share, again if that node is lost."""
 
+import contextlib
 import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from types import FrameType
 from typing import Any
 
 from clrepro.errors import DataError, UsageError
@@ -17,6 +19,7 @@ from clrepro.sweep.store import Store
 from clrepro.threads import ONE_THREAD
 
 CONNECT_S = 10
+START_S = 120.0  # for Ray's own processes; a busy machine needs a minute
 QUEUED = 2  # jobs given to Ray per job that runs, so that a node that is free need not wait for us
 _PASSED_ON = ("CL_REPRO_HOME", "CL_REPRO_DATA", PLACE)
 
@@ -26,7 +29,7 @@ class Ray:
 
     A worker or node that is lost costs its jobs a retry, at most as many as their share says; after that a
     failed record is written.  An exception of the job's own is its result and is not tried again.
-    Raises: UsageError if Ray is not installed or the cluster cannot be reached.
+    Raises: UsageError if Ray is not installed, the cluster cannot be reached or does not start in time.
     """
 
     def __init__(self, store: Store, share_of: Callable[[str], Share], address: str | None) -> None:
@@ -37,21 +40,28 @@ class Ray:
         _check_reachable(address)
         handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
-            self._ray.init(
-                address=address,
-                runtime_env={"env_vars": _environment()},
-                log_to_driver=False,
-                include_dashboard=None if address else False,
-                logging_level="ERROR",
-            )
-        except (ConnectionError, OSError, ValueError, RuntimeError) as problem:
-            reason = " ".join(str(problem).split())
+            with _at_most(START_S):
+                self._ray.init(
+                    address=address,
+                    runtime_env={"env_vars": _environment()},
+                    log_to_driver=False,
+                    include_dashboard=None if address else False,
+                    logging_level="ERROR",
+                )
+        except (Exception, _TooLong) as problem:  # of a node that is slow Ray raises a bare Exception
+            self._give_up()
+            reason = " ".join(str(problem).split())[:300] or type(problem).__name__
             raise UsageError(f"no Ray cluster at {address or 'this machine'} ({reason})") from None
         finally:
             if threading.current_thread() is threading.main_thread():
                 for number, handler in handlers.items():  # Ray replaces them; ours write checkpoints
                     signal.signal(number, handler)
         self._task = self._ray.remote(_carry_out)
+
+    def _give_up(self) -> None:
+        """End what a start that failed has left running, as far as Ray can."""
+        with contextlib.suppress(Exception, _TooLong), _at_most(CONNECT_S):
+            self._ray.shutdown()
 
     @property
     def slots(self) -> int:
@@ -111,6 +121,29 @@ class Ray:
         except errors.RayError as problem:
             raise DataError(f"{type(problem).__name__}: {str(problem).strip().splitlines()[0]}") from None
         return RunRecord.from_json(text, job.name)
+
+
+class _TooLong(BaseException):
+    """Time is over.  No Exception: Ray takes those for a reason to try again."""
+
+
+@contextlib.contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Interrupt the block after `seconds`.  Raises: _TooLong.  Outside the main thread there is no limit."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def over(number: int, frame: FrameType | None) -> None:
+        raise _TooLong(f"not ready within {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # and each second again, should it be caught
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _carry_out(store: Store, job: str) -> str:

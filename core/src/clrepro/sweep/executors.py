@@ -12,6 +12,7 @@ import time
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.process import BaseProcess
+from types import FrameType
 from typing import Protocol
 
 from clrepro.records import RunRecord
@@ -21,6 +22,10 @@ from clrepro.sweep.store import Store
 from clrepro.threads import ONE_THREAD
 
 MAX_RETRIES = 2
+GRACE_S = 5.0  # for a run that is stopped to put away what it holds
+
+
+_working = threading.Event()  # in a worker: whether it has a run
 
 
 class Executor(Protocol):
@@ -82,10 +87,18 @@ class Processes:
         return self._threads.submit(self._run, job)
 
     def stop(self) -> None:
-        """Kill the workers and wait until they are gone; give the environment back its thread counts."""
+        """End the workers and wait until they are gone; give the environment back its thread counts.
+
+        A run in progress is interrupted, so that it can free what outlives a process (shared memory); after
+        `GRACE_S` seconds its worker is killed.
+        """
         with self._starting:
             self._stopped = True
             for worker in self._workers:
+                worker.terminate()
+            give_up = time.monotonic() + GRACE_S
+            for worker in self._workers:
+                worker.join(max(0.0, give_up - time.monotonic()))
                 worker.kill()
         self._threads.shutdown(wait=True, cancel_futures=True)
         for worker in self._workers:
@@ -124,7 +137,7 @@ class Processes:
             )
         before = set(multiprocessing.active_children())
         try:
-            future: Future[RunRecord] = self._local.pool.submit(self._store.carry_out, job)
+            future: Future[RunRecord] = self._local.pool.submit(_carry_out, self._store, job)
         except BrokenProcessPool as problem:  # it died while idle
             future = Future()
             future.set_exception(problem)
@@ -134,9 +147,29 @@ class Processes:
 
 
 def _start_worker(parent: int) -> None:
-    """Make this worker die with `parent`, even by SIGKILL."""
+    """Make this worker die with `parent`, even by SIGKILL, and stop a run in good order on SIGTERM."""
     die_with_parent()
+    signal.signal(signal.SIGTERM, _interrupt)
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _carry_out(store: Store, job: Job) -> RunRecord:
+    """What a worker does with a job; it ends here if it is told to stop."""
+    try:
+        _working.set()
+        return store.carry_out(job)
+    except KeyboardInterrupt:  # from `_interrupt`: by now the run has put everything away
+        os._exit(1)
+    finally:
+        _working.clear()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End this worker: an idle one at once, one with a run by way of the run's own `finally` blocks."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing shall interrupt those
+    if not _working.is_set():
+        os._exit(1)
+    raise KeyboardInterrupt
 
 
 def _watch(parent: int) -> None:

@@ -1,4 +1,4 @@
-"""An fsspec file system as a place of records: asked whether it answers, read and written, in one-line errors.
+"""An fsspec file system as a place of records: asked whether it answers, read, written; errors of one line.
 
 Nothing here creates a bucket: one that does not exist is somebody's typing error.
 """
@@ -11,8 +11,10 @@ from typing import Any
 from clrepro.errors import DataError, UsageError
 
 ANSWER_S = 60.0  # for the first word of a store
-_BUCKETS = frozenset(  # protocols whose first part is a bucket, which `makedirs` would create; no folders there
-    "abfs abfss adl az gcs gs oci oss r2 s3 s3a tos tosfs".split()
+_BUCKETS = (
+    frozenset(  # protocols whose first part is a bucket, which `makedirs` would create; no folders there
+        "abfs abfss adl az gcs gs oci oss r2 s3 s3a tos tosfs".split()
+    )
 )
 
 
@@ -27,7 +29,7 @@ class Refused(DataError):
 class Files:
     """The file system of `url`.
 
-    Raises: UsageError naming the cure if there is none for it here; NoAnswer if it connects at once and cannot.
+    Raises: UsageError naming the cure if there is none for it here; NoAnswer if it connects and cannot.
     """
 
     def __init__(self, url: str) -> None:
@@ -44,7 +46,9 @@ class Files:
             raise NoAnswer(f"{url}: cannot be reached ({_reason(problem)})") from None
         self.root = str(root).rstrip("/")
         protocols = self._files.protocol
-        self._has_buckets = bool(_BUCKETS & {protocols} if isinstance(protocols, str) else _BUCKETS & {*protocols})
+        self._has_buckets = bool(
+            _BUCKETS & {protocols} if isinstance(protocols, str) else _BUCKETS & {*protocols}
+        )
 
     def ask(self) -> None:
         """See that the store answers and, where it is a bucket, that this exists.
@@ -97,10 +101,9 @@ class Files:
             found: dict[str, Any] = self._files.cat(paths, recursive=False, on_error="return")
         except Exception as problem:
             raise self._error(problem, f"{paths[0]} cannot be read") from None
-        lost = [each for each in found.values() if isinstance(each, Exception)]
-        for problem in lost:
-            if not isinstance(problem, FileNotFoundError | PermissionError):  # a run would be made again
-                raise self._error(problem, "records cannot be read") from None
+        for each in found.values():  # a record that cannot be read just now must not be made again
+            if isinstance(each, Exception) and not isinstance(each, FileNotFoundError | PermissionError):
+                raise self._error(each, "records cannot be read") from None
         return found
 
     def write(self, path: str, data: bytes) -> None:

@@ -1,7 +1,7 @@
 """Finished runs that could not be sent to their store yet: kept on this machine until it answers again.
 
-An outbox is laid out like a folder of results, so `cl-repro report --records OUTBOX` reads it.  It does not lie
-in the temporary folder, which is emptied with a batch job or a reboot.
+An outbox is laid out like a folder of results, so `cl-repro report --records OUTBOX` reads it.  It does not
+lie in the temporary folder, which is emptied with a batch job or a reboot.
 """
 
 import contextlib
@@ -137,5 +137,3 @@ def artefacts_of(record: RunRecord, root: Path) -> Path:
 def own_files(folder: Path) -> list[Path]:
     """The regular files below `folder`; links are left out, as they lead elsewhere."""
     return [path for path in walk(folder) if not is_link(path) and is_file(path)]
-
-

@@ -1,6 +1,7 @@
 """The preparation of a profile: its data files, made once by the paper's own programs, then verified."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -120,14 +121,18 @@ def _leads_out(name: str) -> bool:
     return place.is_absolute() or ".." in place.parts or not place.parts
 
 
+def _not_through_a_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
 def _run_step(step: list[str], paper_folder: Path, data: Path) -> None:
-    """Run one step with this Python in the paper's folder; its output goes to a log beside the data."""
+    """Run one step with this Python in the paper's folder; its output is added to a log beside the data."""
     program = paper_folder / step[0]
     if not is_file(program):
         raise DataError(f"prepare step {step[0]!r}: no such program in {paper_folder}")
     command = [sys.executable, *(fill(word, {"data": str(data)}) for word in step)]
     log = data.parent / "prepare.log"
-    with open(log, "w", encoding="utf-8") as output:
+    with open(log, "a", encoding="utf-8", opener=_not_through_a_link) as output:
         done = subprocess.run(
             command,
             cwd=paper_folder,

@@ -21,6 +21,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from clrepro.texts import load_toml
 
 _PROFILE_KEYS = {"seeds", "data_note", "prepare", "row"}
 _ROW_KEYS = {"setting", "method", "command", "seconds", "seeds"}
+MAX_RUNS = 100_000  # of a sweep, and rows of a sweep file; ten times what docs/scale.md was measured with
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 
 
@@ -105,7 +107,9 @@ def expand(profile: Profile, n_seeds: int | None = None, data_sha256: str = "") 
     Args:
         n_seeds: seeds per row instead of the profile's: its first ones, then the next unused integers.
         data_sha256: what `prepare` returned; part of the settings hash.
+    Raises: UsageError if that makes more than `MAX_RUNS` jobs, before the first is made.
     """
+    check_size(profile, n_seeds)
     jobs = []
     for row in profile.rows:
         for seed in _first_seeds(row.seeds or profile.seeds, n_seeds):
@@ -115,6 +119,21 @@ def expand(profile: Profile, n_seeds: int | None = None, data_sha256: str = "") 
             )
             jobs.append(job)
     return jobs
+
+
+def check_size(profile: Profile, n_seeds: int | None) -> None:
+    """Raises: UsageError if `expand` would make more than `MAX_RUNS` jobs; none is made."""
+    if (n_runs := count_runs(profile, n_seeds)) > MAX_RUNS:
+        raise UsageError(
+            f"{profile.paper} {profile.name}: {n_runs:,} runs asked for, of at most {MAX_RUNS:,};"
+            " ask for fewer seeds or rows"
+        )
+
+
+def count_runs(profile: Profile, n_seeds: int | None = None, only: str | None = None) -> int:
+    """How many jobs `expand` makes of the rows that match the glob `only` (None = all); none is made."""
+    rows = (row for row in profile.rows if only is None or fnmatchcase(f"{row.setting}/{row.method}", only))
+    return sum(n_seeds or len(row.seeds or profile.seeds) for row in rows)
 
 
 def _first_seeds(seeds: Sequence[int], n_seeds: int | None) -> list[int]:

@@ -39,6 +39,7 @@ Anything else in the file is an error that names the file and the key.
 """
 
 import itertools
+import math
 import re
 import shlex
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ from typing import Any
 from clrepro.errors import DataError
 from clrepro.paths import is_dir
 from clrepro.records import check_name
-from clrepro.sweep.profiles import Profile, check_keys, load_profile, parse_profile
+from clrepro.sweep.profiles import MAX_RUNS, Profile, check_keys, load_profile, parse_profile
 from clrepro.texts import load_toml
 
 _KEYS = {"name", "seeds", "profile", "row", "prepare", "share", "slurm"}
@@ -129,20 +130,25 @@ def _borrowed(table: dict[str, Any], path: Path, home: Path) -> Iterator[Part]:
             "text",
         )
         seeds = entry.get("seeds")
-        _need(seeds is None or (type(seeds) is int and seeds > 0), f"{where}: seeds", "an integer >= 1")
+        good = seeds is None or (type(seeds) is int and 0 < seeds <= MAX_RUNS)
+        _need(good, f"{where}: seeds", f"an integer from 1 to {MAX_RUNS:,}")
         yield Part(load_profile(home, entry["paper"], entry["profile"]), entry.get("only"), seeds)
 
 
 def _own(table: dict[str, Any], path: Path, home: Path) -> Iterator[Part]:
     """One part per paper for the rows of the file itself."""
     rows: dict[str, list[dict[str, Any]]] = {}
+    n_points = 0
     for number, row in enumerate(_tables(table, "row", path), 1):
         where = f"{path}: [[row]] number {number}"
         check_keys(row, _ROW_KEYS, {"paper", "setting", "method", "command"}, where)
+        n_points += _n_points(row, where)
+        most = f"at most {MAX_RUNS:,} rows in all, not {n_points:,}"
+        _need(n_points <= MAX_RUNS, f"{where}: grid", most)
         paper = row["paper"]
         if not isinstance(paper, str) or not is_dir(home / "papers" / check_name(paper, where) / "src"):
             raise DataError(f"{where}: no paper {paper!r} in {home}")
-        rows.setdefault(paper, []).extend(_points(row, where))
+        rows.setdefault(paper, []).extend(_points(row))
     steps = table.get("prepare", {})
     check_keys(steps, set(rows), set(), f"{path}: [prepare]")
     if not rows:
@@ -155,8 +161,8 @@ def _own(table: dict[str, Any], path: Path, home: Path) -> Iterator[Part]:
         yield Part(parse_profile(body, paper, name, path, home / "papers" / paper))
 
 
-def _points(row: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
-    """`row` once for each point of its grid, without the keys that profile files do not know."""
+def _n_points(row: dict[str, Any], where: str) -> int:
+    """How many points the grid of `row` has; the grid is checked, and no point is made."""
     grid = row.get("grid", {})
     good = isinstance(grid, dict) and all(
         isinstance(values, list) and values and all(type(value) in (int, float, str) for value in values)
@@ -165,6 +171,12 @@ def _points(row: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
     _need(good, f"{where}: grid", "a table of lists of numbers or text, e.g. { lr = [0.1, 0.01] }")
     if clash := set(grid) & set(_FILLED_LATER):
         raise DataError(f"{where}: grid has the name {min(clash)!r}, which means something else")
+    return math.prod(map(len, grid.values()))
+
+
+def _points(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """`row` once for each point of its grid, without the keys that profile files do not know."""
+    grid = row.get("grid", {})
     plain = {key: value for key, value in row.items() if key not in ("paper", "grid")}
     for point in itertools.product(*grid.values()):
         words = {name: str(value) for name, value in zip(grid, point, strict=True)}

@@ -140,7 +140,7 @@ class Address:
         return _slim(record)
 
     def send_waiting(self) -> list[RunRecord]:
-        """Send what waits in this machine's outbox.  Returns: the records.  Raises: DataError if it cannot."""
+        """Send what waits in this machine's outbox.  Returns: the records.  Raises: DataError."""
         return self.outbox.send(self._deliver)
 
     def scratch(self) -> Path:
@@ -168,7 +168,9 @@ class Address:
 
     def _send_later(self, job: Job, problem: DataError) -> None:
         """Try to send the outbox until the patience is over; `problem` is why the first try failed."""
-        last = problem if isinstance(problem, Refused) else self._again(self.send_waiting, job, "finished and kept")
+        last: DataError | None = problem
+        if not isinstance(problem, Refused):
+            last = self._again(self.send_waiting, job, "finished and kept")
         if last is not None:
             raise Waiting(f"finished, and waits in {self.outbox.where}: {last}", self.outbox.where)
 

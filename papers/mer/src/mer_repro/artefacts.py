@@ -193,11 +193,13 @@ def write_results(base: str, result: "TrainResult", settings: Settings, data: Ma
         "json": sidecar(result, settings, data).to_json().encode(),
     }
     check_folder(os.path.dirname(base))
+    written: list[Path] = []
     try:
         for ending, content in contents.items():
-            write_atomically(Path(f"{base}.{ending}"), content)
+            write_atomically(path := Path(f"{base}.{ending}"), content)
+            written.append(path)
     except DataError:
-        for ending in contents:
-            Path(f"{base}.{ending}").unlink(missing_ok=True)
+        for path in written:
+            path.unlink(missing_ok=True)
         raise
     return stdout_line(base, settings, result.metrics, result.train_s + result.eval_s)

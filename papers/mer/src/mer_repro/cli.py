@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import hashlib
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -155,4 +154,4 @@ def checkpoint_folder(settings: Settings, data: Mapping[str, str]) -> Iterator[R
     folder = RunDir(Path(settings.checkpoint_dir) / f"{settings.model}_seed{settings.seed}_{digest}")
     with folder.lock():
         yield folder
-        shutil.rmtree(folder.path, ignore_errors=True)
+        folder.discard("checkpoint")

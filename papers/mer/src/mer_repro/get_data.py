@@ -95,6 +95,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary name to write to; its file replaces `path` if the block ends well, else it is removed."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
+        temporary.unlink(missing_ok=True)  # of a killed call; and nothing is written through a link
         yield temporary
         temporary.replace(path)
     except OSError as error:

@@ -14,6 +14,7 @@ from ta_agem_repro.settings import FIELDS, TASK_TYPES, Settings
 
 PAPER = Path(__file__).resolve().parents[2]  # of a checkout
 DEFAULT = "utils/default.yaml"
+MERGE = "tag:yaml.org,2002:merge"  # "<<" may occur twice
 SECOND = "config/default.yaml"  # as another part of the original's README has it
 TASK_KEYS = {"num_tasks": "num_tasks", "num_pools": "num_pools", "clusters_per_pool": "memory_size_q"}
 TASK_SPECIFIC = {
@@ -128,8 +129,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def plain_yaml(text: str) -> Any:
     """Returns the value of a YAML text.
 
-    Raises: ValueError in one line for what is no YAML, and for what is larger with its anchors and merges
-    written out than any configuration: a few lines of those stand for gigabytes.
+    Raises: ValueError in one line for what is no YAML, for a key that occurs twice in a table, and for what
+    is larger with its anchors and merges written out than any configuration: a few lines of those stand for
+    gigabytes.
     """
     import yaml
 
@@ -140,6 +142,7 @@ def plain_yaml(text: str) -> Any:
         try:
             node = loader.get_single_node()
             _check_size(node, {})
+            _check_keys(node, set())
             return None if node is None else loader.construct_document(node)
         finally:
             loader.dispose()
@@ -160,6 +163,29 @@ def _check_size(node: Any, sizes: dict[int, int]) -> int:
     if sizes[id(node)] >= MAX_NODES:
         raise ValueError(f"stands for more than {MAX_NODES} values, or for itself")
     return sizes[id(node)]
+
+
+def _check_keys(node: Any, seen: set[int]) -> None:
+    """See that no table of a YAML tree has a key twice: YAML forbids it, and its reader takes the last.
+
+    Raises: ValueError naming the key and its line.
+    """
+    if node is None or isinstance(node.value, str) or id(node) in seen:
+        return
+    seen.add(id(node))
+    keys: set[tuple[str, str]] = set()
+    for item in node.value:
+        if not isinstance(item, tuple):
+            _check_keys(item, seen)
+            continue
+        key, value = item
+        _check_keys(key, seen)
+        _check_keys(value, seen)
+        if isinstance(key.value, str) and key.tag != MERGE:
+            if (key.tag, key.value) in keys:
+                line = key.start_mark.line + 1
+                raise ValueError(f"the key {key.value!r} occurs twice, again in line {line}")
+            keys.add((key.tag, key.value))
 
 
 def parse_changes(changes: Iterable[str]) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clrepro.errors import DataError
+from clrepro.records import MAX_BYTES
+from clrepro.regular_files import read_regular_text
 from clrepro.report.readme import readme_block
 from clrepro.report.tables import Table
 from clrepro.runs import write_atomically
@@ -20,7 +22,7 @@ def update_readmes(home: Path, tables: Sequence[Table]) -> list[Path]:
     for path in [home / "README.md", *sorted(home.glob("papers/*/README.md"))]:
         if not path.is_file():
             continue
-        old = new = path.read_text(encoding="utf-8")
+        old = new = read_regular_text(path, MAX_BYTES)
         for table in tables:
             name = f"{table.paper}-{table.profile}"
             if f"results:{name} -->" not in new:

@@ -7,14 +7,14 @@ from clrepro.errors import DataError
 
 MAX_DEPTH = 200  # containers in containers; hashing and comparing them recurses in C, without a check
 MAX_UNFOLDED = 32  # a part used n times counts n times; the whole may be so many times the file's length
-# Integers from 2**61 - 1 on share hashes as a file likes (all k * (2**61 - 1) have 0), and a table of n keys of
-# one hash takes n**2 comparisons.  No file of plain results holds many such numbers.
+# Integers from 2**61 - 1 on share hashes as a file likes (all k * (2**61 - 1) have 0), and a table of n keys
+# of one hash takes n**2 comparisons.  No file of plain results holds many such numbers.
 _WIDE = {
     "INT": 18,
     "LONG": 18,
     "LONG1": 9,
     "LONG4": 12,
-}  # lengths of the argument of one that may be so large
+}  # bytes of the argument of such a one
 MAX_WIDE = 2000
 SMALL = 1 << 20  # bytes or elements that any file may unfold to, however short
 

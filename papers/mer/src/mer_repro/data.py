@@ -56,6 +56,8 @@ class LazyTasks:
             raise DataError(f"{where}: a pixel map points outside the image")
         for x, y in ((self._x_train, self._y_train), (self.base_test, self._y_test)):
             _check_labels(x, y, where)
+        if not self.base_test.any():
+            raise DataError(f"{where}: all test images are black; there is nothing to recognise")
         self.n_tasks, self.n_inputs = arrays["maps"].shape
         self.n_outputs = int(max(self._y_train.max(), self._y_test.max())) + 1
 

@@ -53,6 +53,11 @@ def archives(canary: str) -> Iterator[Named]:
     yield "tar of negative size", _giant_header(b"0", -512, fill=0)
     yield "tar header of negative size", _giant_header(b"x", -512, fill=0)
     yield "tar sparse giant", _sparse()
+    yield (
+        "tar sparse map",
+        _pax({"GNU.sparse.map": "0,1," * 100_000 + "0,1", "GNU.sparse.size": str(1 << 40)}),
+    )
+    yield "tar of a hundred thousand", tar_of([(tarfile.TarInfo(f"A/{k}.png"), b"") for k in range(100_000)])
     yield "pax numbers", _pax({"size": "1e9", "mtime": "nan", "GNU.sparse.major": "x"})
     yield "pax long number", _pax({"size": "9" * 5000})
     yield "pax bad length", tar_of([(tarfile.TarInfo("A/x"), b"y")])[:512].replace(b"\x000\x00", b"\x00x\x00")

@@ -43,6 +43,7 @@ def arrays(canary: str) -> Iterator[Named]:
     )
     yield "npz names that lead away", zip_of({"../../batch_task.npy": npy("'<i2'", "(0,)")})
     yield "idx giant", b"\0\0\x08\x04" + b"\xff" * 16
+    yield "idx empty and giant", b"\0\0\x08\x03" + b"\0" * 4 + b"\xff" * 8
     yield "idx of no dimensions", b"\0\0\x08\x00"
     yield "idx gz bomb", gzip.compress(b"\0\0\x08\x01" + struct.pack(">I", 3 << 30)) + gz_zeros(3 << 30)
     head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"

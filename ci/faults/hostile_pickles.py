@@ -135,10 +135,33 @@ def _pickle_bombs() -> Iterator[Named]:
     )
     loop = b"\x80\x02]q\x00h\x00a."
     yield "pickle that holds itself", loop
+    yield (
+        "pickle of a table with itself",
+        b"\x80\x02}q\x00X\x06\x00\x00\x00paramsq\x01}q\x02X\x01\x00\x00\x00ah\x02ss.",
+    )
+    yield "pickle of colliding keys", _colliding(60_000)
+    yield "pickle of nested torch files", _nested_torch(30)
     yield "pickle of unhashable keys", b"\x80\x02}]K\x01s."
     yield "pickle without end", b"\x80\x04" + b"N0" * 100_000
     for code in pickletools.opcodes:
         yield f"pickle lone {code.name}", b"\x80\x04" + code.code.encode("latin1") + b"\x00\n\x00\n."
+
+
+def _colliding(n: int) -> bytes:
+    """A table of n integers of one hash: k (2**61 - 1)."""
+    keys = (b"\x8a\x0a" + (k * (2**61 - 1)).to_bytes(10, "little") + b"K\x00" for k in range(1, n))
+    return b"\x80\x04}(" + b"".join(keys) + b"u."
+
+
+def _nested_torch(levels: int) -> bytes:
+    """Torch files of the old layout in one another."""
+    system = pickle.dumps({"little_endian": True}, 2)
+    head = pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2) + system
+    data = b"N."
+    for _ in range(levels):
+        inner = head + data
+        data = b"ctorch.storage\n_load_from_bytes\n(B" + struct.pack("<I", len(inner)) + inner + b"tR."
+    return data
 
 
 def torch_files(canary: str) -> Iterator[Named]:

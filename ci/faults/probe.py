@@ -5,6 +5,7 @@ that killed it.
 """
 
 import json
+import os
 import resource
 import shutil
 import signal
@@ -20,6 +21,8 @@ from faults.subjects_papers import every
 from faults.twisted import twisted
 
 CASE_SECONDS = 20
+PIPE = "a pipe"
+SPECIAL = (PIPE, "/dev/zero", "/dev/urandom", "/dev/tty", "/proc/self/mem")  # in the place of a reader's file
 MEMORY = 2 << 30  # beyond what the process has after its imports
 
 
@@ -98,10 +101,21 @@ def hostile_cases(subject: Subject, folder: Path) -> Any:
     good = subject.make(_empty(folder / "case")).read_bytes()
     # A sealed file refuses every change: here it is opened, as a forger would.
     plan += [(case, False) for case in twisted(subject.opened(good))]
+    plan += [(case, False) for case in SPECIAL]
 
     def cases(first: int, count: int) -> Iterator[tuple[int, str, Path]]:
         place = subject.make(_empty(folder / "case"))
         for number, (source, packed) in enumerate(plan[first : first + count], first):
+            if source in SPECIAL:
+                place.unlink()
+                if source == PIPE:
+                    os.mkfifo(place)
+                else:
+                    place.symlink_to(source)
+                yield number, f"in its place {source}", place
+                place.unlink()
+                place.touch()
+                continue
             if isinstance(source, tuple):
                 name, data = source
                 place.write_bytes(data)

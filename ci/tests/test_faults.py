@@ -1,6 +1,7 @@
 """The fault campaigns' own logic: counting, plans, what they take for a loss."""
 
 import json
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -151,3 +152,23 @@ def test_a_bad_row_shows_few_cases(capsys: pytest.CaptureFixture[str]) -> None:
         row.add("x")
     assert capsys.readouterr().err.count("lost:") == 3
     assert row.lost == 10
+
+
+def test_every_reader_is_also_given_pipes_devices_and_the_new_hostile_files(tmp_path: Path) -> None:
+    """The campaign's plan has them; a reader that waits or reads on is a loss."""
+    (tmp_path / "corpus").mkdir()
+    names = {name for name, _ in hostile.every(str(tmp_path / "canary"))}
+    for part in (
+        "pickle of colliding keys", "pickle of nested torch files", "pickle of a table with itself",
+        "tar sparse map", "tar of a hundred thousand", "idx empty and giant",
+    ):  # fmt: skip
+        assert part in names
+    made = Subject("s", lambda folder: _touched(folder / "x"), Path.read_bytes, EVIDENCE, (ValueError,))
+    given = [(name, path.stat()) for _, name, path in probe.hostile_cases(made, tmp_path / "work")(0, 99)]
+    assert [stat.S_ISFIFO(found.st_mode) for name, found in given if "a pipe" in name] == [True]
+    assert [stat.S_ISCHR(found.st_mode) for name, found in given if "/dev/zero" in name] == [True]
+
+
+def _touched(path: Path) -> Path:
+    path.touch()
+    return path

@@ -160,13 +160,14 @@ def test_a_changed_digit_in_a_record_is_noticed_and_an_old_record_is_read(tmp_pa
 def test_a_pipe_in_the_place_of_a_record_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "seed0.json")
     assert load_many(tmp_path)[1] == [
-        f"{tmp_path}/seed0.json: no file, so it is no run record; remove it and run again"
+        f"{tmp_path}/seed0.json: is a pipe, socket or device, expected a regular file; "
+        "so it is no run record, remove it and run again"
     ]
 
 
 def test_a_pipe_in_the_place_of_a_pickle_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.pkl")
-    with pytest.raises(DataError, match=r"x\.pkl: is no file"):
+    with pytest.raises(DataError, match=r"x\.pkl: is a pipe"):
         restricted.load(tmp_path / "x.pkl")
 
 

@@ -89,7 +89,7 @@ def test_notmnist_refuses_a_missing_letter_and_much_damage(tmp_path):
     with pytest.raises(DataError, match="no images of C"):
         datasets.load("notmnist", tmp_path)
     packed(tmp_path / "notMNIST_small.tar.gz", {k: v[:40] for k, v in letters(1).items()})
-    with pytest.raises(DataError, match="10 damaged images"):
+    with pytest.raises(DataError, match="6 or more damaged images"):
         datasets.load("notmnist", tmp_path)
 
 

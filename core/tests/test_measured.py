@@ -136,10 +136,10 @@ def test_missing_binary_and_oversized_files_are_refused(tmp_path, kind, monkeypa
     with pytest.raises(DataError, match="cannot be read"):
         reader(tmp_path / "none.json")
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe{}")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="not a text in UTF-8"):
         reader(tmp_path / "binary.json")
     monkeypatch.setattr("clrepro.report.measured.MAX_BYTES", 10)
-    with pytest.raises(DataError, match="larger"):
+    with pytest.raises(DataError, match="expected at most"):
         reader(stored(tmp_path, body))
 
 

@@ -49,7 +49,7 @@ def test_json_that_would_break_a_later_step_is_refused(text: str, reason: str) -
         (b"a = " + b"[" * 20_000 + b"]" * 20_000, "nested too deeply"),
         (b"a = " + b"9" * 5000, "4300 digits"),
         (b"a = 0x" + b"f" * 5000, "an integer of 20000 bits"),
-        (b"\xff = 1", "utf-8"),
+        (b"\xff = 1", "UTF-8"),
         (b"a = ", "claims file"),
     ],
 )

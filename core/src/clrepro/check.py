@@ -15,7 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.errors import DataError
-from clrepro.records import SEAL, RunRecord, canonical_json, check_seal, checksum, parse_json_object
+from clrepro.records import (
+    MAX_BYTES,
+    SEAL,
+    RunRecord,
+    canonical_json,
+    check_seal,
+    checksum,
+    parse_json_object,
+)
+from clrepro.regular_files import read_regular_text
 from clrepro.runs import write_atomically
 
 FALSE_DISCOVERY_RATE = 0.05
@@ -123,14 +132,8 @@ def read_baseline(path: Path, paper: str) -> tuple[Table, list[dict[str, str]]]:
 
     Raises: DataError naming the file and what is wrong with it.
     """
-    try:
-        body = parse_json_object(path.read_text(encoding="utf-8"), str(path))
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: no baseline of {paper!r}; make one with: cl-repro check {paper} --update"
-        ) from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise DataError(f"{path}: cannot be read ({problem})") from None
+    missing = f"no baseline of {paper!r}; make one with: cl-repro check {paper} --update"
+    body = parse_json_object(read_regular_text(path, MAX_BYTES, missing), str(path))
     if body.get("paper") != paper or body.get("schema") != 1 or not isinstance(body.get("runs"), list):
         raise DataError(f"{path}: not a baseline of {paper!r} (fields paper, schema = 1 and runs)")
     origins = body.get("origins", [])

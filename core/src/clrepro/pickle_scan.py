@@ -7,6 +7,15 @@ from clrepro.errors import DataError
 
 MAX_DEPTH = 200  # containers in containers; hashing and comparing them recurses in C, without a check
 MAX_UNFOLDED = 32  # a part used n times counts n times; the whole may be so many times the file's length
+# Integers from 2**61 - 1 on share hashes as a file likes (all k * (2**61 - 1) have 0), and a table of n keys
+# of one hash takes n**2 comparisons.  No file of plain results holds many such numbers.
+_WIDE = {
+    "INT": 18,
+    "LONG": 18,
+    "LONG1": 9,
+    "LONG4": 12,
+}  # bytes of the argument of such a one
+MAX_WIDE = 2000
 SMALL = 1 << 20  # bytes or elements that any file may unfold to, however short
 
 
@@ -41,11 +50,14 @@ def follow(data: bytes, at: int) -> None:
     stack: list[list[int]] = []  # per object: its bytes if nothing were shared, its depth
     marks: list[int] = []
     memo: dict[int, list[int]] = {}
-    allowed = SMALL + MAX_UNFOLDED * len(data)
+    allowed, wide = SMALL + MAX_UNFOLDED * len(data), 0
     try:
         while (operation := _OPERATIONS[data[at]]).name != "STOP":
             name, start = operation.name, at + 1
             at = _end(data, start, operation)
+            wide += name in _WIDE and at - start >= _WIDE[name]
+            if wide > MAX_WIDE:
+                raise DataError(f"holds more than {MAX_WIDE} integers that no result is as large as")
             if name == "MARK":
                 marks.append(len(stack))
             elif name == "POP" and marks and marks[-1] == len(stack):

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from clrepro.errors import DataError
-from clrepro.paths import exists, find, is_file
+from clrepro.paths import find
+from clrepro.regular_files import read_regular_text
 from clrepro.texts import parse_json_object as parse_json_object
 
 SCHEMA = 1
@@ -172,15 +173,9 @@ def record_path(out: Path, paper: str, profile: str, setting: str, method: str, 
 def read_record(path: Path) -> RunRecord:
     """The record in the file `path`.  Raises: DataError when it is missing, unreadable or not a record."""
     try:
-        if exists(path) and not is_file(path):  # a pipe would never end
-            raise DataError(f"{path}: no file, so it is no run record; remove it and run again")
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path}: larger than {MAX_BYTES // 2**20} MB, so it is no run record")
-        text = path.read_bytes().decode("utf-8")
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read ({problem.strerror})") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not UTF-8 text, so it is no run record; remove it and run again") from None
+        text = read_regular_text(path, MAX_BYTES)
+    except DataError as problem:
+        raise DataError(f"{problem}; so it is no run record, remove it and run again") from None
     return RunRecord.from_json(text, str(path))
 
 

@@ -39,7 +39,7 @@ def open_regular_file(path: Path, most_bytes: int) -> BinaryIO:
         raise DataError(f"{str(path)!r}: no name of a file") from None
 
 
-def read_regular_file(path: Path, most_bytes: int, missing: str = "no such file") -> bytes:
+def read_regular_file(path: Path, most_bytes: int, missing: str = "cannot be read (no such file)") -> bytes:
     """Returns the bytes of a regular file, or of the one that a link leads to.
 
     Args: most_bytes — refuse a longer file; missing — what to say where nothing is there.
@@ -47,17 +47,20 @@ def read_regular_file(path: Path, most_bytes: int, missing: str = "no such file"
     """
     try:
         with open_regular_file(path, most_bytes) as file:
-            data = file.read(most_bytes + 1)
+            # No more at once than the file says it has: a buffer of `most_bytes` may not fit into memory.
+            data = file.read(os.fstat(file.fileno()).st_size)
+            while len(data) <= most_bytes and (more := file.read(1 << 20)):
+                data += more  # it grew, or is of a file system that states no lengths (/proc)
     except FileNotFoundError:
         raise DataError(f"{path}: {missing}") from None
     except OSError as problem:
         raise DataError(f"{path}: cannot be read ({problem.strerror})") from None
-    if len(data) > most_bytes:  # it grew, or is of a file system that states no lengths (/proc)
+    if len(data) > most_bytes:
         raise DataError(f"{path}: more than {most_bytes} bytes")
     return data
 
 
-def read_regular_text(path: Path, most_bytes: int, missing: str = "no such file") -> str:
+def read_regular_text(path: Path, most_bytes: int, missing: str = "cannot be read (no such file)") -> str:
     """Returns the text of a regular UTF-8 file, as `read_regular_file`.
 
     Raises: DataError also for other bytes than UTF-8.
@@ -68,7 +71,7 @@ def read_regular_text(path: Path, most_bytes: int, missing: str = "no such file"
         raise DataError(f"{path}: not a text in UTF-8") from None
 
 
-def check_regular_file(path: Path, most_bytes: int, missing: str = "no such file") -> None:
+def check_regular_file(path: Path, most_bytes: int, missing: str = "cannot be read (no such file)") -> None:
     """Make sure of a file that a library opens by its name.  Raises: DataError as `read_regular_file`."""
     try:
         open_regular_file(path, most_bytes).close()

@@ -8,6 +8,7 @@ what comes out is looked through for anything but plain values.  Tensors become 
 """
 
 import collections
+import contextvars
 import datetime
 import io
 import math
@@ -24,8 +25,10 @@ from numpy.typing import NDArray
 
 from clrepro.errors import DataError
 from clrepro.pickle_scan import MAX_DEPTH, MAX_UNFOLDED, SMALL, follow
+from clrepro.regular_files import read_regular_file
 
 MAX_BYTES = 1 << 30
+MAX_BITS = 1 << 12  # of an integer; Python writes out none of more than 4,300 digits
 Fetch = Callable[[str, str, int], NDArray[Any]]
 
 
@@ -39,15 +42,7 @@ def load(path: Path, max_bytes: int = MAX_BYTES, encoding: str = "ASCII") -> Any
     Args: max_bytes — refuse larger files; encoding — of texts from Python 2, "latin1" where they are bytes.
     Raises: DataError naming the file, and the forbidden global if there is one.
     """
-    try:
-        if path.exists() and not path.is_file():  # a pipe would never end
-            raise DataError(f"{path}: is no file")
-        if path.stat().st_size > max_bytes:
-            raise DataError(f"{path}: {path.stat().st_size} bytes; expected at most {max_bytes}")
-        data = path.read_bytes()
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read ({problem.strerror})") from None
-    return loads(data, str(path), encoding)
+    return loads(read_regular_file(path, max_bytes), str(path), encoding)
 
 
 def loads(data: bytes, name: str, encoding: str = "ASCII") -> Any:
@@ -155,6 +150,8 @@ def _plain(value: Any, done: dict[int, Any], depth: int) -> Any:
     not call.
     """
     kind = type(value)
+    if kind is int and value.bit_length() > MAX_BITS:
+        raise DataError(f"holds an integer of {value.bit_length()} bits")
     if kind in _LEAVES or isinstance(value, np.generic):
         return value
     if id(value) in done:
@@ -296,11 +293,21 @@ def _parameter(tensor: Any, *_: Any) -> Any:
     return tensor
 
 
+MAX_NESTED = 2  # torch files in torch files; each level copies its contents
+_nested = contextvars.ContextVar("torch files around the one that is read", default=0)
+
+
 def _storage(data: Any) -> NDArray[Any]:
     """torch.storage._load_from_bytes: a file of torch's inside the pickle, in its old or its new layout."""
     if not isinstance(data, bytes):
         raise DataError("a torch storage whose contents are not bytes")
-    found = _zip_storage(data) if zipfile.is_zipfile(io.BytesIO(data)) else _stream_storage(data)
+    if (around := _nested.get()) >= MAX_NESTED:
+        raise DataError(f"more than {MAX_NESTED} torch files in one another")
+    level = _nested.set(around + 1)
+    try:
+        found = _zip_storage(data) if zipfile.is_zipfile(io.BytesIO(data)) else _stream_storage(data)
+    finally:
+        _nested.reset(level)
     if not isinstance(found, np.ndarray):
         raise DataError("a torch file that holds no storage")
     return found

@@ -25,10 +25,12 @@ from numpy.typing import NDArray
 
 from clrepro.errors import BusyError, DataError
 from clrepro.paths import exists, find, is_link
+from clrepro.regular_files import read_regular_file
 from clrepro.texts import parse_json_object
 
 log = logging.getLogger(__name__)
 
+MAX_BYTES = 1 << 36  # of one file that a run goes on from
 _MAGIC = b"clrepro-state 1 "
 _HEADER_BYTES = len(_MAGIC) + 64 + 1  # magic, sha256 in hex, newline
 _NUMBER = re.compile(rb"\d*\n?")  # what a lock file holds: the process that has it
@@ -278,10 +280,7 @@ def _previous(path: Path) -> Path:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read ({problem.strerror})") from None
+    return read_regular_file(path, MAX_BYTES)
 
 
 def _write_temporary(path: Path, data: bytes) -> Path:

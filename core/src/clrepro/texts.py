@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from clrepro.errors import DataError
+from clrepro.regular_files import read_regular_text
 
+MAX_BYTES = 1 << 28  # of a JSON or TOML file
 MAX_DEPTH = 100
 MAX_BITS = 256  # of an integer: generators have 128-bit states, and a float holds up to 1023
 
@@ -56,13 +58,7 @@ def parse_json_object(text: str, where: str) -> dict[str, Any]:
 
 def load_json_object(path: Path) -> dict[str, Any]:
     """The JSON object in the file `path`, as `parse_json_object`.  Raises: DataError naming the file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read ({problem.strerror})") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not UTF-8 text; remove the file and run again") from None
-    return parse_json_object(text, str(path))
+    return parse_json_object(read_regular_text(path, MAX_BYTES), str(path))
 
 
 def load_toml(path: Path, kind: str = "TOML file") -> dict[str, Any]:
@@ -71,10 +67,8 @@ def load_toml(path: Path, kind: str = "TOML file") -> dict[str, Any]:
     Raises: DataError naming the file and its `kind` if it cannot be read.
     """
     try:
-        body = tomllib.loads(path.read_text(encoding="utf-8"))
+        body = tomllib.loads(read_regular_text(path, MAX_BYTES))
         _check(body)
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read ({problem.strerror})") from None
     except (ValueError, RecursionError) as problem:
         reason = "nested too deeply" if isinstance(problem, RecursionError) else problem
         raise DataError(f"{path}: not a readable {kind} ({reason})") from None

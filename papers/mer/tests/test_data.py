@@ -14,6 +14,7 @@ import torch
 from clrepro.errors import DataError
 from clrepro.runs import hold_lock
 from mer_repro import get_data
+from mer_repro.artefacts import read_tuple
 from mer_repro.data import LAZY_FORMAT, kind_of_file, load_tasks, save_dense
 
 
@@ -361,3 +362,73 @@ def test_pixels_that_are_no_numbers_are_refused_when_read(tmp_path):
     assert tasks.train_rows(0, np.array([0])).shape == (1, 2)
     with pytest.raises(DataError, match="task 0 has pixels"):
         tasks.train_rows(0, np.array([0, 1]))
+
+
+def nested(depth):
+    """A list of two times the same list, and so on: 2**depth texts when written out."""
+    value = "a"
+    for _ in range(depth):
+        value = [value, value]
+    return value
+
+
+def odd(kind, x):
+    if kind == "conj":
+        return torch.conj(torch.complex(x.float(), x.float()))
+    if kind == "nested":
+        return torch.nested.nested_tensor([x.float(), x.float()])
+    return {
+        "requires_grad": lambda: x.float().requires_grad_(),
+        "bfloat16": lambda: x.to(torch.bfloat16),
+        "sparse": lambda: x.float().to_sparse(),
+        "quantized": lambda: torch.quantize_per_tensor(x.float(), 1.0, 0, torch.quint8),
+        "meta": lambda: torch.empty(x.shape, device="meta"),
+        "stride 0": lambda: torch.zeros(1, 1, dtype=x.dtype).expand(10**7, x.shape[1]),
+    }[kind]()
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's, of tensor kinds that are not finished
+@pytest.mark.parametrize(
+    "kind", ["requires_grad", "bfloat16", "sparse", "quantized", "conj", "meta", "nested", "stride 0"]
+)
+@pytest.mark.parametrize("layout", ["lazy", "dense"])
+def test_tensors_that_are_not_plain_are_one_line(kind, layout, task_files, tmp_path):
+    content = torch.load(task_files / f"{layout}.pt", weights_only=True)
+    if layout == "lazy":
+        content["x_test"] = odd(kind, content["x_test"])
+    else:
+        content[1][0][1] = odd(kind, content[1][0][1])
+    torch.save(content, tmp_path / "x.pt")
+    with pytest.raises(DataError, match=r"x\.pt") as caught:
+        load_tasks(tmp_path / "x.pt")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("source", nested(30), "source is list"),
+        ("format", nested(30), "format list"),
+        ("descriptors", [nested(30)] * 3, "a descriptor is list"),
+        ("x_test", torch.zeros(20, 784, dtype=torch.uint8), "all test images are black"),
+    ],
+)
+def test_contents_that_a_later_step_would_stumble_over_are_one_line(name, value, said, task_files, tmp_path):
+    content = torch.load(task_files / "lazy.pt", weights_only=True)
+    if name == "x_test":
+        value = torch.zeros_like(content[name])
+    torch.save({**content, name: value}, tmp_path / "x.pt")
+    with pytest.raises(DataError, match=said) as caught:
+        load_tasks(tmp_path / "x.pt")
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("kind", ["pipe", "/dev/zero"])
+def test_what_is_no_file_is_not_waited_for(kind, tmp_path):
+    import os
+
+    path = tmp_path / "x.pt"
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to(kind)
+    for reader in (load_tasks, read_tuple):
+        with pytest.raises(DataError, match="is a pipe, socket or device"):
+            reader(path)

@@ -142,3 +142,20 @@ def test_the_real_figures_are_drawn_from_a_file(path):
     assert set(read_pickle.FIGURES) <= set(drawn)
     for name in read_pickle.FIGURES:
         assert len(drawn[name].data) > 0
+
+
+@pytest.mark.parametrize("place", ["params", "epoch_data", "extra"])
+def test_lists_that_hold_themselves_and_giant_numbers_are_one_line(place, tmp_path, capsys):
+    import pickle
+
+    from ta_agem_repro.analysis.read_pickle import main
+
+    loop = []
+    loop.append(loop)
+    for value, said in ((loop, "holds itself"), ({"seed": 10**5000}, "an integer of 16610 bits")):
+        path = tmp_path / "results-x.pkl"
+        path.write_bytes(pickle.dumps({"params": {}, "epoch_data": [], place: value}, 4))
+        assert main([str(path)]) == 1
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.count("\n") == 1

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from clrepro.errors import DataError
 from clrepro.paths import is_file
+from clrepro.records import MAX_BYTES
+from clrepro.regular_files import read_regular_text
 from clrepro.report.readme import readme_block
 from clrepro.report.tables import Table
 from clrepro.runs import write_atomically
@@ -21,7 +23,7 @@ def update_readmes(home: Path, tables: Sequence[Table]) -> list[Path]:
     for path in [home / "README.md", *sorted(home.glob("papers/*/README.md"))]:
         if not is_file(path):
             continue
-        old = new = path.read_text(encoding="utf-8")
+        old = new = read_regular_text(path, MAX_BYTES)
         for table in tables:
             name = f"{table.paper}-{table.profile}"
             if f"results:{name} -->" not in new:

@@ -9,6 +9,8 @@ from clrepro.claims import load_claims
 from clrepro.commands.list import estimate
 from clrepro.errors import DataError
 from clrepro.paths import find, is_file
+from clrepro.records import MAX_BYTES
+from clrepro.regular_files import read_regular_text
 from clrepro.report.measured import Bench, Faults, read_bench, read_faults
 from clrepro.report.page import Offer, PaperFacts
 from clrepro.report.site import Measured, write_site
@@ -54,8 +56,8 @@ def paper_facts(home: Path, name: str) -> PaperFacts:
         for each in load_profiles(home, name).values()
     ]
     try:
-        text = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        text = read_regular_text(folder / "README.md", MAX_BYTES)
+    except DataError:
         text = ""
     path = folder / "claims.toml"
     if not is_file(path):

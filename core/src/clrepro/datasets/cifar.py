@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from clrepro import restricted
 from clrepro.datasets.tar_files import opened
 from clrepro.errors import DataError
+from clrepro.regular_files import read_regular_file
 
 PIXELS = 3 * 32 * 32
 N_COARSE = 20
@@ -145,12 +146,7 @@ def _decode(data: bytes, name: str, release: Release) -> Batch:
 
 
 def _bytes(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > MAX_MEMBER:
-            raise DataError(f"{path}: larger than any file of these data sets")
-        return path.read_bytes()
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read ({problem.strerror})") from None
+    return read_regular_file(path, MAX_MEMBER)
 
 
 def _members(path: Path, release: Release) -> dict[str, bytes] | None:

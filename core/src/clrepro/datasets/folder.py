@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from clrepro.datasets.decode import MAX_IMAGE, decode, pillow
 from clrepro.datasets.tar_files import folder_files
 from clrepro.errors import DataError
+from clrepro.regular_files import open_regular_file
 
 # Encrypted members are a RuntimeError, unknown compressions its kin NotImplementedError; the rest is damage.
 DAMAGE = (
     zipfile.BadZipFile, OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, ValueError, struct.error,
     OverflowError,
 )  # fmt: skip
+MAX_ARCHIVE = 1 << 31  # bytes of a zip file; the images of 60,000 JPEG files have 50 MB
 ENDINGS = (".jpg", ".jpeg", ".png")
 Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
@@ -54,7 +56,7 @@ def _part(classes: dict[str, list[NDArray[np.uint8]]]) -> Part:
 
 def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular_file(path, MAX_ARCHIVE) as file, zipfile.ZipFile(file) as archive:
             for info in sorted(archive.infolist(), key=lambda info: info.filename):
                 if _is_image(info.filename):
                     if info.file_size > MAX_IMAGE:

@@ -35,8 +35,8 @@ def read_notmnist(path: Path) -> tuple[Part, Part]:
             )
         except DataError as problem:
             broken.append(str(problem))
-    if len(broken) > MAX_BROKEN:
-        raise DataError(f"{path}: {len(broken)} damaged images, e.g. {broken[0]}; fetch it again")
+        if len(broken) > MAX_BROKEN:
+            raise DataError(f"{path}: {len(broken)} or more damaged images, e.g. {broken[0]}; fetch it again")
     if missing := set(range(10)) - {label for _, label, _ in found}:
         raise DataError(f"{path}: no images of {', '.join(LETTERS[k] for k in sorted(missing))}")
     found.sort(key=lambda item: item[0])

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.errors import DataError
+from clrepro.regular_files import read_regular_file
 
 FILE = Path(__file__).with_name("_embedded") / "mnist_quick.xz"
 SHA256 = "f1a9aba1c7075deb26e653d966a12b704a157b8b684ab4668c2d134d2e2e870b"
+MAX_FILE = 1 << 23
 N_TRAIN, N_TEST, N_PIXELS = 10_000, 2_000, 784
 
 
@@ -20,11 +22,9 @@ def read_quick() -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint8
     Raises: DataError if the shipped file is missing or changed.
     """
     try:
-        packed = FILE.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{FILE}: the embedded digits cannot be read ({error.strerror}); install cl-repro again"
-        ) from None
+        packed = read_regular_file(FILE, MAX_FILE)
+    except DataError as problem:
+        raise DataError(f"{problem}; install cl-repro again for its embedded digits") from None
     if hashlib.sha256(packed).hexdigest() != SHA256:
         raise DataError(f"{FILE}: the embedded digits are damaged (wrong sha256); install cl-repro again")
     body = np.frombuffer(lzma.decompress(packed, format=lzma.FORMAT_XZ), np.uint8)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.errors import DataError
+from clrepro.regular_files import check_regular_file
 
 MAX_FILE = 1 << 29
 MAX_VALUES = 1 << 31  # the largest official file has 531,131 images of 3,072 values
@@ -21,8 +22,7 @@ def read_svhn(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     from scipy.io import loadmat, whosmat
 
     try:
-        if path.stat().st_size > MAX_FILE:
-            raise DataError(f"{path}: {path.stat().st_size} bytes; no file of SVHN is so large")
+        check_regular_file(path, MAX_FILE)
         # Shapes first: a packed file may ask for any memory, and other kinds of content nest without end.
         found = {name: (prod(shape), kind) for name, shape, kind in whosmat(path)}
         if any(

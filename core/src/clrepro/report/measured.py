@@ -12,6 +12,7 @@ from typing import Any
 
 from clrepro.errors import DataError
 from clrepro.records import parse_json_object
+from clrepro.regular_files import read_regular_text
 
 SCHEMA = 1
 MAX_BYTES = 16 * 2**20
@@ -131,11 +132,9 @@ def read_faults(path: Path) -> Faults:
 def _body(path: Path, names: set[str]) -> dict[str, Any]:
     """The file's object, its frame checked: the schema, the machine as text by name, an ISO time."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path}: larger than {MAX_BYTES // 2**20} MB; make it again")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise DataError(f"{path}: cannot be read ({problem})") from None
+        text = read_regular_text(path, MAX_BYTES)
+    except DataError as problem:
+        raise DataError(f"{problem}; make it again") from None
     body = _keys(parse_json_object(text, str(path)), names, str(path))
     if isinstance(body["schema"], bool) or body["schema"] != SCHEMA:
         raise DataError(f"{path}: field 'schema' is {body['schema']!r}; this version reads {SCHEMA}")

@@ -23,6 +23,7 @@ from clrepro.records import (
     read_record,
     record_path,
 )
+from clrepro.regular_files import read_regular_text
 from clrepro.runs import RunDir, hold_lock, make_folder, write_atomically
 from clrepro.sweep.host import Meter, versions
 from clrepro.sweep.owned import refuse_links, remove_stamped, set_aside
@@ -209,8 +210,8 @@ def _work_folder(job: Job, out: Path) -> RunDir:
     path = _work_path(job, out)
     stamp = path / _STAMP
     try:
-        begun = stamp.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        begun = read_regular_text(stamp, 1 << 20)
+    except DataError:
         begun = ""
     stamp_text = canonical_json({"settings_hash": job.settings_hash}) + "\n"
     if begun != stamp_text:

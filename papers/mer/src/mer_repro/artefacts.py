@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.errors import DataError
-from clrepro.records import RunRecord, canonical_json, parse_json_object
+from clrepro.records import RunRecord, canonical_json
+from clrepro.regular_files import open_regular_file
 from clrepro.runs import RunDir, write_atomically
 from clrepro.sweep.host import versions
+from clrepro.texts import load_json_object
 from mer_repro.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from mer_repro.train import TrainResult
 
 Matrix = NDArray[np.float64]
+
+MAX_BYTES = 1 << 32  # of a result file
 
 
 def base_name(settings: Settings, now: datetime | None = None, unique: str | None = None) -> str:
@@ -45,8 +49,8 @@ def kept_base_name(settings: Settings, checkpoint: RunDir | None) -> str:
     if checkpoint is not None:
         try:
             path = checkpoint.path / "results.json"
-            begun = parse_json_object(path.read_text(encoding="utf-8"), str(path)).get("name")
-        except (OSError, UnicodeDecodeError, DataError):
+            begun = load_json_object(path).get("name")
+        except DataError:
             begun = None
         if isinstance(begun, str) and begun and begun == os.path.basename(begun):
             return os.path.join(folder, begun)
@@ -132,7 +136,10 @@ def _read(path: Path) -> Any:
         raise DataError(f"{path}: no such file")
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with open_regular_file(path, MAX_BYTES) as file:
+                content = torch.load(file, map_location="cpu", weights_only=True)
+    except DataError:
+        raise
     except Exception as problem:  # torch reports damage with many kinds; the first line tells which
         reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0][:160]
         raise DataError(f"{path}: not a readable result file ({reason})") from None

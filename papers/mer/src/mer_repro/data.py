@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from clrepro.datasets import CATALOG
 from clrepro.datasets.locate import VARIABLE, locate, sha256
 from clrepro.errors import DataError
+from clrepro.regular_files import check_regular_file, open_regular_file
 from clrepro.streams import apply_map
 
 KINDS = {"rotations": 20, "permutations": 20, "manypermutations": 100}
 LAZY_FORMAT = "cl-repro/lazy-tasks/1"
+MAX_BYTES = 1 << 36  # the largest hosted one had 21 GB
 OLD_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")  # first bytes of files saved before torch 1.6
+MAX_NAME = 200  # characters of what a file says of a task or of its source
 Rows = NDArray[np.float32]
 
 
@@ -36,7 +39,10 @@ class LazyTasks:
         self.base_test, self._y_test = arrays["x_test"], arrays["y_test"]
         self.maps: NDArray[np.int64] | None = arrays["maps"]
         self._descriptors = content.get("descriptors")
-        self.source = str(content.get("source"))  # the data set the images are from
+        source = content.get("source")
+        if not isinstance(source, str) or len(source) > MAX_NAME:
+            raise DataError(f"{where}: source is {type(source).__name__}, expected a short name")
+        self.source = source  # the data set the images are from
         n_pixels = self._x_train.shape[1]
         if (
             not isinstance(self._descriptors, list)
@@ -44,12 +50,16 @@ class LazyTasks:
             or not self._descriptors
         ):
             raise DataError(f"{where}: {len(arrays['maps'])} pixel maps need as many task descriptors")
+        for one in self._descriptors:
+            _descriptor(one, where)
         if arrays["maps"].shape[1] != n_pixels or self.base_test.shape[1] != n_pixels:
             raise DataError(f"{where}: images and pixel maps disagree about the number of pixels")
         if arrays["maps"].min() < -1 or arrays["maps"].max() >= n_pixels:
             raise DataError(f"{where}: a pixel map points outside the image")
         for x, y in ((self._x_train, self._y_train), (self.base_test, self._y_test)):
             _check_labels(x, y, where)
+        if not self.base_test.any():
+            raise DataError(f"{where}: all test images are black; there is nothing to recognise")
         self.n_tasks, self.n_inputs = arrays["maps"].shape
         self.n_outputs = int(max(self._y_train.max(), self._y_test.max())) + 1
 
@@ -178,8 +188,10 @@ def _content(path: Path) -> Any:
 
 def _tasks(content: Any, path: Path) -> TaskFile:
     if isinstance(content, dict):
-        if content.get("format") != LAZY_FORMAT:
-            raise DataError(f"{path}: format {content.get('format')!r}; this version reads {LAZY_FORMAT!r}")
+        found = content.get("format")
+        if not isinstance(found, str) or found != LAZY_FORMAT:
+            shown = repr(found[:MAX_NAME]) if isinstance(found, str) else type(found).__name__
+            raise DataError(f"{path}: format {shown}; this version reads {LAZY_FORMAT!r}")
         return LazyTasks(content, str(path))
     return DenseTasks(content, str(path))
 
@@ -192,14 +204,13 @@ def evidence(path: Path) -> dict[str, str]:
 
 def kind_of_file(path: Path) -> str:
     """Returns "zip" (today's torch files, which are mapped, not loaded), "old" (before torch 1.6), or ""."""
-    with open(path, "rb") as file:
+    with open_regular_file(path, MAX_BYTES) as file:
         start = file.read(len(OLD_TORCH))
     return "zip" if start.startswith(b"PK") else "old" if start == OLD_TORCH else ""
 
 
 def _must_exist(path: Path) -> None:
-    if not path.is_file():
-        raise DataError(f"{path}: no such task file; make it with: {_how_to_make(path)}")
+    check_regular_file(path, MAX_BYTES, f"no such task file; make it with: {_how_to_make(path)}")
 
 
 def _how_to_make(path: Path) -> str:
@@ -218,14 +229,41 @@ def _how_to_make(path: Path) -> str:
 
 def _array(value: Any, dtype: str, rank: int, where: str) -> NDArray[Any]:
     """A tensor as an array without a copy, or DataError if it is something else."""
-    if not hasattr(value, "numpy"):
-        raise DataError(f"{where} is {type(value).__name__}, expected a tensor")
+    if reason := _no_plain_tensor(value):
+        raise DataError(f"{where} is {reason}, expected a plain tensor; save it anew")
     array: NDArray[Any] = value.numpy()
     if str(array.dtype) != dtype or array.ndim != rank or 0 in array.shape:
         raise DataError(
             f"{where} is {array.dtype} {array.shape}, expected {dtype} with {rank} dimensions, not empty"
         )
     return array
+
+
+def _no_plain_tensor(value: Any) -> str:
+    """Why a value has no contents that lie in memory as its shape says, one number after the other; "" if it
+    has.
+    """
+    import torch
+
+    if type(value) is not torch.Tensor:
+        return f"a {type(value).__name__}"
+    if value.is_nested or value.is_quantized or value.layout != torch.strided or value.device.type != "cpu":
+        kind = "nested" if value.is_nested else "quantized" if value.is_quantized else value.device.type
+        return f"a tensor that is {kind} with layout {value.layout}"
+    if value.requires_grad or value.is_conj() or value.is_neg():
+        return "a tensor that stands for a computation (a gradient is wanted, conjugate or negated)"
+    if value.dtype in (torch.bfloat16, torch.complex32) or str(value.dtype).startswith("torch.float8"):
+        return f"a tensor of {value.dtype}"
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        return f"a tensor {tuple(value.shape)} of fewer numbers that are repeated"
+    return ""
+
+
+def _descriptor(value: Any, where: str) -> Any:
+    """What a file says of a task: a number or a short text; a nested one could be written out without end."""
+    if isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= MAX_NAME):
+        return value
+    raise DataError(f"{where}: a descriptor is {type(value).__name__}, expected a number or a short text")
 
 
 def _check_labels(x: NDArray[Any], y: NDArray[np.int64], where: str) -> None:
@@ -241,7 +279,7 @@ def _task(task: Any, where: str) -> "tuple[Any, Rows, NDArray[np.int64]]":
     x = _array(task[1], "float32", 2, f"{where}: x")
     y = _array(task[2], "int64", 1, f"{where}: y")
     _check_labels(x, y, where)
-    return task[0], x, y
+    return _descriptor(task[0], where), x, y
 
 
 def save_lazy(

@@ -13,10 +13,12 @@ import numpy as np
 import torch
 
 from clrepro.errors import DataError
+from clrepro.regular_files import open_regular_file
 from clrepro.runs import RunDir
 from rewire_repro.frameworks import Framework
 
 NAME = "train"
+MAX_BYTES = 1 << 32
 INFO = ("rewire", "csp")
 
 
@@ -118,10 +120,13 @@ def _write(folder: RunDir, name: str, content: dict[str, Any]) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular_file(path, MAX_BYTES) as file:
+            content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         return {"meta": content["meta"], "state": content["state"]}
     except FileNotFoundError:
         raise DataError(f"{path}: missing, so training cannot go on from there") from None
+    except DataError:
+        raise
     except Exception as problem:  # torch's reader raises anything for forged bytes
         reason = " ".join(str(problem).split())[:120]
         raise DataError(f"{path}: not a checkpoint of this program ({reason})") from None

@@ -19,6 +19,7 @@ import numpy as np
 from clrepro.errors import DataError, UsageError
 from clrepro.records import RunRecord, load_many
 from clrepro.runs import write_atomically
+from clrepro.texts import load_json_object
 from rewire_repro.program import exit_code
 from rewire_repro.results import REFERENCES
 
@@ -72,7 +73,7 @@ def _main(argv: Sequence[str] | None) -> None:
     found = entries(records, args.profile)
     if not found:
         raise DataError(f"{args.results}: no finished record of {METHOD} under profile {args.profile}")
-    stored = json.loads(REFERENCES.read_text(encoding="utf-8")) if REFERENCES.is_file() else {}
+    stored = load_json_object(REFERENCES) if REFERENCES.is_file() else {}
     text = json.dumps({**stored, **found}, indent=1, sort_keys=True) + "\n"
     write_atomically(REFERENCES, text.encode())
     print(f"{REFERENCES}: {', '.join(found)}")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clrepro.metrics import continual
 from clrepro.records import canonical_json
 from clrepro.sweep.host import versions
+from clrepro.texts import load_json_object
 from rewire_repro.frameworks import Framework
 from rewire_repro.networks import Net
 from rewire_repro.scenarios import Scenario
@@ -71,7 +72,7 @@ def references(settings: Settings, what: str = "returns") -> NDArray[np.float64]
     """
     if not REFERENCES.is_file():
         return None
-    one, stored = settings.scenario, json.loads(REFERENCES.read_text(encoding="utf-8"))
+    one, stored = settings.scenario, load_json_object(REFERENCES)
     entry = stored.get(f"{settings.profile}/{one.domain}/{one.name}")
     if entry is None or tuple(entry["tasks"]) != one.sequence:
         return None

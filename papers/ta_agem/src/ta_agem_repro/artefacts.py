@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from clrepro import __version__
 from clrepro.errors import BusyError, DataError
+from clrepro.regular_files import open_regular_file
 from clrepro.runs import hold_lock, make_folder, write_atomically
 from ta_agem_repro.naming import stem
 from ta_agem_repro.result import Epoch, Result
@@ -50,6 +51,9 @@ def write_all(result: Result, out: Path, stamp: datetime) -> list[Path]:
                 path.unlink(missing_ok=True)
             raise
     return [paths[ending] for ending in ENDINGS if ending in paths]
+
+
+MAX_MODEL = 1 << 30  # bytes of a file of parameters
 
 
 @contextmanager
@@ -198,9 +202,12 @@ def load_model(path: Path) -> dict[str, Any]:
     import torch
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read ({problem.strerror})") from None
+        with open_regular_file(path, MAX_MODEL) as file:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except DataError:
+        raise
     except Exception as problem:  # damage and refused globals come as almost any kind of error
         reason = str(problem).strip().split("\n")[0]
         raise DataError(f"{path}: not a state dict of tensors ({reason[:120]})") from None

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from clrepro.errors import UsageError
+from clrepro.errors import DataError, UsageError
+from clrepro.regular_files import read_regular_text
 from ta_agem_repro.settings import FIELDS, TASK_TYPES, Settings
 
 PAPER = Path(__file__).resolve().parents[2]  # of a checkout
@@ -31,6 +32,7 @@ ALIASES = {
 LITE: Mapping[str, Any] = MappingProxyType({"batch_size": 50, "quick_test_mode": True})
 LITE_TASKS = 2
 MAX_TEXT, MAX_NODES = 1 << 20, 10_000  # of a configuration file
+MAX_FILE = 4 * MAX_TEXT  # bytes; a character has up to four
 MAX_BITS = 64  # of an integer in it
 # What a method is, beyond its name.
 METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
@@ -116,8 +118,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises: UsageError if it cannot be read or is no table.
     """
     try:
-        content = plain_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
+        content = plain_yaml(read_regular_text(path, MAX_FILE))
+    except (DataError, ValueError) as problem:
         raise UsageError(f"{path}: not readable as YAML ({' '.join(str(problem).split())[:160]})") from None
     if content is None:
         return {}

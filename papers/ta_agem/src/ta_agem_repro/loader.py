@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.errors import DataError, UsageError
+from clrepro.regular_files import read_regular_text
 from clrepro.runs import make_folder, write_atomically
 from ta_agem_repro import tasks
-from ta_agem_repro.images import VARIABLES, load_images, read_env
+from ta_agem_repro.images import MAX_ENV, VARIABLES, load_images, read_env
 from ta_agem_repro.program import Parser, exit_code
 from ta_agem_repro.settings import ALL_DATASETS, DATASETS, Settings
 from ta_agem_repro.tasks import Images, TaskImages
@@ -159,7 +160,7 @@ def fetch(name: str) -> Path:
 
 def remember(variable: str, folder: Path, env: Path = Path(".env")) -> None:
     """Write NAME=folder into the .env file, in the place of an older line for that name."""
-    kept = env.read_text(encoding="utf-8").splitlines() if env.is_file() else []
+    kept = read_regular_text(env, MAX_ENV).splitlines() if env.exists() else []
     lines = [line for line in kept if line.split("=", 1)[0].strip() != variable]
     write_atomically(env, "\n".join([*lines, f"{variable}={folder}", ""]).encode())
     assert read_env(env)[variable] == str(folder)

@@ -3,6 +3,7 @@
 import io
 import logging
 import zipfile
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +17,7 @@ from clrepro import restricted
 from clrepro.errors import DataError
 from clrepro.metrics import continual
 from clrepro.records import parse_json_object
+from clrepro.regular_files import read_regular_file, read_regular_text
 from ta_agem_repro import naming, vintages
 from ta_agem_repro.result import Epoch
 
@@ -128,7 +130,18 @@ def raw(path: Path) -> dict[str, Any]:
     data = restricted.load(path, MAX_BYTES)
     if not isinstance(data, dict):
         raise DataError(f"{path}: holds a {type(data).__name__}, expected the dict of a run's metrics")
+    _check_no_circle(data, str(path), [])
     return data
+
+
+def _check_no_circle(value: Any, where: str, around: list[int]) -> None:
+    """Raises: DataError for a list or table that holds itself: whoever goes through it would never end."""
+    if not isinstance(value, list | tuple | dict | set | frozenset | deque):
+        return
+    if id(value) in around:
+        raise DataError(f"{where}: a {type(value).__name__} holds itself")
+    for part in [*value, *value.values()] if isinstance(value, dict) else value:
+        _check_no_circle(part, where, [*around, id(value)])
 
 
 def newest(folder: Path, count: int | None = None, *, columns: bool = False) -> tuple[list[Run], list[str]]:
@@ -153,22 +166,13 @@ def newest(folder: Path, count: int | None = None, *, columns: bool = False) -> 
 
 
 def _document(path: Path) -> dict[str, Any]:
-    try:
-        if path.exists() and not path.is_file():  # a pipe would never end
-            raise DataError(f"{path}: is no file")
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path}: {path.stat().st_size} bytes; expected at most {MAX_BYTES}")
-        return parse_json_object(path.read_text(encoding="utf-8"), str(path))
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read ({problem.strerror})") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not a text in UTF-8") from None
+    return parse_json_object(read_regular_text(path, MAX_BYTES), str(path))
 
 
 def _archive(path: Path) -> Columns:
     """The columns of an .npz, each of the type and the number of axes that it must have."""
+    data = read_regular_file(path, MAX_BYTES)
     try:
-        data = path.read_bytes()
         with zipfile.ZipFile(io.BytesIO(data)) as members:
             if (size := sum(member.file_size for member in members.infolist())) > MAX_BYTES:
                 raise DataError(f"unpacks to {size} bytes; expected at most {MAX_BYTES}")

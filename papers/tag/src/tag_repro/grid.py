@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from clrepro.errors import DataError
+from clrepro.regular_files import read_regular_text
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from tag_repro.settings import TagSettings
@@ -24,6 +25,8 @@ GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
 }  # of the published code
 FILE = "grid.csv"
 COLUMNS = ("validation_accuracy", "crc32")
+
+MAX_BYTES = 1 << 26  # of a grid's file
 
 
 def cells(kind: str) -> list[dict[str, float]]:
@@ -97,8 +100,8 @@ def _read(path: Path, names: list[str]) -> dict[tuple[float, ...], float]:
     """The cells done before."""
     if not path.exists():
         return {}
+    text = read_regular_text(path, MAX_BYTES)
     try:
-        text = path.read_text(encoding="utf-8")
         header, *lines = list(csv.reader(text.splitlines()))
         if header != [*names, *COLUMNS]:
             raise ValueError(f"columns {','.join(header)[:80]}")
@@ -106,5 +109,5 @@ def _read(path: Path, names: list[str]) -> dict[tuple[float, ...], float]:
             if len(line) != len(header) or _check(line[:-1]) != line[-1]:
                 raise ValueError(f"line {number} is damaged")
         return {tuple(map(float, line[:-2])): float(line[-2]) for line in lines}
-    except (OSError, ValueError, csv.Error) as problem:
+    except (ValueError, csv.Error) as problem:
         raise DataError(f"{path}: not a grid of {', '.join(names)} ({problem}); remove it") from None

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clrepro.errors import DataError
+from clrepro.regular_files import open_regular_file
 
+MAX_BYTES = 1 << 30  # of a file of weights; the published one has 45 MB
 STAGES = (64, 128, 256, 512)
 
 
@@ -58,7 +60,10 @@ def load_pretrained(network: ResNet18, path: Path) -> None:
     Raises: DataError if the file is missing or damaged, or does not have these tensors.
     """
     try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular_file(path, MAX_BYTES) as file:
+            state: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except DataError:
+        raise
     except Exception as problem:  # damage shows as almost any kind of error
         reason = " ".join(str(problem).split())[:120]
         raise DataError(f"{path}: not readable as a state dict of tensors ({reason})") from None

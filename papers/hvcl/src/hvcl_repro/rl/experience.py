@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from clrepro.buffers import Columns, Prioritized
 from clrepro.buffers import SumTree as Sums
 from clrepro.buffers.prioritized import powers
-from clrepro.errors import DataError
-from clrepro.runs import decode_state, encode_state, write_atomically
+from clrepro.regular_files import read_regular_file
+from clrepro.runs import MAX_BYTES, decode_state, encode_state, write_atomically
 
 Batch = dict[str, NDArray[Any]]
 CONF: dict[str, Any] = {
@@ -153,10 +153,7 @@ class ExperienceBuffer:
 
     def load(self, path: str | Path) -> None:
         """Continue from a file that `save` wrote.  Raises: DataError if it is missing or damaged."""
-        try:
-            data = Path(path).read_bytes()
-        except OSError as problem:
-            raise DataError(f"{path}: cannot be read ({problem.strerror})") from None
+        data = read_regular_file(Path(path), MAX_BYTES)
         self.load_state(decode_state(data, str(path)))
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from clrepro.errors import DataError, UsageError
-from clrepro.runs import decode_state, encode_state, write_atomically
+from clrepro.errors import UsageError
+from clrepro.regular_files import read_regular_file
+from clrepro.runs import MAX_BYTES, decode_state, encode_state, write_atomically
 from clrepro.seeding import Seeds
 from hvcl_repro.rl import sac
 from hvcl_repro.rl.environments import ACT_DIM, OBS_DIM
@@ -114,10 +115,7 @@ class SAC:
 
     def load(self, path: str | Path) -> None:
         """Continue from what `save` wrote.  Raises: DataError if it is missing or damaged."""
-        try:
-            data = Path(path).read_bytes()
-        except OSError as problem:
-            raise DataError(f"{path}: cannot be read ({problem.strerror})") from None
+        data = read_regular_file(Path(path), MAX_BYTES)
         self.agent.load(decode_state(data, str(path)))
 
     def _padded(self, states: Any) -> NDArray[np.float32]:

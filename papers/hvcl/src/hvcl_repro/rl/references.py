@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from clrepro.runs import write_atomically
+from clrepro.texts import load_json_object
 from hvcl_repro.rl.environments import SETS
 from hvcl_repro.rl.points import POINTS, Point
 
@@ -30,7 +31,7 @@ def references(env_set: str, train_steps: int, file: Path = FILE) -> list[float]
         return [Point(**POINTS[env_id]).best_return() for env_id in SETS["toy"]]
     if not file.is_file():
         return None
-    found = json.loads(file.read_text()).get(env_set)
+    found = load_json_object(file).get(env_set)
     if found is None or abs(found["train_steps"] - train_steps) > BUDGET * train_steps:
         return None
     return [float(found["returns"][env_id]) for env_id in SETS[env_set]]
@@ -55,8 +56,8 @@ def reference_of(runs: Sequence[dict[str, Any]]) -> tuple[str, dict[str, Any]]:
 
 def main(paths: Sequence[str]) -> int:
     """Add what the runs say to references.json; returns the exit code."""
-    env_set, found = reference_of([json.loads(Path(path).read_text()) for path in paths])
-    kept = json.loads(FILE.read_text()) if FILE.is_file() else {}
+    env_set, found = reference_of([load_json_object(Path(path)) for path in paths])
+    kept = load_json_object(FILE) if FILE.is_file() else {}
     text = json.dumps(kept | {env_set: found}, indent=1) + "\n"
     write_atomically(FILE, text.encode())
     print(f"{env_set}: {found}")

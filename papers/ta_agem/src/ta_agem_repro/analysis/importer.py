@@ -8,6 +8,7 @@ from typing import Any
 
 from clrepro.cli import positive_int
 from clrepro.errors import DataError
+from clrepro.regular_files import read_regular_file
 from ta_agem_repro import reader, tracking
 from ta_agem_repro.program import Parser, exit_code
 
@@ -62,7 +63,11 @@ def import_all(paths: Sequence[Path], name: str) -> int:
     experiment = tracking.experiment(connection, name)
     done = 0
     for path in paths:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        try:
+            digest = hashlib.sha256(read_regular_file(path, reader.MAX_BYTES)).hexdigest()
+        except DataError as problem:
+            print(f"left out: {problem}")
+            continue
         with tracking.patient():
             known = connection.search_runs([experiment], f"tags.{HASH} = '{digest}'", max_results=1)
         if known:

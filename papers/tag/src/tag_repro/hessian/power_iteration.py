@@ -81,8 +81,10 @@ def _ritz(vector: Tensor, image: Tensor, before: tuple[Tensor, Tensor] | None) -
     one of largest size, of two opposite ones the positive.
     """
     value = float(vector @ image)
+    if not np.isfinite(value):
+        return value, vector, value
     pairs = [(value, vector, image)]
-    if before is not None and np.isfinite(value):
+    if before is not None:
         share = float(vector @ before[0])
         beside = before[0] - share * vector
         norm = float(torch.linalg.vector_norm(beside))

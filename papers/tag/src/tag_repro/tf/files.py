@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from clrepro.errors import DataError
 from clrepro.records import Outcome, RunRecord, canonical_json, read_record
+from clrepro.regular_files import read_regular_text
 from clrepro.runs import RunDir
 from clrepro.sweep.host import versions
 from tag_repro.tf.settings import CONV, TfSettings
 
 COLUMNS = ("run", "method", "A", "F", "F_signed", "LA", "BWT", "seconds")
+MAX_LOG = 1 << 26
 CROSS_VALIDATION_LOG = "cross_validation.txt"
 
 
@@ -85,7 +87,7 @@ class Files:
             f"batch {s.batch_size} seed {s.random_seed} accuracy {mean:.6f}\n"
         )
         path = self.log_dir.path / CROSS_VALIDATION_LOG
-        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        before = read_regular_text(path, MAX_LOG) if path.exists() else ""
         self.log_dir.atomic_write_text(path.name, before + line)
 
 

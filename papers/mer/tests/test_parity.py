@@ -1,7 +1,7 @@
 """Beside the original, and one engine beside the other, at 20 tasks of 200 examples.
 
-The original is no part of this project: name a checkout of github.com/mattriemer/MER in MER_ORIGINAL, else its
-tests are skipped.  Its program is run unchanged, on a task file of ours in its own layout.
+The original is no part of this project: name a checkout of github.com/mattriemer/MER in MER_ORIGINAL, else
+its tests are skipped.  Its program is run unchanged, on a task file of ours in its own layout.
 """
 
 import os
@@ -111,7 +111,7 @@ def run(streams, model, kind, engine, lr):
 @pytest.mark.parametrize("model", ["eralg4", "meralg7"])
 @pytest.mark.parametrize(("lr", "points"), [(0.003, 0.5), (0.03, 5.0)])
 def test_the_engines_make_the_same_draws_and_part_by_rounding_only(model, lr, points, streams):
-    """At the end both remember the same examples in the same slots and the generator stands at the same place.
+    """At the end both remember the same examples in the same slots, and the generator stands where it stood.
     Retained accuracies agree closely at a small rate; at a large one rounding is amplified to a point or two.
     """
     (fused, a, generators_a), (reference, b, generators_b) = (
@@ -119,6 +119,6 @@ def test_the_engines_make_the_same_draws_and_part_by_rounding_only(model, lr, po
     )
     slots = np.arange(200)
     np.testing.assert_array_equal(a.memory.rows.dense(slots), b.memory.rows.dense(slots))
-    np.testing.assert_array_equal(np.asarray(a.memory.rows.label)[:200], np.asarray(b.memory.rows.label)[:200])
+    np.testing.assert_array_equal(np.asarray(a.memory.rows.label), np.asarray(b.memory.rows.label))
     assert generators_a.python.getstate() == generators_b.python.getstate()
     assert abs(fused.metrics["RA"] - reference.metrics["RA"]) * 100 <= points

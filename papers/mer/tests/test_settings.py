@@ -59,6 +59,9 @@ def test_defaults_are_printed_as_the_original_writes_them():
     printed = str(parse(["--model", "online"]).contract())
     for part in ("'memory_strength': 0,", "'batches_per_example': 1,", "'s': 1,", "'replay_batch_size': 20,"):
         assert part in printed
+    assert "'finetune': True," in printed
+    assert printed.endswith("'shuffle_tasks': 'no'}")
+    assert str(parse(["--model", "online", "--shuffle_tasks", "yes"]).contract()).endswith("'yes'}")
     assert "'gamma': 1.0," in printed
     assert "'beta': 1.0," in printed
 

@@ -115,8 +115,11 @@ class Settings:
         return cls(**values)
 
     def contract(self) -> dict[str, Any]:
-        """Returns the original's 23 arguments in its order, as it prints and saves them."""
-        return dict(list(asdict(self).items())[:CONTRACT])
+        """Returns the original's 23 arguments in its order, as it prints and saves them: cuda and finetune as
+        booleans, shuffle_tasks as the word.
+        """
+        given = dict(list(asdict(self).items())[:CONTRACT])
+        return given | {"shuffle_tasks": "yes" if self.shuffle_tasks else "no"}
 
     @property
     def n_batches(self) -> int:

@@ -272,7 +272,7 @@ def test_gem_packed_past_equals_autograd(factored, n_layers, monkeypatch):
     """The fused engine's two ways give the same G g, G G' and g + G'v as one autograd gradient per task,
     anew and after steps whose effect on the first layer they follow; with memories of unequal size.
     """
-    monkeypatch.setattr(gem, "FACTORED_ROWS", 1200 if factored else 0)
+    monkeypatch.setattr(gem, "FACTORED_ROWS", 200 if factored else 0)
     fused, plain = (trained("gem", engine, n_memories=6, n_layers=n_layers) for engine in ENGINES)
     assert type(fused.past.past).__name__ == ("FactoredPast" if factored else "PackedPast")
     x, _, y = next(iter(examples(9, 2)))

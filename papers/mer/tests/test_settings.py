@@ -54,6 +54,18 @@ def test_given_floats_stay_floats_in_the_printed_arguments():
     assert str(printed["batches_per_example"]) == "10.0"
 
 
+def test_defaults_are_printed_as_the_original_writes_them():
+    """Whole where its parser says 0 or 1 for a float."""
+    printed = str(parse(["--model", "online"]).contract())
+    for part in ("'memory_strength': 0,", "'batches_per_example': 1,", "'s': 1,", "'replay_batch_size': 20,"):
+        assert part in printed
+    assert "'finetune': True," in printed
+    assert printed.endswith("'shuffle_tasks': 'no'}")
+    assert str(parse(["--model", "online", "--shuffle_tasks", "yes"]).contract()).endswith("'yes'}")
+    assert "'gamma': 1.0," in printed
+    assert "'beta': 1.0," in printed
+
+
 @pytest.mark.parametrize(
     ("text", "value"), [("yes", True), ("no", False), ("True", False), ("Yes", False), ("1", False)]
 )

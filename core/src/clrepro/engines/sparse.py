@@ -25,7 +25,8 @@ def gram(parts: Sequence[Vector]) -> NDArray[np.float64]:
     Args: parts — float32 (n, any), n a multiple of 4, columns a multiple of 16, C-contiguous.
     Raises: ValueError if they are not.
     """
-    from clrepro.engines.tiles import LANES, add_gram
+    from clrepro.engines.lanes import LANES
+    from clrepro.engines.tiles import add_gram
 
     out = np.zeros((len(parts[0]), len(parts[0])))
     for part in parts:

@@ -5,7 +5,7 @@ Seven, since a hundred hidden units then fit into one tile, and as many register
 with half as wide ones needs.  Every sum runs in the order of the entries: the same bits on every processor.
 """
 
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator,call-arg"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator,call-arg,var-annotated"
 # Types are numba's: float32 arrays throughout, int64 scalars.
 
 import numpy as np

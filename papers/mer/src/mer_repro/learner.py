@@ -70,8 +70,8 @@ class Learner:
             ours, theirs = (tuple(side[name].shape) if name in side else "none" for side in (own, weights))
             if ours != theirs:
                 raise DataError(
-                    f"{where}: {name[:60]!r} is {theirs} there and {ours} here; it must be of the same kind of "
-                    "network, --n_hiddens, --n_layers and data"
+                    f"{where}: {name[:60]!r} is {theirs} there and {ours} here; it must be of the same kind "
+                    "of network, --n_hiddens, --n_layers and data"
                 )
         for t in range(self._n_tasks):  # what all tasks share is written as often, the same each time
             engine, theta = self.method.network(t)

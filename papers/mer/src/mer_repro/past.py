@@ -17,7 +17,7 @@ from mer_repro.engine import Engine, FusedEngine, theta_to_numpy
 Array = NDArray[np.float32]
 
 # Rows up to which products of factors (rows x rows) beat gradients written out in full (tasks x parameters).
-FACTORED_ROWS = 1200
+FACTORED_ROWS = 200
 # Steps after which the followed first-layer outputs are computed afresh, so that rounding does not pile up.
 REFRESH = 64
 

@@ -41,12 +41,12 @@ class Settings:
     batch_size: int = 1
     lr: float = 1e-3
     n_memories: int = 0
-    memory_strength: float = 0.0
+    memory_strength: float = 0  # whole: the original prints a default as it is written there
     memories: int = 5120
     gamma: float = 1.0
-    batches_per_example: float = 1.0
-    s: float = 1.0
-    replay_batch_size: float = 20.0
+    batches_per_example: float = 1
+    s: float = 1
+    replay_batch_size: float = 20
     beta: float = 1.0
     cuda: bool = False
     seed: int = 0
@@ -115,8 +115,11 @@ class Settings:
         return cls(**values)
 
     def contract(self) -> dict[str, Any]:
-        """Returns the original's 23 arguments in its order, as it prints and saves them."""
-        return dict(list(asdict(self).items())[:CONTRACT])
+        """Returns the original's 23 arguments in its order, as it prints and saves them: cuda and finetune as
+        booleans, shuffle_tasks as the word.
+        """
+        given = dict(list(asdict(self).items())[:CONTRACT])
+        return given | {"shuffle_tasks": "yes" if self.shuffle_tasks else "no"}
 
     @property
     def n_batches(self) -> int:

@@ -47,8 +47,8 @@ def tables_from(home: Path, folders: Sequence[Path]) -> tuple[list[Table], list[
             if record.status == "done":
                 found.setdefault((record.paper, record.profile), {}).setdefault(record.key, record)
     tables = []
-    for key, records in sorted(found.items()):
-        usable, odd = without_odd(list(records.values()))
+    for key, runs in sorted(found.items()):
+        usable, odd = without_odd(list(runs.values()))
         problems += odd
         if usable:
             tables.append(make_table(home, *key, usable))

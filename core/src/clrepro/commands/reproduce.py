@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from clrepro.commands.papers import chosen_papers
-from clrepro.commands.running import n_cores, run_jobs, say, show_table, stop_on_signals
+from clrepro.commands.running import n_cores, run_jobs, show_table, stop_on_signals
 from clrepro.errors import UsageError
 from clrepro.runs import make_folder
 from clrepro.sweep import (
@@ -20,6 +20,7 @@ from clrepro.sweep import (
     select,
     sweep_lock,
 )
+from clrepro.sweep.host import say
 from clrepro.sweep.profiles import check_size, count_runs
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clrepro.commands.reproduce import no_row
-from clrepro.commands.running import n_cores, run_jobs, say, say_waiting, show_table, stop_on_signals
+from clrepro.commands.running import n_cores, run_jobs, say_waiting, show_table, stop_on_signals
 from clrepro.errors import DataError, UsageError
 from clrepro.runs import make_folder, write_atomically
 from clrepro.sweep import (
@@ -26,7 +26,7 @@ from clrepro.sweep import (
     select,
     sweep_lock,
 )
-from clrepro.sweep.host import show
+from clrepro.sweep.host import say, show
 from clrepro.sweep.prepare import prepare_together
 from clrepro.sweep.profiles import MAX_RUNS, check_size, count_runs
 from clrepro.sweep.slurm import array_script, shard

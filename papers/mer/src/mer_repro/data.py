@@ -230,7 +230,7 @@ def _how_to_make(path: Path) -> str:
 def _array(value: Any, dtype: str, rank: int, where: str) -> NDArray[Any]:
     """A tensor as an array without a copy, or DataError if it is something else."""
     if reason := _no_plain_tensor(value):
-        raise DataError(f"{where} is {reason}, expected a plain tensor; save it anew")
+        raise DataError(f"{where} is {reason}, expected a tensor of plain numbers")
     array: NDArray[Any] = value.numpy()
     if str(array.dtype) != dtype or array.ndim != rank or 0 in array.shape:
         raise DataError(

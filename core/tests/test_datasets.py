@@ -81,7 +81,7 @@ def test_every_place_looked_at_is_named_with_a_way_out(tmp_path, monkeypatch):
     ):
         datasets.load("cifar10")
     with pytest.raises(DataError, match=r"Put them there, or set CL_REPRO_DATA$"):
-        datasets.load("cifar10_jpeg")
+        datasets.load("mini_imagenet")
 
 
 def test_an_incomplete_set_is_not_taken(tmp_path):
@@ -198,7 +198,7 @@ def test_nothing_is_fetched_unasked_and_every_mirror_is_tried_when_asked(tmp_pat
     assert len(asked) == 2
     assert {known for _, known in asked} == {catalog.CATALOG["mnist"].sha256[IDX["x_train"]]}
     with pytest.raises(DataError, match="no publisher offers this"):
-        datasets.load("cifar10_jpeg", download=True)
+        datasets.load("mini_imagenet", download=True)
 
 
 def test_every_entry_states_licence_files_and_checksums_that_look_right():

@@ -12,7 +12,6 @@ from clrepro.datasets import digits, quick
 from clrepro.datasets.catalog import CATALOG as CATALOG
 from clrepro.datasets.cifar import read_cifar
 from clrepro.datasets.cub import read_cub
-from clrepro.datasets.folder import read_folder
 from clrepro.datasets.idx import read_idx as read_idx
 from clrepro.datasets.locate import locate as locate
 from clrepro.datasets.locate import sha256
@@ -91,8 +90,6 @@ def _read(name: str, paths: dict[str, Path]) -> tuple[NDArray[Any], NDArray[Any]
         train, test = read_notmnist(paths["archive"])
     elif name == "cub":
         train, test = read_cub(paths["archive"])
-    elif name == "cifar10_jpeg":
-        train, test = read_folder(paths["archive"], 32)
     else:
         train, test = read_cifar(paths["archive"], name)
     return *train, *test

@@ -117,16 +117,6 @@ CATALOG = {
             ),
         ),
         Entry(
-            name="cifar10_jpeg",
-            title="CIFAR-10 saved as JPEG, 50,000 + 10,000 images 32×32: lossy, not CIFAR-10 itself",
-            licence="as CIFAR-10: none stated; cite Krizhevsky 2009",
-            files={"archive": "cifar10_jpeg.zip"},
-            n_classes=10,
-            sha256={"cifar10_jpeg.zip": "0287a3668d9e0d204fc6ffa0e85a171724de09b8aec55d93153b270368489df4"},
-            folders=("cifar10_jpeg", ""),
-            others=({"archive": "cifar10_jpeg"},),
-        ),
-        Entry(
             name="svhn",
             title="SVHN, cropped house numbers, 73,257 + 26,032 images 32×32 (Netzer et al.)",
             licence="non-commercial use only",

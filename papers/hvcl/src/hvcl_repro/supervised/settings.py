@@ -12,7 +12,6 @@ IMAGES = (
     "mnist_quick",
     "fashion_mnist",
     "cifar10",
-    "cifar10_jpeg",
     "cifar100",
     "textures10",
     "textures30",

@@ -4,10 +4,10 @@ Opening a named pipe waits for a writer that may never come, and a link to /dev/
 of the suite therefore opens its files here, by a limit that no good file of its kind reaches.
 """
 
+import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 from clrepro.errors import DataError
 
@@ -15,7 +15,7 @@ from clrepro.errors import DataError
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
-def open_regular_file(path: Path, most_bytes: int) -> BinaryIO:
+def open_regular_file(path: Path, most_bytes: int) -> io.BufferedReader:
     """Returns an open stream of a regular file, or of the one that a link leads to.
 
     Args: most_bytes — refuse a longer file.

@@ -126,7 +126,7 @@ def project(gradients: Sequence[Any], reference: Sequence[Any]) -> list[Any]:
         factor = tf.math.divide_no_nan(tf.minimum(inner, 0), square)
         return [g - factor * r for g, r in zip(gradients, reference, strict=True)]
 
-    def looked_at() -> list[Any]:
+    def looked_at() -> Any:
         # An inner product of about 0 is a true one where both lengths are held.
         sizes = [tf.reduce_max([tf.reduce_max(tf.abs(g)) for g in some]) for some in (gradients, reference)]
         usable = tf.reduce_all(tf.math.is_finite(sizes)) & tf.reduce_all(tf.stack(sizes) > 0)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def _opened(path: Path) -> Iterator[Any]:
     with open_regular_file(path, MAX_BYTES + 4 + 4 * MAX_RANK) as file:
         if path.suffix != ".gz":
             yield file
@@ -69,7 +69,7 @@ def _read(path: Path, file: IO[bytes]) -> NDArray[np.uint8]:
             f"{path}: header {shape}; no idx file of these data sets has more than {MAX_BYTES} bytes"
         )
     array = np.empty(shape, np.uint8)
-    held, room = 0, memoryview(array.reshape(-1))
+    held, room = 0, memoryview(array.reshape(-1).data)
     while held < len(room) and (n := file.readinto(room[held:])):  # type: ignore[attr-defined]
         held += n
     over = file.read(1)

@@ -42,7 +42,7 @@ class Archive:
     Args: stream — the unpacked archive; max_member — bytes of one file in it; max_members — how many.
     """
 
-    def __init__(self, path: Path, stream: "_Bounded", max_member: int, max_members: int) -> None:
+    def __init__(self, path: Path, stream: Any, max_member: int, max_members: int) -> None:
         self._path, self._stream, self._max, self._max_members = path, stream, max_member, max_members
 
     def __iter__(self) -> Iterator[tarfile.TarInfo]:
@@ -67,10 +67,10 @@ class Archive:
         """The next member; what comes before its content must be short, and members passed are forgotten."""
         piece, self._stream.piece = self._stream.piece, MAX_HEADER
         try:
-            member = self._tar.next()
+            member: tarfile.TarInfo | None = self._tar.next()
         finally:
             self._stream.piece = piece
-        self._tar.members = []  # type: ignore[attr-defined]  # else a hundred thousand names stay in memory
+        self._tar.members = []  # else a hundred thousand names stay in memory
         return member
 
     def open(self, member: tarfile.TarInfo) -> IO[bytes]:

@@ -197,7 +197,9 @@ class SparseRows:
     def load(self, state: dict[str, NDArray[Any]]) -> None:
         """Restore what `state` returned.  Raises: ValueError for another capacity or number of inputs."""
         own = self.state()
-        wrong = [name for name, array in own.items() if np.shape(state.get(name)) != array.shape]
+        wrong = [
+            name for name, array in own.items() if name not in state or np.shape(state[name]) != array.shape
+        ]
         if wrong or state.keys() != own.keys():
             raise ValueError(f"state {sorted(state)} of other shapes than these {len(self.label)} rows have")
         for name in own:

@@ -138,7 +138,8 @@ def last_row(path: Path) -> str:
     """
     content = restricted.load(path, encoding="latin1")
     raw = content.get("mean") if isinstance(content, dict) else None
-    if not isinstance(raw, np.ndarray) or raw.dtype.kind not in "fiu" or raw.ndim not in (3, 4) or not raw.size:
+    good = isinstance(raw, np.ndarray) and raw.dtype.kind in "fiu" and raw.ndim in (3, 4) and raw.size > 0
+    if raw is None or not good:
         raise DataError(f"{path}: expected {{'mean': accuracies of runs, tasks, snapshots, tasks}}")
     last = raw[0][-1][-1] if raw.ndim == 4 else raw[0][-1]
     return f"{raw.shape}\n{json.dumps([None if np.isnan(v) else round(float(v), 6) for v in last])}"

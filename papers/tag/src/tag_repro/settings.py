@@ -45,6 +45,8 @@ class Common:
     engine: str = "auto"
     device: str = "cpu"
     decay_start: int = 1
+    rotation_step: float = 0.0
+    lr_floor: float = LOWEST_RATE
 
     def __post_init__(self) -> None:
         for name in ("tasks", "epochs_per_task", "batch_size", "hiddens"):
@@ -53,6 +55,11 @@ class Common:
         for name, low in (("lr", 0.0), ("gamma", 0.0)):
             if not (low < getattr(self, name) < math.inf):
                 raise UsageError(f"--{name} {getattr(self, name)}: a number above 0")
+        for name in ("rotation_step", "lr_floor"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: a number, 0 or more")
+        if self.rotation_step and self.dataset != "rot-mnist":
+            raise UsageError(f"--rotation-step: {self.dataset} is not turned")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"--dropout {self.dropout}: from 0 to below 1")
         if self.dataset not in ALIASES.values():
@@ -74,11 +81,11 @@ class Common:
             raise UsageError(f"--engine {self.engine}: for the MLP of rot-mnist and perm-mnist alone")
 
     def rate(self, task: int) -> float:
-        """Returns the learning rate of task 0, 1, ...: lr · gamma^(task + decay_start), at least 5e-5.
+        """Returns the learning rate of task 0, 1, ...: lr · gamma^(task + decay_start), at least lr_floor.
 
         Source: Stable SGD's code, where the first task's rate is already decayed once.
         """
-        return max(self.lr * self.gamma ** (task + self.decay_start), LOWEST_RATE)
+        return max(self.lr * self.gamma ** (task + self.decay_start), self.lr_floor)
 
     def decisive(self) -> dict[str, Any]:
         """Returns what decides the numbers, for the record."""

@@ -13,8 +13,8 @@ from tag_repro.losses import statistics_kept  # noqa: E402
 from tag_repro.models import Dropout, ResNetS, plain_layers  # noqa: E402
 
 SHAPES = [  # images, inputs, outputs, side, kernel, step: every layer of the network, and an odd side
-    (2, 3, 20, 32, 3, 1), (2, 20, 20, 12, 3, 1), (3, 20, 40, 12, 3, 2), (2, 20, 40, 12, 1, 2), (2, 40, 80, 21, 3, 2),
-    (1, 80, 80, 11, 3, 1), (2, 80, 160, 21, 1, 2), (1, 160, 160, 4, 3, 1),
+    (2, 3, 20, 32, 3, 1), (2, 20, 20, 12, 3, 1), (3, 20, 40, 12, 3, 2), (2, 20, 40, 12, 1, 2), (2, 40, 80,
+    21, 3, 2), (1, 80, 80, 11, 3, 1), (2, 80, 160, 21, 1, 2), (1, 160, 160, 4, 3, 1),
 ]  # fmt: skip
 
 
@@ -37,8 +37,8 @@ def pair(dropout=0.0, side=32, dtype=torch.float32):
 
 
 def images(n=10, side=32):
-    """Of seeds 5 to 10 float32 sends a ReLU that stands at 0 the other way at 5 and 6 (ours), 8 and 10 (torch's own
-    layers), which moves gradients by up to a hundredth: not what is tested here.
+    """Of seeds 5 to 10 float32 sends a ReLU that stands at 0 the other way at 5 and 6 (ours), 8 and 10
+    (torch's own layers), which moves gradients by up to a hundredth: not what is tested here.
     """
     generator = torch.Generator().manual_seed(7)
     return torch.rand(n, 3, side, side, generator=generator), torch.arange(n) % 5
@@ -111,7 +111,9 @@ def test_dropout_draws_what_the_plain_layers_draw(convolutions):
 
 
 def test_twenty_steps_stay_together():
-    """At a rate small enough that rounding is not blown up: at .1 torch's own float32 and float64 part too."""
+    """At a rate small enough that rounding is not blown up: at .1 torch's own float32 and float64 part
+    too.
+    """
     fused, plain = pair()
     optimizers = [torch.optim.SGD(network.parameters(), 1e-4) for network in (fused, plain)]
     generator = torch.Generator().manual_seed(3)
@@ -135,7 +137,9 @@ def test_a_replaced_or_moved_tensor_is_noticed():
             network.blocks[0].conv.weight = torch.nn.Parameter(network.blocks[0].conv.weight * 3)
     plain.load_state_dict(other.state_dict())
     found, wanted = gradients(other, x, y)[1], gradients(plain, x, y)[1]
-    torch.testing.assert_close(found["blocks.0.conv.weight"], wanted["blocks.0.conv.weight"], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        found["blocks.0.conv.weight"], wanted["blocks.0.conv.weight"], rtol=1e-3, atol=1e-4
+    )
 
 
 def test_what_the_fused_layers_cannot_do_goes_by_the_plain_ones():

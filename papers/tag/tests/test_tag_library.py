@@ -1,4 +1,6 @@
-"""TAG as a library: copies, late groups, other types, bounds, interrupted tasks; compiled step against torch's."""
+"""TAG as a library: copies, late groups, other types, bounds, interrupted tasks; compiled step against
+torch's.
+"""
 
 import copy
 import io
@@ -120,9 +122,9 @@ def test_half_precision_parameters_have_a_state_of_float32(dtype):
         optimizer = TAG(params, LR)
         learn(optimizer, params, tasks=2)
         learn(optimizer, params, end=False)
-        assert {v.dtype for k, v in optimizer.state[params[0]].items() if k in ("m", "v", "u_old", "v_old")} == {
-            torch.float32
-        }
+        assert {
+            v.dtype for k, v in optimizer.state[params[0]].items() if k in ("m", "v", "u_old", "v_old")
+        } == {torch.float32}
     assert float((weights(half) - weights(full)).abs().max()) < 0.05
 
 

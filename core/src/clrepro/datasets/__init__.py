@@ -20,6 +20,8 @@ from clrepro.datasets.notmnist import read_notmnist
 from clrepro.datasets.svhn import read_svhn
 from clrepro.errors import DataError, UsageError
 
+FOLDER_SIDES = {"cifar10_jpeg": 32, "mini_imagenet_jpeg": 84}  # pixels per side of images that come as files
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -77,8 +79,8 @@ def _read(name: str, paths: dict[str, Path]) -> tuple[NDArray[Any], NDArray[Any]
         train, test = read_notmnist(paths["archive"])
     elif name == "cub":
         train, test = read_cub(paths["archive"])
-    elif name == "cifar10_jpeg":
-        train, test = read_folder(paths["archive"], 32)
+    elif name in FOLDER_SIDES:
+        train, test = read_folder(paths["archive"], FOLDER_SIDES[name])
     else:
         train, test = read_cifar(paths["archive"], name)
     return *train, *test

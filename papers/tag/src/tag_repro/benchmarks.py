@@ -89,8 +89,9 @@ def build(
 ) -> Benchmark:
     """Returns the benchmark that the settings name.
 
-    Args: rng — draws permutations; turn_seed — of the angles, default the settings' seed; data_dir — look there and nowhere else; multi_head — of
-        permuted and rotated images: outputs of its own for every task (the TAG driver).
+    Args: rng — draws permutations; turn_seed — of the angles, default the settings' seed; data_dir — look
+        there and nowhere else; multi_head — of permuted and rotated images: outputs of its own for every
+        task (the TAG driver).
     Raises: DataError for missing or damaged files.
     """
     if settings.dataset in IMAGE_SETS:
@@ -101,8 +102,12 @@ def build(
     if settings.dataset == "perm-mnist":
         stream = permuted(data, settings.tasks, rng, first_identity=True)
     else:
-        step = settings.rotation_step or (TAG_STEPS.get(settings.tasks, STABLE_STEP) if multi_head else STABLE_STEP)
-        stream = rotated(data, angles(settings.tasks, settings.seed if turn_seed is None else turn_seed, step))
+        step = settings.rotation_step or (
+            TAG_STEPS.get(settings.tasks, STABLE_STEP) if multi_head else STABLE_STEP
+        )
+        stream = rotated(
+            data, angles(settings.tasks, settings.seed if turn_seed is None else turn_seed, step)
+        )
     return Benchmark(settings.dataset, stream, 10, multi_head, evidence)
 
 

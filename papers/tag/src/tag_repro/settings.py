@@ -10,11 +10,13 @@ from tag_repro.grammar import Method, parse_opt
 ALIASES = {
     "rot-mnist": "rot-mnist", "rotation-mnist": "rot-mnist", "perm-mnist": "perm-mnist",
     "permuted-mnist": "perm-mnist", "cifar100": "cifar100", "cifar-100": "cifar100", "cifar10": "cifar100",
-    "mini_imagenet": "mini_imagenet", "cub": "cub", "5data": "5data",
+    "mini_imagenet": "mini_imagenet", "mini_imagenet_jpeg": "mini_imagenet_jpeg", "cub": "cub", "5data":
+    "5data",
 }  # fmt: skip
 STABLE_DATASETS = ("rot-mnist", "rotation-mnist", "perm-mnist", "permuted-mnist", "cifar100", "cifar-100")
-TAG_DATASETS = (*STABLE_DATASETS, "cifar10", "mini_imagenet", "cub", "5data")
-IMAGE_SETS = {"cifar100": (10, 20), "mini_imagenet": (20,), "cub": (20,), "5data": (5,)}  # and their tasks
+TAG_DATASETS = (*STABLE_DATASETS, "cifar10", "mini_imagenet", "mini_imagenet_jpeg", "cub", "5data")
+IMAGE_SETS = {"cifar100": (10, 20), "mini_imagenet": (20,), "mini_imagenet_jpeg": (20,), "cub": (20,),
+              "5data": (5,)}  # and their tasks  # fmt: skip
 IMAGES = ("mnist", "fashion_mnist", "mnist_quick", "digits", "prototypes")  # what tasks may be made of
 FISHERS = ("empirical", "original", "original-wrong-mask")
 GRIDS = ("", "lr", "tag", "ewc", "stable")
@@ -98,6 +100,11 @@ class StableSettings(Common):
 
     momentum: float = 0.8
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.momentum < 1:
+            raise UsageError(f"--momentum {self.momentum}: from 0 to below 1")
+
 
 @dataclass(frozen=True)
 class TagSettings(Common):
@@ -125,8 +132,13 @@ class TagSettings(Common):
                 raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: 1 or more")
         if self.tag_opt not in ("rms", "adagrad", "adam"):
             raise UsageError(f"--tag-opt {self.tag_opt}: rms, adagrad or adam")
-        if self.multi not in (0, 1, 2):
-            raise UsageError(f"--multi {self.multi}: 0, 1 (tasks in turn, six times) or 2 (jointly)")
+        if self.multi not in (0, 1, 2, 3):
+            words = "0, 1 (tasks in turn, six times), 2 (jointly) or 3 (jointly, one head)"
+            raise UsageError(f"--multi {self.multi}: {words}")
+        if self.multi == 3 and self.dataset in IMAGE_SETS:
+            raise UsageError(
+                f"--multi 3: the tasks of {self.dataset} have classes of their own, not one head"
+            )
         if self.ewc_fisher not in FISHERS:
             raise UsageError(f"--ewc-fisher {self.ewc_fisher}: one of {', '.join(FISHERS)}")
         if self.hyp_gs not in GRIDS:

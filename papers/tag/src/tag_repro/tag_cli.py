@@ -34,7 +34,12 @@ def parser() -> Parser:
     add("--b", type=finite_float, default=5.0, help="TAG's sharpness")
     add("--runs", type=positive_int, default=3, help="runs, with seeds SEED, SEED + 1, ...")
     add("--mem-size", type=positive_int, default=1, help="remembered examples per class (agem, er)")
-    add("--multi", type=int, default=0, help="upper bounds: 1: the tasks in turn, six times; 2: jointly")
+    add(
+        "--multi",
+        type=int,
+        default=0,
+        help="upper bounds: 1: the tasks in turn, six times; 2: jointly; 3: 50,000 images jointly, one head",
+    )
     add("--lambd", type=finite_float, default=1.0, help="EWC's strength")
     add("--ewc-fisher", choices=FISHERS, help="how EWC weighs parameters (default: empirical)")
     add("--compat", default="fixed", help="original: the published code's Fisher and bias correction")
@@ -110,7 +115,8 @@ def run_one(settings: TagSettings, base_seed: int, flags: dict[str, Any], work: 
     print(f"Experiment-{settings.seed} started", flush=True)
     tasks = Seeds(settings.seed if settings.fresh_tasks else base_seed).generator("tasks")
     turn_seed = settings.seed if settings.fresh_tasks else TURN_SEED
-    benchmark = build(settings, tasks, flags["data_dir"], multi_head=True, turn_seed=turn_seed)
+    heads = settings.multi != 3
+    benchmark = build(settings, tasks, flags["data_dir"], multi_head=heads, turn_seed=turn_seed)
     print(f"task order: {list(range(1, len(benchmark.stream) + 1))}")
     result = Run(settings, benchmark, Seeds(settings.seed), work).train(Console(settings))
     metrics = result.metrics()

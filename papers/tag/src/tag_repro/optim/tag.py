@@ -27,17 +27,17 @@ class TAG(Optimizer):
         rms, adagrad: p <- p - lr g / (D + eps);
         adam: p <- p - lr M/(1-b1^(n+1)) / (D/sqrt(1-b2^(n+1)) + eps).
     So a task that agrees is nearly ignored, one that opposes shrinks the step, and entries that no old task
-    touched move at exp(b/2) times the rate: choose lr some twenty times below RMSProp's for b = 5.  Weights are
-    kept in 1e-30..1e30, so that no sharpness makes a sum infinite.
+    touched move at exp(b/2) times the rate: choose lr some twenty times below RMSProp's for b = 5.
+    Weights are kept in 1e-30..1e30, so that no sharpness makes a sum infinite.
 
     Args: params — tensors, (name, tensor) pairs or groups, which may have their own lr, b, betas, eps,
         weight_decay, maximize and max_step; variant — "rms", "adagrad" or "adam"; b — sharpness, any number;
         betas — (b1, b2); eps — outside the root; state_dtype — of finished tasks: torch.bfloat16 (directions
-        and second moments, half the memory) or torch.float16 (directions alone, a quarter), default that of the
-        rest of the state; correct_current_only — adam: divide by 1-b2^(n+1) only the present task's V, not the
-        old ones'; weight_decay — times p is added to g; maximize — go up; max_step — no entry moves further in
-        a step than lr times this; compiled — use the compiled step where it can be: float32 on a CPU,
-        contiguous.
+        and second moments, half the memory) or torch.float16 (directions alone, a quarter), default that
+        of the rest of the state; correct_current_only — adam: divide by 1-b2^(n+1) only the present task's
+        V, not the old ones'; weight_decay — times p is added to g; maximize — go up; max_step — no entry
+        moves further in a step than lr times this; compiled — use the compiled step where it can be:
+        float32 on a CPU, contiguous.
     Raises: ValueError for an unknown variant or a number out of range or nan.
     A task is what lies between `begin_task` and `end_task`; the first begins by itself.  A tensor without a
     gradient, or with none but zero ones, has c = 0.
@@ -112,8 +112,8 @@ class TAG(Optimizer):
         self._forget_present()
 
     def abandon_task(self) -> None:
-        """Forget the task that is going on, as after an interrupt: what it did to the parameters stays, of its
-        direction and second moment nothing is kept, and `begin_task` begins it anew.
+        """Forget the task that is going on, as after an interrupt: what it did to the parameters stays, of
+        its direction and second moment nothing is kept, and `begin_task` begins it anew.
 
         Raises: RuntimeError if no task is going on.
         """
@@ -151,8 +151,8 @@ class TAG(Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Do one step with the gradients at hand; returns what closure returns.
 
-        Raises: RuntimeError between end_task and begin_task, and for sparse gradients; ValueError if a rate or
-            another number became nan or left its range.
+        Raises: RuntimeError between end_task and begin_task, and for sparse gradients; ValueError if a
+            rate or another number became nan or left its range.
         """
         if not self.param_groups[0]["open"]:
             if self.num_tasks_seen:

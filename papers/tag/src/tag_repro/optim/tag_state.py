@@ -1,7 +1,7 @@
 """What TAG keeps of a tensor, and the compiled step's view of it.
 
-A tensor's state: m, v — (numel,), of the present task; u_old, v_old — (finished tasks, numel); alpha_sum — float64
-(finished tasks,), and steps: the weights' sum over the present task's steps, and how many.
+A tensor's state: m, v — (numel,), of the present task; u_old, v_old — (finished tasks, numel); alpha_sum —
+float64 (finished tasks,), and steps: the weights' sum over the present task's steps, and how many.
 """
 
 import math
@@ -21,8 +21,8 @@ _FINITE = ("lr", "b", "eps", "weight_decay")
 
 @dataclass(frozen=True)
 class Numbers:
-    """The numbers of a step of one group; `own` — weight of the present V; late — factor of the root; tops_m —
-    M is what moves, else the gradient.
+    """The numbers of a step of one group; `own` — weight of the present V; late — factor of the root;
+    tops_m — M is what moves, else the gradient.
     """
 
     beta1: float
@@ -50,7 +50,8 @@ class Numbers:
         return cls(
             beta1, 1.0 if variant == "adagrad" else beta2, 1.0 if variant == "adagrad" else 1 - beta2,
             group["b"], own, rate, late, group["eps"], group["weight_decay"],
-            -1.0 if group["maximize"] else 1.0, math.inf if most is None else group["lr"] * most, variant == "adam",
+            -1.0 if group["maximize"] else 1.0, math.inf if most is None else group["lr"] * most, variant
+            == "adam",
         )  # fmt: skip
 
 
@@ -170,4 +171,6 @@ def _compiled_step(params: list[Tensor], states: list[State], numbers: Numbers, 
 
 @cache
 def _space() -> NDArray[np.float32]:
-    return np.empty((3, 4096), np.float32)
+    from tag_repro.optim import tag_kernel
+
+    return np.empty((tag_kernel.SPACE, tag_kernel.BLOCK), np.float32)

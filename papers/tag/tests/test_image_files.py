@@ -6,7 +6,6 @@ import tarfile
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from clrepro.datasets import cub
 from tag_repro import image_benchmarks, tag_cli

@@ -4,6 +4,7 @@ import gzip
 import io
 import pickle
 import tarfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from faults.subject import ERRORS, EVIDENCE, Subject, write
 
 def data_sets() -> Iterator[Subject]:
     from clrepro.datasets.cifar import read_cifar
+    from clrepro.datasets.folder import read_folder
     from clrepro.datasets.idx import read_idx
     from clrepro.datasets.svhn import read_svhn
 
@@ -46,6 +48,9 @@ def data_sets() -> Iterator[Subject]:
                   lambda folder, data: _cifar(folder, python=True, payload=data))  # fmt: skip
     yield Subject(
         "cifar, a file", _cifar_file, lambda path: read_cifar(path.parent, "cifar10"), EVIDENCE, ERRORS
+    )
+    yield Subject(
+        "images in a zip", _pictures, lambda path: read_folder(path, 32), EVIDENCE, ERRORS, _pictures
     )
     yield from _archives()
 
@@ -91,6 +96,14 @@ def picture(size: int, value: int, form: str = "PNG") -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.full((size, size), value, np.uint8)).convert("RGB").save(buffer, form)
     return buffer.getvalue()
+
+
+def _pictures(folder: Path, payload: bytes | None = None) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(folder / "images.zip", "w") as archive:
+        for i, name in enumerate(("train/a/1.png", "train/b/1.png", "test/a/1.png", "test/b/1.png")):
+            archive.writestr(name, payload if payload is not None and i == 0 else picture(32, i))
+    return folder / "images.zip"
 
 
 def _archives() -> Iterator[Subject]:

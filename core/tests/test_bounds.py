@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 
 from clrepro import restricted
 from clrepro.claims import load_claims
-from clrepro.datasets import cub, decode, mini_imagenet, svhn, tar_files
+from clrepro.datasets import cub, decode, folder, mini_imagenet, svhn, tar_files
 from clrepro.errors import DataError
 from clrepro.records import RunRecord, load_many, read_record
 from clrepro.runs import decode_state, encode_state
@@ -66,6 +67,17 @@ def test_a_long_name_cannot_ask_for_more_memory_than_a_file(kind: bytes, tmp_pat
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], capture_output=True, text=True)
     assert done.stderr.splitlines()[-1].startswith("clrepro.errors.DataError"), done.stderr
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_inside_of_any_zip_packing_is_named(packing: int, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", packing) as archive:
+        archive.writestr("train/a/x.png", bytes(range(256)) * 16)
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    data[60:90] = b"\xff" * 30
+    (tmp_path / "a.zip").write_bytes(data)
+    with pytest.raises(DataError, match=r"train/a/x\.png: not a|not a readable zip file"):
+        folder.read_folder(tmp_path / "a.zip", 32)
 
 
 def test_only_the_formats_of_the_data_sets_are_decoded() -> None:

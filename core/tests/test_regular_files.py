@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clrepro import restricted, texts
-from clrepro.datasets import cifar, locate, read_idx, svhn, tar_files
+from clrepro.datasets import cifar, folder, locate, read_idx, svhn, tar_files
 from clrepro.errors import DataError
 from clrepro.records import read_record
 from clrepro.regular_files import check_regular_file, read_regular_file, read_regular_text
@@ -21,6 +21,7 @@ READERS = {
     "idx": read_idx,
     "pickle": restricted.load,
     "cifar": cifar.read_python_batch,
+    "zip": folder._zipped,
     "tar": lambda path: tar_files._from_archive(path, lambda _: True, 1 << 20, 1 << 20),
     "files": lambda path: tar_files.folder_files(path.parent, lambda _: True, 1 << 20),
     "svhn": svhn.read_svhn,

@@ -327,10 +327,22 @@ def test_what_the_grammar_does_not_know(text):
         ({"ewc_fisher": "exact"}, "--ewc-fisher exact"),
         ({"compat": "old"}, "--compat old"),
         ({"mem_size": 0}, "--mem-size 0"),
-        ({"multi": 3}, "--multi 3"),
+        ({"multi": 4}, "--multi 4"),
         ({"tag_opt": "sgd"}, "--tag-opt sgd"),
     ],
 )
 def test_settings_that_cannot_be(changes, part):
     with pytest.raises(UsageError, match=part):
         TagSettings(**{"images": "digits", **changes})
+
+
+def test_one_head_learns_from_a_sample_of_all_tasks():
+    settings = replace(SMALL, opt="", multi=3, tasks=3, epochs_per_task=2, lr=0.1, batch_size=32)
+    benchmark = build(settings, Seeds(0).generator("tasks"), None, multi_head=False)
+    one = Run(settings, benchmark, Seeds(1))
+    result = one.train()
+    assert one.network.head.out_features == 10
+    assert result.metrics().keys() == {"A"}
+    assert result.metrics()["A"] > 0.6
+    with pytest.raises(UsageError, match="--multi 3"):
+        replace(settings, dataset="cifar100", images="prototypes", tasks=20)

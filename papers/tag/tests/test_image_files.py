@@ -105,3 +105,20 @@ def test_birds_from_their_archive(tmp_path, monkeypatch):
     words += ["--runs", "1", "--dropout", "0", "--cub-original-scale", "--out", str(tmp_path / "o")]
     assert tag_cli.main(words) == 0
     assert len(final_row(tmp_path / "o")) == 20
+
+
+def test_mini_imagenet_from_jpeg_files(tmp_path):
+    rng = np.random.default_rng(0)
+    for part, n in (("train", 2), ("test", 1)):
+        for label in range(100):
+            folder = tmp_path / "mini_imagenet_jpeg" / part / f"n{label:08d}"
+            folder.mkdir(parents=True)
+            for k in range(n):
+                shade = np.full((84, 84, 3), 2 * label, np.uint8) + rng.integers(0, 2, 3, np.uint8)
+                Image.fromarray(shade.astype(np.uint8)).save(folder / f"{k}.jpg")
+    settings = TagSettings(dataset="mini_imagenet_jpeg", tasks=20, images="mini_imagenet_jpeg")
+    found = build(settings, np.random.default_rng(0), tmp_path, multi_head=True)
+    assert (found.shape, found.n_outputs, found.scale) == ((3, 84, 84), 100, "symmetric")
+    task = found.stream[3]
+    assert (len(task.y_train), len(task.y_test), set(task.y_test)) == (10, 5, set(range(15, 20)))
+    assert abs(int(task.x_train[0].mean()) - 2 * int(task.y_train[0])) <= 3

@@ -131,12 +131,10 @@ def test_a_network_that_the_last_step_has_broken_is_no_result(engine, monkeypatc
 
 def test_tasks_begin_upright_or_unpermuted():
     seeds = Seeds(0)
-    assert all(
-        10 * t - 10 < angle <= 10 * t for t, angle in enumerate(angles(20, seeds.generator("a"), tag=False))
-    )
-    assert all(
-        30 * t - 10 < angle <= 30 * t for t, angle in enumerate(angles(9, seeds.generator("a"), tag=True))
-    )
+    for tasks, step in ((20, 10.0), (9, 30.0), (20, 9.0)):
+        turned = angles(tasks, 0, step)
+        assert all(step * (t - 1) < angle <= step * t for t, angle in enumerate(turned))
+        np.testing.assert_allclose(turned[:2], [-0.5488135 * step, 0.28481063 * step])  # numpy's for seed 0
     benchmark = build(replace(SMALL, dataset="perm-mnist"), seeds.generator("tasks"), None, multi_head=False)
     first, second = benchmark.stream[0], benchmark.stream[1]
     assert (np.sort(first.x_train, axis=1) == np.sort(second.x_train, axis=1)).all()

@@ -12,6 +12,7 @@ from clrepro.datasets import digits, quick
 from clrepro.datasets.catalog import CATALOG as CATALOG
 from clrepro.datasets.cifar import read_cifar
 from clrepro.datasets.cub import read_cub
+from clrepro.datasets.folder import read_folder
 from clrepro.datasets.idx import read_idx as read_idx
 from clrepro.datasets.locate import locate as locate
 from clrepro.datasets.locate import sha256
@@ -19,6 +20,8 @@ from clrepro.datasets.mini_imagenet import read_mini_imagenet
 from clrepro.datasets.notmnist import read_notmnist
 from clrepro.datasets.svhn import read_svhn
 from clrepro.errors import DataError, UsageError
+
+FOLDER_SIDES = {"mini_imagenet_jpeg": 84}  # pixels per side of images that come as files
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ def _read(name: str, paths: dict[str, Path]) -> tuple[NDArray[Any], NDArray[Any]
         train, test = read_notmnist(paths["archive"])
     elif name == "cub":
         train, test = read_cub(paths["archive"])
+    elif name in FOLDER_SIDES:
+        train, test = read_folder(paths["archive"], FOLDER_SIDES[name])
     else:
         train, test = read_cifar(paths["archive"], name)
     return *train, *test

@@ -146,6 +146,15 @@ CATALOG = {
             others=({part: f"mini_imagenet_{part}.pkl" for part in ("train", "test", "val")},),
         ),
         Entry(
+            name="mini_imagenet_jpeg",
+            title="mini-ImageNet as JPEG files, 100 classes of 500 + 100 images 84×84: once more lossy",
+            licence="that of ImageNet: non-commercial research",
+            files={"archive": "mini_imagenet_jpeg.zip"},
+            sha256={},
+            folders=("mini_imagenet_jpeg", ""),
+            others=({"archive": "mini_imagenet_jpeg"},),
+        ),
+        Entry(
             name="cub",
             title="Caltech-UCSD Birds-200-2011, 5,994 + 5,794 photographs of 200 species (Wah et al.)",
             licence="non-commercial research",

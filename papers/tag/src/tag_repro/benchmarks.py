@@ -13,6 +13,7 @@ from tag_repro.settings import IMAGE_SETS, Common
 
 STABLE_STEP = 10.0  # degrees from task to task
 TAG_STEPS = {1: 360.0, 2: 180.0, 3: 120.0, 4: 90.0, 5: 60.0, 6: 60.0, 7: 45.0, 8: 45.0, 9: 30.0, 10: 30.0}
+TURN_SEED = 0  # of TAG's angles, in every run: its program draws them before it seeds the first
 ENLARGE, MARGIN = 3, 2  # digits 8×8 to 28×28
 
 
@@ -79,12 +80,18 @@ class Benchmark:
 
 
 def build(
-    settings: Common, rng: np.random.Generator, data_dir: Path | None, *, multi_head: bool
+    settings: Common,
+    rng: np.random.Generator,
+    data_dir: Path | None,
+    *,
+    multi_head: bool,
+    turn_seed: int | None = None,
 ) -> Benchmark:
     """Returns the benchmark that the settings name.
 
-    Args: rng — draws permutations and angles; data_dir — look there and nowhere else; multi_head — of
-        permuted and rotated images: outputs of its own for every task (the TAG driver).
+    Args: rng — draws permutations; turn_seed — of the angles, default the settings' seed; data_dir — look
+        there and nowhere else; multi_head — of permuted and rotated images: outputs of its own for every
+        task (the TAG driver).
     Raises: DataError for missing or damaged files.
     """
     if settings.dataset in IMAGE_SETS:
@@ -95,17 +102,23 @@ def build(
     if settings.dataset == "perm-mnist":
         stream = permuted(data, settings.tasks, rng, first_identity=True)
     else:
-        stream = rotated(data, angles(settings.tasks, rng, tag=multi_head))
+        step = settings.rotation_step or (
+            TAG_STEPS.get(settings.tasks, STABLE_STEP) if multi_head else STABLE_STEP
+        )
+        stream = rotated(
+            data, angles(settings.tasks, settings.seed if turn_seed is None else turn_seed, step)
+        )
     return Benchmark(settings.dataset, stream, 10, multi_head, evidence)
 
 
-def angles(tasks: int, rng: np.random.Generator, *, tag: bool) -> list[float]:
-    """Returns the angle of each task in degrees, counter-clockwise: step · t - u, u uniform in [0, 10).
+def angles(tasks: int, seed: int, step: float) -> list[float]:
+    """Returns the angle of each task in degrees, counter-clockwise: step · t - step · u, u uniform in [0, 1).
 
-    Args: tag — steps of the TAG driver, which depend on the number of tasks; else 10°.
+    Drawn as both published programs draw them, so that their tasks can be repeated: by numpy's old generator,
+    seeded once before the first task.
     """
-    step = TAG_STEPS.get(tasks, STABLE_STEP) if tag else STABLE_STEP
-    return [step * task - rng.uniform(0, 10) for task in range(tasks)]
+    drawn = np.random.RandomState(seed)
+    return [step * task - step * drawn.random_sample() for task in range(tasks)]
 
 
 def load_split(name: str, data_dir: Path | None) -> tuple[Split, dict[str, str]]:

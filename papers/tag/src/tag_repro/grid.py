@@ -45,12 +45,13 @@ def search(
     Raises: DataError for missing data, or a grid.csv of another grid.
     """
     from clrepro.adapters import torch as adapter
-    from tag_repro.benchmarks import build
+    from tag_repro.benchmarks import TURN_SEED, build
 
     if flags["threads"] == 1:
         adapter.use_one_thread()
     out, names = RunDir(folder), list(GRIDS[settings.hyp_gs])
-    benchmark = build(settings, Seeds(settings.seed).generator("tasks"), flags["data_dir"], multi_head=True)
+    tasks = Seeds(settings.seed).generator("tasks")
+    benchmark = build(settings, tasks, flags["data_dir"], multi_head=True, turn_seed=TURN_SEED)
     held_out = benchmark.held_out(HELD_OUT, settings.seed)
     rows = _read(folder / FILE, names) if resume else {}
     every = cells(settings.hyp_gs)
@@ -72,7 +73,7 @@ def _score(settings: TagSettings, benchmark: Any) -> float:
     from tag_repro.driver import Run
 
     found = []
-    for number in range(1, settings.runs + 1):
+    for number in range(settings.runs):
         one = replace(settings, seed=settings.seed + number)
         try:
             found.append(Run(one, benchmark, Seeds(one.seed)).train().metrics()["A"])

@@ -17,9 +17,10 @@ from tag_repro.prototypes import prototype_images
 from tag_repro.settings import Common
 
 SIDE = 32
-SIDES = {"cifar100": 32, "mini_imagenet": 84, "cub": 224}
-SCALES = {"cifar100": "unit", "mini_imagenet": "symmetric", "cub": "imagenet"}
-N_CLASSES = {"cifar100": 100, "mini_imagenet": 100, "cub": 200}
+SIDES = {"cifar100": 32, "mini_imagenet": 84, "mini_imagenet_jpeg": 84, "cub": 224}
+SCALES = {"cifar100": "unit", "mini_imagenet": "symmetric", "mini_imagenet_jpeg": "symmetric",
+          "cub": "imagenet"}  # fmt: skip
+N_CLASSES = {"cifar100": 100, "mini_imagenet": 100, "mini_imagenet_jpeg": 100, "cub": 200}
 FIVE = ("cifar10", "mnist", "svhn", "notmnist", "fashion_mnist")
 Evidence = dict[str, str]
 

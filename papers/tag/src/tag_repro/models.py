@@ -84,9 +84,9 @@ class Block(nn.Module):
 class ResNetS(nn.Module):
     """The reduced ResNet-18 of both papers: widths 20, 40, 80, 160, two blocks each, one linear head.
 
-    P = 496,680 for 32×32 images and 100 outputs, 544,680 for 84×84.  `fused` — on a CPU, compute all but the head
-    by `tag_repro.resnet_fused`: the same to rounding, in half the time; gradients of gradients and torch.func
-    need the plain layers (`plain_layers`).
+    P = 496,680 for 32×32 images and 100 outputs, 544,680 for 84×84.  `fused` — on a CPU, compute all but
+    the head by `tag_repro.resnet_fused`: the same to rounding, in half the time; gradients of gradients
+    and torch.func need the plain layers (`plain_layers`).
     """
 
     def __init__(self, outputs: int, dropout: Dropout | None = None, side: int = 32) -> None:
@@ -113,7 +113,9 @@ class ResNetS(nn.Module):
 
 @contextmanager
 def plain_layers(network: nn.Module) -> Iterator[None]:
-    """Inside a `with` block a network computes by torch's layers, which torch can differentiate in every way."""
+    """Inside a `with` block a network computes by torch's layers, which torch can differentiate in every
+    way.
+    """
     fused = getattr(network, "fused", False)
     if fused:
         network.fused = False  # type: ignore[assignment]

@@ -1,8 +1,8 @@
 """The reduced ResNet-18 without torch's small operations: narrow convolutions of its own on images with their
 channels last, and one compiled pass wherever eager torch takes several.
 
-`trunk` is what `ResNetS.forward` calls on a CPU; gradients, running statistics, dropout and evaluation are those
-of the plain layers, to rounding.
+`trunk` is what `ResNetS.forward` calls on a CPU; gradients, running statistics, dropout and evaluation are
+those of the plain layers, to rounding.
 """
 
 from dataclasses import dataclass
@@ -189,7 +189,9 @@ def _backward(passed: _Passed, g: Flat, more: Flat | None, found: dict[int, Tens
 
 
 def _stem_backward(passed: _Passed, g: Flat, more: Flat | None, found: dict[int, Tensor]) -> None:
-    """The gradients of the stem's parameters, which stands before everything: no input's gradient is wanted."""
+    """The gradients of the stem's parameters, which stands before everything: no input's gradient is
+    wanted.
+    """
     if more is not None:
         g += more
     same = np.zeros_like(passed.used.values)  # no normalisation stands behind the stem's ReLU
@@ -246,7 +248,9 @@ def _rows(x: Flat, channels: int) -> Rows:
     return x.reshape(-1, max(1, channels // LANES), LANES)
 
 
-_ONE_ROW = {(value, parts): np.full((1, parts, LANES), value, np.float32) for value in (0, 1) for parts in (1, 2)}
+_ONE_ROW = {
+    (value, parts): np.full((1, parts, LANES), value, np.float32) for value in (0, 1) for parts in (1, 2)
+}
 
 
 def _rows_or(value: float, x: Flat | None, like: Rows) -> Factor:

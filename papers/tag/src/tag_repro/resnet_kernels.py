@@ -2,9 +2,9 @@
 
 Eager torch reads and writes every activation some fifteen times between two convolutions, forwards and
 backwards; these passes touch each as often as the maths needs.  Activations lie with their channels last, and
-are seen as float32 (rows, parts, LANES): LANES is a multiple of every width below it, so that a row holds whole
-pixels and the innermost loop has one length that the compiler knows.  What belongs to a channel is repeated to
-(parts, LANES).
+are seen as float32 (rows, parts, LANES): LANES is a multiple of every width below it, so that a row holds
+whole pixels and the innermost loop has one length that the compiler knows.  What belongs to a channel is
+repeated to (parts, LANES).
 
 A factor or addend that is absent is one row, of ones or zeros, read with a step of 0 instead of 1.
 """
@@ -160,7 +160,8 @@ def gradient_sums(g, more, more_step, keep, keep_step, x, norm):
 @compiled
 def norm_gradient(total, inverse, n, frozen, own, less):
     """own (2, channels) <- the gradients of weight and bias, from the sums that `gradient_sums` returns;
-    less (2, parts, LANES) <- what the gradient of every input is lessened by, constant and times (x - mean); 0 if frozen.
+    less (2, parts, LANES) <- what the gradient of every input is lessened by, constant and times (x -
+    mean); 0 if frozen.
     """
     channels = inverse.shape[0]
     sums, sums_x = np.empty(channels), np.empty(channels)

@@ -10,11 +10,13 @@ from tag_repro.grammar import Method, parse_opt
 ALIASES = {
     "rot-mnist": "rot-mnist", "rotation-mnist": "rot-mnist", "perm-mnist": "perm-mnist",
     "permuted-mnist": "perm-mnist", "cifar100": "cifar100", "cifar-100": "cifar100", "cifar10": "cifar100",
-    "mini_imagenet": "mini_imagenet", "cub": "cub", "5data": "5data",
+    "mini_imagenet": "mini_imagenet", "mini_imagenet_jpeg": "mini_imagenet_jpeg", "cub": "cub", "5data":
+    "5data",
 }  # fmt: skip
 STABLE_DATASETS = ("rot-mnist", "rotation-mnist", "perm-mnist", "permuted-mnist", "cifar100", "cifar-100")
-TAG_DATASETS = (*STABLE_DATASETS, "cifar10", "mini_imagenet", "cub", "5data")
-IMAGE_SETS = {"cifar100": (10, 20), "mini_imagenet": (20,), "cub": (20,), "5data": (5,)}  # and their tasks
+TAG_DATASETS = (*STABLE_DATASETS, "cifar10", "mini_imagenet", "mini_imagenet_jpeg", "cub", "5data")
+IMAGE_SETS = {"cifar100": (10, 20), "mini_imagenet": (20,), "mini_imagenet_jpeg": (20,), "cub": (20,),
+              "5data": (5,)}  # and their tasks  # fmt: skip
 IMAGES = ("mnist", "fashion_mnist", "mnist_quick", "digits", "prototypes")  # what tasks may be made of
 FISHERS = ("empirical", "original", "original-wrong-mask")
 GRIDS = ("", "lr", "tag", "ewc", "stable")
@@ -45,6 +47,8 @@ class Common:
     engine: str = "auto"
     device: str = "cpu"
     decay_start: int = 1
+    rotation_step: float = 0.0
+    lr_floor: float = LOWEST_RATE
 
     def __post_init__(self) -> None:
         for name in ("tasks", "epochs_per_task", "batch_size", "hiddens"):
@@ -53,6 +57,11 @@ class Common:
         for name, low in (("lr", 0.0), ("gamma", 0.0)):
             if not (low < getattr(self, name) < math.inf):
                 raise UsageError(f"--{name} {getattr(self, name)}: a number above 0")
+        for name in ("rotation_step", "lr_floor"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: a number, 0 or more")
+        if self.rotation_step and self.dataset != "rot-mnist":
+            raise UsageError(f"--rotation-step: {self.dataset} is not turned")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"--dropout {self.dropout}: from 0 to below 1")
         if self.dataset not in ALIASES.values():
@@ -74,11 +83,11 @@ class Common:
             raise UsageError(f"--engine {self.engine}: for the MLP of rot-mnist and perm-mnist alone")
 
     def rate(self, task: int) -> float:
-        """Returns the learning rate of task 0, 1, ...: lr · gamma^(task + decay_start), at least 5e-5.
+        """Returns the learning rate of task 0, 1, ...: lr · gamma^(task + decay_start), at least lr_floor.
 
         Source: Stable SGD's code, where the first task's rate is already decayed once.
         """
-        return max(self.lr * self.gamma ** (task + self.decay_start), LOWEST_RATE)
+        return max(self.lr * self.gamma ** (task + self.decay_start), self.lr_floor)
 
     def decisive(self) -> dict[str, Any]:
         """Returns what decides the numbers, for the record."""
@@ -90,6 +99,11 @@ class StableSettings(Common):
     """`stable_sgd/main.py`."""
 
     momentum: float = 0.8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.momentum < 1:
+            raise UsageError(f"--momentum {self.momentum}: from 0 to below 1")
 
 
 @dataclass(frozen=True)
@@ -118,8 +132,13 @@ class TagSettings(Common):
                 raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: 1 or more")
         if self.tag_opt not in ("rms", "adagrad", "adam"):
             raise UsageError(f"--tag-opt {self.tag_opt}: rms, adagrad or adam")
-        if self.multi not in (0, 1, 2):
-            raise UsageError(f"--multi {self.multi}: 0, 1 (tasks in turn, six times) or 2 (jointly)")
+        if self.multi not in (0, 1, 2, 3):
+            words = "0, 1 (tasks in turn, six times), 2 (jointly) or 3 (jointly, one head)"
+            raise UsageError(f"--multi {self.multi}: {words}")
+        if self.multi == 3 and self.dataset in IMAGE_SETS:
+            raise UsageError(
+                f"--multi 3: the tasks of {self.dataset} have classes of their own, not one head"
+            )
         if self.ewc_fisher not in FISHERS:
             raise UsageError(f"--ewc-fisher {self.ewc_fisher}: one of {', '.join(FISHERS)}")
         if self.hyp_gs not in GRIDS:

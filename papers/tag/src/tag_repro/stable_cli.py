@@ -58,6 +58,9 @@ def common_flags(out: Parser, defaults: Any, datasets: Sequence[str]) -> None:
     add("--engine", choices=engines, default="auto", help=f"fused: compiled MLP; reference: torch{words}")
     add("--decay-start", type=int, choices=(0, 1), default=1,
         help="1: the first task's rate is already decayed once, as in the paper's code")  # fmt: skip
+    add("--lr-floor", type=finite_float, default=defaults.lr_floor, help="below which the rate does not fall")
+    add("--rotation-step", type=finite_float, default=0.0, metavar="DEGREES",
+        help="between rotated tasks (default: 10; main.py: 360 / tasks or so, 10 from 11 on)")  # fmt: skip
     add("--no-plots", action="store_true", help="no figures")
     add("--resume", action="store_true", help="continue an interrupted run of the same settings")
     add("--out", type=Path, default=Path("outputs"), help="folder of the results (default: outputs)")
@@ -76,6 +79,8 @@ def parser() -> Parser:
     """Returns the parser of `stable_sgd/main.py`."""
     out = Parser(prog="-m stable_sgd.main", description="Stable SGD: a training regimen against forgetting.")
     common_flags(out, StableSettings(), STABLE_DATASETS)
+    momentum = StableSettings().momentum
+    out.add_argument("--momentum", type=finite_float, default=momentum, help="of SGD, from 0 in every epoch")
     out.add_argument(
         "--seeds",
         type=seed_list,

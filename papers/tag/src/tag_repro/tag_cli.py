@@ -32,9 +32,14 @@ def parser() -> Parser:
     add("--opt", default="", help="'' (SGD), rms, adagrad, adam or tag, and ewc, agem or er, e.g. tag-er")
     add("--tag-opt", default="adam", help="TAG's second moment: rms, adagrad or adam")
     add("--b", type=finite_float, default=5.0, help="TAG's sharpness")
-    add("--runs", type=positive_int, default=3, help="runs, with seeds SEED + 1, SEED + 2, ...")
+    add("--runs", type=positive_int, default=3, help="runs, with seeds SEED, SEED + 1, ...")
     add("--mem-size", type=positive_int, default=1, help="remembered examples per class (agem, er)")
-    add("--multi", type=int, default=0, help="upper bounds: 1: the tasks in turn, six times; 2: jointly")
+    add(
+        "--multi",
+        type=int,
+        default=0,
+        help="upper bounds: 1: the tasks in turn, six times; 2: jointly; 3: 50,000 images jointly, one head",
+    )
     add("--lambd", type=finite_float, default=1.0, help="EWC's strength")
     add("--ewc-fisher", choices=FISHERS, help="how EWC weighs parameters (default: empirical)")
     add("--compat", default="fixed", help="original: the published code's Fisher and bias correction")
@@ -90,7 +95,7 @@ def run_all(settings: TagSettings, flags: dict[str, Any], folder: Path, *, resum
         work = RunDir(folder / f"run-{number}")
         if not resume:
             work.remove_state("task")
-        found.append(run_one(replace(settings, seed=settings.seed + number), settings.seed, flags, work))
+        found.append(run_one(replace(settings, seed=settings.seed + number - 1), settings.seed, flags, work))
         result = found[-1][0]
         out.atomic_write_text(f"matrix_{number}.csv", table(100 * np.nan_to_num(result.accuracy)))
         out.atomic_write_text(f"alpha_{number}.csv", table(result.alphas))
@@ -102,14 +107,16 @@ def run_all(settings: TagSettings, flags: dict[str, Any], folder: Path, *, resum
 def run_one(settings: TagSettings, base_seed: int, flags: dict[str, Any], work: RunDir) -> tuple[Any, Any]:
     """Do one run; returns its result and its benchmark."""
     from clrepro.adapters import torch as adapter
-    from tag_repro.benchmarks import build
+    from tag_repro.benchmarks import TURN_SEED, build
     from tag_repro.driver import Run
 
     if flags["threads"] == 1:
         adapter.use_one_thread()
     print(f"Experiment-{settings.seed} started", flush=True)
     tasks = Seeds(settings.seed if settings.fresh_tasks else base_seed).generator("tasks")
-    benchmark = build(settings, tasks, flags["data_dir"], multi_head=True)
+    turn_seed = settings.seed if settings.fresh_tasks else TURN_SEED
+    heads = settings.multi != 3
+    benchmark = build(settings, tasks, flags["data_dir"], multi_head=heads, turn_seed=turn_seed)
     print(f"task order: {list(range(1, len(benchmark.stream) + 1))}")
     result = Run(settings, benchmark, Seeds(settings.seed), work).train(Console(settings))
     metrics = result.metrics()

@@ -1,12 +1,13 @@
 """Convolutions 3×3 and 1×1 with step 1 or 2 as tiles, on float32 images with their channels last.
 
-A row of pixels lies in memory as one run, so for each row of the kernel the numbers that a pixel needs are one
-run too, and a few pixels side by side times all weights of that row is one small matrix product (`tiles.tile`).
+A row of pixels lies in memory as one run, so for each row of the kernel the numbers that a pixel needs are
+one run too, and a few pixels side by side times all weights of that row is one small matrix product
+(`tiles.tile`).
 Images come with a border of zeros of k // 2 pixels (`bordered`).  Measured at 150 to 190 GFLOP/s where oneDNN
 reaches 70 to 130 on these narrow layers and copies every weight there and back.
 
-Weights of a product: (blocks, k, k, inputs, 16 vectors): outputs in blocks of at most 80, filled up with zeros to
-whole vectors.
+Weights of a product: (blocks, k, k, inputs, 16 vectors): outputs in blocks of at most 80, filled up with
+zeros to whole vectors.
 """
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator,call-arg"
@@ -118,8 +119,8 @@ def _together(width):
 def product(x, n, tall, wide, channels, weights, rows, columns, step, outputs, out, geometry):
     """out[pixel] <- sum over rows and columns of x[pixel · step + (row, column)] weights.
 
-    Args: x — n images (tall, wide, channels); geometry — (pixels down, pixels across, x's first row and column,
-        out's rows and columns, out's first row and column, and steps between pixels).
+    Args: x — n images (tall, wide, channels); geometry — (pixels down, pixels across, x's first row and
+        column, out's rows and columns, out's first row and column, and steps between pixels).
     """
     down, across, x_row, x_column, out_tall, out_wide, out_row, out_column, out_step = geometry
     size, many = min(outputs, BLOCK), _together(outputs)
@@ -170,10 +171,14 @@ def input_gradient(g, n, height, width, weight, step):
     if step == 1:
         turned = np.arange(k - 1, -1, -1)
         out = np.empty(n * height * width * inputs, np.float32)
-        weights, geometry = backward_weights(weight, turned, turned), (height, width, 0, 0, height, width, 0, 0, 1)
+        weights, geometry = (
+            backward_weights(weight, turned, turned),
+            (height, width, 0, 0, height, width, 0, 0, 1),
+        )
         product(g, n, tall, wide, outputs, weights, k, k, 1, inputs, out, geometry)
         return out
-    # With a step of 2 a pixel of even row got only the kernel's middle row, one of odd row only the outer two.
+    # With a step of 2 a pixel of even row got only the kernel's middle row, one of odd row only the outer
+    # two.
     out = np.zeros(n * height * width * inputs, np.float32)
     for odd_row in range(2 if k == 3 else 1):
         for odd_column in range(2 if k == 3 else 1):

@@ -1,6 +1,7 @@
 """A small matrix product held in vector registers, which convolutions and their gradients are made of.
 
-Written in vector instructions because a compiler does not keep an array of accumulators in registers by itself.
+Written in vector instructions because a compiler does not keep an array of accumulators in registers by
+itself.
 """
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator,import-untyped"
@@ -36,9 +37,7 @@ def tile_of(rows: int, vectors: int, last: int) -> Any:
         kinds = (counts, x, x_at, x_steps, b, b_at, b_steps, out, out_at, out_step)
 
         def instructions(context, builder, signature, args):
-            data = [
-                context.make_array(signature.args[k])(context, builder, args[k]).data for k in (1, 4, 7)
-            ]
+            data = [context.make_array(signature.args[k])(context, builder, args[k]).data for k in (1, 4, 7)]
             _emit(builder, (rows, vectors, last), data, args)
             return context.get_dummy_value()
 

@@ -112,6 +112,8 @@ def _our_flags(out: Parser, defaults: TfSettings) -> None:
     )
     add("--decay-every", type=int, default=defaults.decay_every,
         help="steps between decays of the rate; 0: every task; 3100: as published")  # fmt: skip
+    add("--rotation-step", type=finite_float, default=defaults.rotation_step, metavar="DEGREES",
+        help="between rotated tasks (default: 10)")  # fmt: skip
     add("--ref-dropout", action="store_true", help="A-GEM: drop units in the reference gradient too")
     add("--compat", choices=("corrected", "original"), default=defaults.compat,
         help="original: units are dropped at test time and in the reference gradient")  # fmt: skip

@@ -55,6 +55,7 @@ class TfSettings:
     compat: str = "corrected"
     eval_every: int = 0
     class_order: str = "natural"
+    rotation_step: float = 0.0
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -64,7 +65,7 @@ class TfSettings:
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise UsageError(f"{flag(name)} {getattr(self, name)}: 1 or more")
-        for name in ("random_seed", "decay_every", "eval_every", "synap_stgth"):
+        for name in ("random_seed", "decay_every", "eval_every", "synap_stgth", "rotation_step"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"{flag(name)} {getattr(self, name)}: 0 or more")
         for name in ("learning_rate", "decay"):

@@ -26,7 +26,10 @@ def benchmark(settings: TfSettings, rng: np.random.Generator, data_dir: Path | N
     Raises: DataError for missing or damaged files.
     """
     if settings.program != CONV:
-        common = Common(dataset=settings.dataset, tasks=settings.tasks, images=settings.images)
+        common = Common(
+            dataset=settings.dataset, tasks=settings.tasks, images=settings.images, seed=settings.random_seed,
+            rotation_step=settings.rotation_step,
+        )  # fmt: skip
         return build(common, rng, data_dir, multi_head=False)
     if settings.images == "prototypes":
         data, evidence = prototype_images(PROTOTYPE_CLASSES[settings.tasks])

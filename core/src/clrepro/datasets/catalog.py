@@ -150,6 +150,7 @@ CATALOG = {
             title="mini-ImageNet as JPEG files, 100 classes of 500 + 100 images 84×84: once more lossy",
             licence="that of ImageNet: non-commercial research",
             files={"archive": "mini_imagenet_jpeg.zip"},
+            n_classes=100,
             sha256={},
             folders=("mini_imagenet_jpeg", ""),
             others=({"archive": "mini_imagenet_jpeg"},),

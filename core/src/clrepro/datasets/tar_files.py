@@ -70,7 +70,7 @@ class Archive:
             member: tarfile.TarInfo | None = self._tar.next()
         finally:
             self._stream.piece = piece
-        self._tar.members = []  # else a hundred thousand names stay in memory
+        self._tar.members = []  # type: ignore[attr-defined]  # else a hundred thousand names stay in memory
         return member
 
     def open(self, member: tarfile.TarInfo) -> IO[bytes]:

@@ -34,7 +34,9 @@ def spectral_density(
 
 def _tridiagonal(operator: Operator, start: Vector, steps: int) -> tuple[Vector, Vector]:
     """Diagonal and off-diagonal of the operator in the basis of the Krylov space, fully reorthogonalised."""
-    basis, diagonal, beside = [start], [], []
+    basis = [start]
+    diagonal: list[float] = []
+    beside: list[float] = []
     for _ in range(steps):
         image = operator.apply(torch.from_numpy(basis[-1]).float()).cpu().numpy().astype(np.float64)
         diagonal.append(float(image @ basis[-1]))

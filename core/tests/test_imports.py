@@ -12,7 +12,7 @@ FRAMEWORKS = ["torch", "tensorflow", "jax", "gymnasium", "ray", "mlflow", "matpl
 # Imported only inside functions of `clrepro.engines.mlp` and `.batch`: numba compiles at definition.
 LATE = [
     f"clrepro.engines.{name}"
-    for name in ("block", "exact", "kernels", "lanes", "minibatch", "passes", "projection")
+    for name in ("block", "exact", "kernels", "lanes", "minibatch", "passes", "projection", "tiles")
 ]
 
 IMPORT_ALL = """

@@ -150,7 +150,7 @@ def test_what_the_fused_layers_cannot_do_goes_by_the_plain_ones():
     assert not resnet_fused.fits(torch.rand(2, 3, 30, 30))
     h = resnet_fused.trunk(fused, x)
     first = torch.autograd.grad(h.square().sum(), fused.stem.weight, create_graph=True)[0]
-    with pytest.raises(RuntimeError, match="once_differentiable"):
+    with pytest.raises(RuntimeError, match="not have been used"):
         torch.autograd.grad(first.sum(), fused.stem.weight)
     with plain_layers(fused):
         first = torch.autograd.grad(fused(x).square().sum(), fused.stem.weight, create_graph=True)[0]

@@ -17,7 +17,10 @@ import pytest
 
 from tag_repro import benchmarks, lines, script, stable_cli, tag_cli
 from tag_repro.script import SCRIPTS
+from tag_repro.settings import StableSettings
 from tag_repro.tag_cli import parser, tag_settings
+from tag_repro.tf import flags as tf_flags
+from tag_repro.tf.settings import FC
 
 pytest.importorskip("sklearn")
 PAPER = Path(__file__).resolve().parents[1]
@@ -309,3 +312,27 @@ def test_angles_are_those_of_the_published_program(fresh, monkeypatch, tmp_path)
 
 def stop():
     raise StopIteration
+
+
+def test_every_row_of_every_profile_is_accepted():
+    """Settings are checked before data is read, so a wrong row would fail only when its turn comes."""
+    profiles = tomllib.loads((PAPER / "profiles.toml").read_text(encoding="utf-8"))
+    kinds = {
+        "main.py": lambda flags: tag_settings(flags),
+        "stable_sgd/main.py": lambda flags: stable_cli.settings_of(StableSettings, flags),
+        "external_libs/continual_learning_algorithms/fc_mnist.py": lambda flags: tf_flags.settings_of(
+            FC, flags
+        ),
+    }
+    parsers = {
+        "main.py": tag_cli.parser, "stable_sgd/main.py": stable_cli.parser,
+        "external_libs/continual_learning_algorithms/fc_mnist.py": lambda: tf_flags.parser(FC),
+    }  # fmt: skip
+    seen = 0
+    for profile in profiles.values():
+        for row in profile["row"]:
+            program, *words = shlex.split(row["command"].format(seed=7, artefacts="x"))
+            settings = kinds[program](vars(parsers[program]().parse_args(words)))
+            assert getattr(settings, "seed", getattr(settings, "random_seed", None)) == 7
+            seen += 1
+    assert seen > 200

@@ -132,7 +132,7 @@ class _Trunk(torch.autograd.Function):
         return torch.from_numpy(h).view(shape).permute(0, 3, 1, 2)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         found: dict[int, Tensor] = {}
         # A copy, since the passes write to it and autograd's own must stay.
@@ -159,7 +159,7 @@ def _forward(unit: _Unit, h: Flat, shape: Shape) -> tuple[_Passed, Flat, Shape]:
         more = unit.shortcut.forward(h_shortcut, shape)
     used = _normalisation(unit.norm, r, kernels.cut(r, unit.floor))
     keep, z = _factors(unit.dropout, new, r), np.empty_like(r)
-    total = kernels.scale_add_cut(r, used.values, *keep, *_rows_or(0.0, more, r), z)
+    total = kernels.scale_add_cut(r, used.values, *keep, *_rows_or(0, more, r), z)
     passed = _Passed(unit, shape, x, h_shortcut, r, used, keep, z)
     if unit.last is None:
         return passed, z.reshape(-1), new
@@ -176,7 +176,7 @@ def _backward(passed: _Passed, g: Flat, more: Flat | None, found: dict[int, Tens
     unit, rows, used = passed.unit, _rows(g, passed.unit.outputs), passed.used_last
     assert used is not None
     assert passed.keep_last is not None
-    added = _rows_or(0.0, more, rows)
+    added = _rows_or(0, more, rows)
     total = kernels.gradient_sums(rows, *added, *passed.keep_last, passed.z, used.values)
     inner = _inner_gradient(passed, rows, used.values, _norm_gradient(used, total, passed.z, found), found)
     below, found[id(unit.weights[0])] = unit.conv.backward(passed.x, passed.shape, inner)
@@ -237,7 +237,7 @@ def _factors(dropout: Any, shape: Shape, like: Rows) -> Factor:
     """Returns dropout's factors for images of a shape, drawn as the plain layer draws them."""
     n, height, width, channels = shape
     found = None if dropout is None else dropout.factors((n, channels, height, width), torch.device("cpu"))
-    return _rows_or(1.0, None if found is None else _last(found), like)
+    return _rows_or(1, None if found is None else _last(found), like)
 
 
 def _last(x: Tensor) -> Flat:
@@ -253,6 +253,6 @@ _ONE_ROW = {
 }
 
 
-def _rows_or(value: float, x: Flat | None, like: Rows) -> Factor:
+def _rows_or(value: int, x: Flat | None, like: Rows) -> Factor:
     """Returns x's rows, or of None one row of `value`."""
     return (_ONE_ROW[value, like.shape[1]], 0) if x is None else (x.reshape(like.shape), 1)

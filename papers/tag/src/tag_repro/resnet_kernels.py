@@ -9,7 +9,7 @@ repeated to (parts, LANES).
 A factor or addend that is absent is one row, of ones or zeros, read with a step of 0 instead of 1.
 """
 
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator,call-arg"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator,call-arg,var-annotated"
 # Types are numba's: float32 arrays, float64 totals and per-channel arrays, int64 steps.
 
 import numpy as np

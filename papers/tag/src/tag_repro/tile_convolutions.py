@@ -62,18 +62,27 @@ def bordered(x, n, height, width, channels, border):
 
 
 @compiled
+def _strided(x, start, step, out):
+    """out <- every step-th number of x from start on."""
+    at = start
+    for j in range(out.shape[0]):
+        out[j] = x[at]
+        at += step
+
+
+@compiled
 def forward_weights(weight):
     """Returns a weight (outputs, inputs, k, k) for the product forwards."""
     outputs, inputs, k, _ = weight.shape
-    lanes, size = _vectors(outputs) * LANES, min(outputs, BLOCK)
-    out = np.zeros((outputs // size, k, k, inputs, lanes), np.float32)
+    lanes, size, taps = _vectors(outputs) * LANES, min(outputs, BLOCK), k * k
+    flat, out = weight.reshape(weight.size), np.zeros(outputs // size * taps * inputs * lanes, np.float32)
     for block in range(outputs // size):
         for i in range(inputs):
-            for a in range(k):
-                for b in range(k):
-                    for o in range(size):
-                        out[block, a, b, i, o] = weight[block * size + o, i, a, b]
-    return out.reshape(out.size)
+            for tap in range(taps):
+                to = ((block * taps + tap) * inputs + i) * lanes
+                start = (block * size * inputs + i) * taps + tap
+                _strided(flat, start, inputs * taps, out[to : to + size])
+    return out
 
 
 @compiled
@@ -81,15 +90,18 @@ def backward_weights(weight, rows, columns):
     """Returns a weight (outputs, inputs, k, k) for the product backwards, of chosen rows and columns in the
     given order.
     """
-    outputs, inputs, _, _ = weight.shape
-    lanes, size = _vectors(inputs) * LANES, min(inputs, BLOCK)
-    out = np.zeros((inputs // size, rows.shape[0], columns.shape[0], outputs, lanes), np.float32)
+    outputs, inputs, k, _ = weight.shape
+    lanes, size, taps = _vectors(inputs) * LANES, min(inputs, BLOCK), rows.shape[0] * columns.shape[0]
+    flat, out = weight.reshape(weight.size), np.zeros(inputs // size * taps * outputs * lanes, np.float32)
     for o in range(outputs):
-        for i in range(inputs):
-            for a in range(rows.shape[0]):
-                for b in range(columns.shape[0]):
-                    out[i // size, a, b, o, i % size] = weight[o, i, rows[a], columns[b]]
-    return out.reshape(out.size)
+        for a in range(rows.shape[0]):
+            for b in range(columns.shape[0]):
+                tap = a * columns.shape[0] + b
+                for block in range(inputs // size):
+                    to = ((block * taps + tap) * outputs + o) * lanes
+                    start = (o * inputs + block * size) * k * k + rows[a] * k + columns[b]
+                    _strided(flat, start, k * k, out[to : to + size])
+    return out
 
 
 @compiled
@@ -234,11 +246,9 @@ def weight_gradient(x, n, height, width, inputs, g, outputs, k, step):
                     min(BLOCK, run - first), counts, g, o, g_steps, x, row * wide * inputs + first, x_steps,
                     found, (o * k + row) * run + first, k * run,
                 )  # fmt: skip
-    out = np.empty((outputs, inputs, k, k), np.float32)
-    shaped = found.reshape((outputs, k, k, inputs))
+    out = np.empty(outputs * inputs * k * k, np.float32)
     for o in range(outputs):
         for i in range(inputs):
-            for a in range(k):
-                for b in range(k):
-                    out[o, i, a, b] = shaped[o, a, b, i]
-    return out
+            to = (o * inputs + i) * k * k
+            _strided(found, o * k * run + i, inputs, out[to : to + k * k])
+    return out.reshape((outputs, inputs, k, k))

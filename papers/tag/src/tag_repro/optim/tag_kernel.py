@@ -6,7 +6,8 @@ and V on and takes the inner products, then come the weights, pass 2 adds up the
 the parameters.
 """
 
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator,call-arg,import-untyped"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator,call-arg"
+# mypy: disable-error-code="import-untyped,attr-defined,var-annotated"
 # Types are numba's: addresses and sizes int64, arrays float32 unless said otherwise.
 
 import math

@@ -4,12 +4,12 @@ import contextlib
 import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from clrepro import cli
 from clrepro.cli import guarded
 from clrepro.errors import DataError, UsageError
-from clrepro.texts import visible
+from clrepro.texts import Visible
 
 OUT_OF_MEMORY = re.compile(r"allocate memory|out of memory", re.IGNORECASE)
 
@@ -64,28 +64,8 @@ def _visible_output() -> Iterator[None]:
     such as methods, come from others.
     """
     streams = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (each if each is None else _Visible(each) for each in streams)
+    sys.stdout, sys.stderr = (each if each is None else Visible(each) for each in streams)
     try:
         yield
     finally:
         sys.stdout, sys.stderr = streams
-
-
-class _Visible:
-    """A text stream that writes what `visible` makes of a text, and is `stream` in all else."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        """Write `text`.  Returns: its length."""
-        self._stream.write(visible(text, keep="\n\t\r"))
-        return len(text)
-
-    def writelines(self, lines: Sequence[str]) -> None:
-        """Write the texts one after the other."""
-        for line in lines:
-            self.write(line)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)

@@ -7,6 +7,7 @@ what breaks a later step: texts that no file can hold, numbers that no float can
 import json
 import tomllib
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,6 +31,26 @@ def visible(text: str, keep: str = "") -> str:
     if plain.isprintable():
         return text
     return "".join(each if each in keep or _is_harmless(each) else _escaped(each) for each in text)
+
+
+class Visible:
+    """A text stream that writes what `visible` makes of a text, and is `unfiltered` in all else."""
+
+    def __init__(self, stream: Any) -> None:
+        self.unfiltered = stream
+
+    def write(self, text: str) -> int:
+        """Write `text`.  Returns: its length."""
+        self.unfiltered.write(visible(text, keep="\n\t\r"))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write the texts one after the other."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.unfiltered, name)
 
 
 def _is_harmless(character: str) -> bool:

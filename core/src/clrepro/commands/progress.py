@@ -1,18 +1,12 @@
 """How far a sweep is: a bar with the time left on a terminal, a line per run elsewhere."""
 
+import sys
 from math import isnan
 from types import TracebackType
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from clrepro.progress import make_bar
 from clrepro.records import RunRecord
 from clrepro.sweep import Job
 from clrepro.texts import visible
@@ -30,7 +24,6 @@ class SweepProgress:
     def __init__(self, title: str, jobs: list[Job]) -> None:
         self._weighted = all(job.seconds > 0 for job in jobs)
         self._n_jobs, self._n_finished = len(jobs), 0
-        self._console = Console(stderr=True)
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -40,12 +33,8 @@ class SweepProgress:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        self._progress = Progress(
-            *columns,
-            console=self._console,
-            speed_estimate_period=WHOLE_SWEEP_S,
-            disable=not self._console.is_terminal,
-        )
+        self._progress = make_bar(sys.stderr, *columns, speed_estimate_period=WHOLE_SWEEP_S)
+        self._console = self._progress.console
         total = sum(self._weight(job) for job in jobs)
         self._task = self._progress.add_task(visible(title), total=total, count=f"0/{len(jobs)} runs")
 

@@ -11,6 +11,7 @@ from typing import Any
 from clrepro import __version__
 from clrepro.datasets.locate import sha256
 from clrepro.errors import UsageError
+from clrepro.progress import Progress
 from clrepro.records import Outcome, canonical_json
 from clrepro.runs import RunDir
 from clrepro.sweep.host import show
@@ -132,7 +133,8 @@ def run_once(settings: Settings, data: Mapping[str, str], checkpoint: RunDir | N
 
         if torch.cuda.is_available():  # else the engine explains itself
             show(f"Found GPU: {torch.cuda.get_device_name(0)}")
-    result = run(settings, tasks, checkpoint=checkpoint)
+    with Progress() as progress:
+        result = run(settings, tasks, checkpoint=checkpoint, progress=progress)
     show(artefacts.write_results(base, result, settings, data))
     return artefacts.record_body(result, settings, data)
 

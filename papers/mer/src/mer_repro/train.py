@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from clrepro.metrics import continual
+from clrepro.progress import Progress
 from clrepro.runs import RunDir
 from mer_repro.artefacts import read_weights
 from mer_repro.curve import Curve
@@ -46,16 +47,19 @@ class TrainResult:
 @dataclass(frozen=True)
 class Batch:
     """Consecutive examples of one task: x float32 (b, n_inputs), y int64 (b,); `place` counts tasks as
-    presented.
+    presented, `share` is the part of the task that is behind.
     """
 
     x: NDArray[np.float32]
     y: NDArray[np.int64]
     task: int
     place: int
+    share: float
 
 
-def run(settings: Settings, tasks: TaskFile, *, checkpoint: RunDir | None = None) -> TrainResult:
+def run(
+    settings: Settings, tasks: TaskFile, *, checkpoint: RunDir | None = None, progress: Progress | None = None
+) -> TrainResult:
     """Train and evaluate one learner on the whole sequence of tasks.
 
     Args: checkpoint — folder to save to at task boundaries and to continue from; the continuation is exact.
@@ -74,6 +78,7 @@ def run(settings: Settings, tasks: TaskFile, *, checkpoint: RunDir | None = None
         )
         clock = Clock()
         first = restore(checkpoint, learner, streams, curve, clock)
+        course = (progress or Progress.silent()).run(tasks.n_tasks, first)
         for batch in continuum.batches(first):
             if curve.due(batch.task):
                 with clock.evaluating():
@@ -82,11 +87,13 @@ def run(settings: Settings, tasks: TaskFile, *, checkpoint: RunDir | None = None
                     learner.check_finite(batch.place)
                 if curve.closed_task and clock.due():
                     save(checkpoint, batch.place, learner, streams, curve, clock)
+                course.at(batch.place + batch.share)
             learner.method.observe(batch.x, batch.task, batch.y)
             curve.observed(batch.task)
         with clock.evaluating():
             curve.close(learner.method)
         learner.check_finite(tasks.n_tasks)
+        course.at(tasks.n_tasks)
     matrix, baseline = curve.matrix()
     return TrainResult(
         *curve.rows(),
@@ -152,7 +159,7 @@ class Continuum:
             x, y = self._tasks.train_rows(t, indices), self._tasks.train_labels(t, indices)
             for at in range(0, len(indices), self._batch_size):
                 end = at + self._batch_size
-                yield Batch(x[at:end], y[at:end], t, place)
+                yield Batch(x[at:end], y[at:end], t, place, at / len(indices))
 
 
 class Clock:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clrepro.errors import BusyError, DataError, UsageError
+from clrepro.progress import Progress
 from clrepro.records import Outcome
 from clrepro.runs import RunDir
 from rewire_repro import config
@@ -93,7 +94,8 @@ def _run(node: dict[str, Any], folder: Path) -> Outcome | None:
     if path is not None:
         node["framework"]["params"]["path"] = str(Path(get_original_cwd()) / path)
     place = RunDir(folder)
-    return experiment.run(config.settings(node), node, place, place)
+    with Progress() as progress:
+        return experiment.run(config.settings(node), node, place, place, progress)
 
 
 def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
@@ -113,7 +115,8 @@ def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
 
     node = config.compose(method, [word for word in overrides if not word.startswith("hydra.")])
     with contextlib.redirect_stdout(sys.stderr):
-        outcome = experiment.run(config.settings(node), node, RunDir(Path(folders[0])), RunDir(work_dir))
+        place = RunDir(Path(folders[0]))
+        outcome = experiment.run(config.settings(node), node, place, RunDir(work_dir), Progress())
     if outcome is None:
         raise UsageError("dry_run=True: a sweep needs a run")
     return outcome

@@ -10,6 +10,7 @@ import torch
 
 from clrepro.adapters.torch import use_one_thread
 from clrepro.errors import UsageError
+from clrepro.progress import Progress
 from clrepro.records import Outcome
 from clrepro.runs import RunDir
 from clrepro.texts import load_json_object
@@ -24,7 +25,13 @@ log = logging.getLogger(__name__)
 PNN_OTHERS = 64 / 24  # in the quick profile; 256 / 96 in the full one: the same
 
 
-def run(settings: Settings, config: dict[str, Any], folder: RunDir, states: RunDir) -> Outcome | None:
+def run(
+    settings: Settings,
+    config: dict[str, Any],
+    folder: RunDir,
+    states: RunDir,
+    progress: Progress | None = None,
+) -> Outcome | None:
     """Train and evaluate; returns what the record keeps, None for a dry run.
 
     Args: config — as composed, for params.json; folder — of the run's files; states — of its checkpoints.
@@ -46,7 +53,7 @@ def run(settings: Settings, config: dict[str, Any], folder: RunDir, states: RunD
         try:
             scenario = make_scenario(settings, device)
             framework = make_framework(settings, scenario, device)
-            return _tasks(settings, scenario, framework, folder, states, logger)
+            return _tasks(settings, scenario, framework, folder, states, logger, progress)
         finally:
             logger.close()
 
@@ -66,6 +73,7 @@ def _tasks(
     folder: RunDir,
     states: RunDir,
     logger: Logger,
+    progress: Progress | None,
 ) -> Outcome:
     """The sequence of tasks, from its start or from a checkpoint."""
     mark, results = identity(settings), Results()
@@ -76,9 +84,10 @@ def _tasks(
         checkpoint.save(states, one, results.plain(), mark)
         logger.flush()
 
+    course = (progress or Progress.silent()).run(len(train), framework.done(train))
     for task in train[framework.stage :]:
         try:
-            report = framework.train(task, logger, save)
+            report = framework.train(task, logger, save, course)
             evaluation = framework.evaluate(test)
             if not np.isfinite([one["avg_reward"] for one in evaluation.values()]).all():
                 raise FloatingPointError("the return of an evaluation is no number")
@@ -92,6 +101,7 @@ def _tasks(
             checkpoint.write_dats(folder, framework, task.task_id)
         save(framework)
         folder.atomic_write_json("results.json", document(settings, scenario, framework, results))
+        course.at(framework.stage)
     return _outcome(settings, scenario, framework, results)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from clrepro.progress import Course
 from rewire_repro.agents import Shape, make_agent
 from rewire_repro.chance import Chance
 from rewire_repro.evaluation import Rollout, batches, rollouts
@@ -17,6 +18,7 @@ from rewire_repro.train import Training
 
 Log = Callable[[str, float, int], None]  # name, value, step
 LOG_EVERY = 100  # epochs
+IN_TRAINING = 0.95  # of a task's time, for the progress bar: the rest is choice and evaluation
 
 
 class Framework:
@@ -49,6 +51,15 @@ class Framework:
         """Returns how many tasks are finished."""
         return self.stage
 
+    def done(self, tasks: list[Task]) -> float:
+        """Returns how many of `tasks` are done, with the part of one that a checkpoint has brought."""
+        if self._pending is None:
+            return self.stage
+        return self._reached(int(self._pending["counts"][0]), self.n_steps(tasks[self.stage]))
+
+    def _reached(self, interactions: int, n_steps: int) -> float:
+        return self.stage + IN_TRAINING * min(interactions / n_steps, 1.0)
+
     def memory_size(self) -> dict[str, int]:
         """Returns the policy's parameter counts."""
         return self.agent.numel()
@@ -59,7 +70,9 @@ class Framework:
 
     # --- Training ----------------------------------------------------------------------------------------
 
-    def train(self, task: Task, log: Log, save: Callable[["Framework"], None]) -> dict[str, float]:
+    def train(
+        self, task: Task, log: Log, save: Callable[["Framework"], None], course: Course | None = None
+    ) -> dict[str, float]:
         """Train on a task to its end, from its start or from a checkpoint inside it; returns what to
         report.
         """
@@ -74,7 +87,7 @@ class Framework:
         else:
             self.training.load(resumed)
         self._save, self._last_save = save, time.monotonic()
-        self.training.run(self._watcher(task, log))
+        self.training.run(self._watcher(task, log, course))
         self.training.sac.release()
         self.finish(task, env, self.training)
         self.interactions["train"] += self.training.interactions
@@ -124,8 +137,8 @@ class Framework:
             faithful_pairs=faithful_pairs,
         )
 
-    def _watcher(self, task: Task, log: Log) -> Callable[[Training], None]:
-        """Logs, control rollouts and checkpoints between epochs."""
+    def _watcher(self, task: Task, log: Log, course: Course | None) -> Callable[[Training], None]:
+        """Logs, control rollouts, checkpoints and progress between epochs."""
         prefix, values = f"stage_{self.stage}/SAC/", self.settings.sac
         best = -np.inf
 
@@ -134,6 +147,8 @@ class Framework:
             if training.epochs % LOG_EVERY == 0:
                 for name, value in training.report().items():
                     log(prefix + name, value, training.interactions)
+                if course is not None:
+                    course.at(self._reached(training.interactions, training.n_steps))
             if values.n_control_rollouts and training.epochs % values.control_every_n_epochs == 0:
                 done = self.deterministic(task, self.agent.actor(), values.n_control_rollouts, "control")
                 best = max(best, float(done.returns.mean()))

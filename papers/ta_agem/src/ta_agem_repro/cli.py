@@ -12,6 +12,7 @@ from typing import Any
 
 from clrepro.cli import non_negative_int
 from clrepro.errors import DataError, UsageError
+from clrepro.progress import Progress
 from clrepro.records import Outcome
 from clrepro.runs import RunDir, make_folder
 from ta_agem_repro.config import DEFAULT, resolve
@@ -41,8 +42,8 @@ def parser() -> Parser:
         default=None,
         help="no quick mode",
     )
-    add("--no_verbose", action="store_false", dest="verbose", default=None, help="no live progress line")
-    add("--verbose", action="store_true", dest="verbose", default=None, help="live progress line")
+    add("--no_verbose", action="store_false", dest="verbose", default=None, help="fewer lines, no bar")
+    add("--verbose", action="store_true", dest="verbose", default=None, help="a line per epoch, a bar")
     add("--output_dir", metavar="DIR", help="results folder (default: test_results)")
     add("--data_dir", metavar="DIR", help="folder of the data sets: DIR/MNIST or DIR/mnist, and so on")
     add("--seed", type=non_negative_int, help="of every random choice (default: drawn, and recorded)")
@@ -82,8 +83,9 @@ def _main(argv: Sequence[str] | None) -> None:
     folder = output_folder(settings.output_dir)
     each = [replace(settings, seed=settings.seed + k) for k in range(runs)]
     if min(jobs, runs) == 1:
-        for one in each:
-            run_once(one, folder, None)
+        with Progress(runs, bar=settings.verbose) as progress:
+            for one in each:
+                run_once(one, folder, None, progress)
     else:
         run_together(each, folder, min(jobs, runs))
 
@@ -108,7 +110,7 @@ def run_together(each: Sequence[Settings], folder: Path, jobs: int) -> None:
 
 
 def _in_worker(settings: Settings, folder: Path) -> None:
-    run_once(settings, folder, None)
+    run_once(settings, folder, None, Progress(bar=False, title=f"seed {settings.seed}: "))
 
 
 def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
@@ -125,7 +127,8 @@ def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
         raise UsageError("--runs: a sweep runs one seed at a time")
     with contextlib.redirect_stdout(sys.stderr):
         settings = on_device(settings)
-        return run_once(settings, output_folder(settings.output_dir), RunDir(work_dir), pages=False)
+        folder = output_folder(settings.output_dir)
+        return run_once(settings, folder, RunDir(work_dir), Progress(), pages=False)
 
 
 def on_device(settings: Settings) -> Settings:
@@ -155,7 +158,9 @@ def output_folder(name: str) -> Path:
     return make_folder(path)
 
 
-def run_once(settings: Settings, folder: Path, checkpoint: RunDir | None, pages: bool = True) -> Outcome:
+def run_once(
+    settings: Settings, folder: Path, checkpoint: RunDir | None, progress: Progress, pages: bool = True
+) -> Outcome:
     """Train, evaluate, write the files, track; returns what the run record keeps.
 
     Args: pages — also write the figures, 5 MB each.
@@ -170,7 +175,7 @@ def run_once(settings: Settings, folder: Path, checkpoint: RunDir | None, pages:
         tracker = Tracker(settings, datetime.now())
         tracker.started()
     try:
-        result, files = trained(settings, images, folder, checkpoint, pages)
+        result, files = trained(settings, images, folder, checkpoint, progress, pages)
     except BaseException as problem:
         if tracker is not None:
             tracker.failed(problem)
@@ -189,7 +194,12 @@ def run_once(settings: Settings, folder: Path, checkpoint: RunDir | None, pages:
 
 
 def trained(
-    settings: Settings, images: Images, folder: Path, checkpoint: RunDir | None, pages: bool
+    settings: Settings,
+    images: Images,
+    folder: Path,
+    checkpoint: RunDir | None,
+    progress: Progress,
+    pages: bool,
 ) -> tuple[Result, list[Path]]:
     """Train and write the files of a run; returns its result and their paths."""
     from ta_agem_repro.artefacts import write_all
@@ -198,7 +208,7 @@ def trained(
     from ta_agem_repro.train import run
 
     console = Console(settings)
-    result = run(settings, images, checkpoint=checkpoint, listener=console)
+    result = run(settings, images, checkpoint=checkpoint, listener=console, progress=progress)
     console.finished(result)
     paths = write_all(result, folder, datetime.now())
     if pages:

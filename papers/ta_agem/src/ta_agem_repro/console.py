@@ -7,7 +7,6 @@ from typing import TextIO
 from ta_agem_repro.result import Epoch, Result
 from ta_agem_repro.settings import Settings
 
-BAR = 30  # characters
 # Names of the parts of training in the table of times.
 PARTS = {
     "training": "  open batches", "get from memory": "  get from memory", "optimize": "  optimize",
@@ -17,12 +16,10 @@ SUMMARY_EVERY = 20  # epochs between lines on the memory; 5 in lite mode
 
 
 class Console:
-    """Prints to `out`; with `live`, also a progress line that is rewritten in place."""
+    """Prints to `out` (default: standard output as it is then); a verbose run has a line per evaluation."""
 
-    def __init__(self, settings: Settings, out: TextIO | None = None, live: bool | None = None) -> None:
-        self._out = sys.stdout if out is None else out
-        self._live = settings.verbose if live is None else live
-        self._settings = settings
+    def __init__(self, settings: Settings, out: TextIO | None = None) -> None:
+        self._out, self._verbose = out, settings.verbose
         self._every = 5 if settings.quick_test_mode else SUMMARY_EVERY
 
     def started(self, settings: Settings, data: dict[str, str]) -> None:
@@ -37,18 +34,9 @@ class Console:
             f"sampling rate {settings.sampling_rate:g}, scheduler {scheduler}"
         )
 
-    def batch(self, task: int, epoch: int, number: int, total: int, loss: float) -> None:
-        """Move the progress line."""
-        if self._live:
-            done = BAR * number // total
-            bar = "#" * done + "." * (BAR - done)
-            line = f"task {task} epoch {epoch + 1} [{bar}] {number}/{total} loss {loss:.4f}"
-            self._out.write(f"\r{line}" if number < total else f"\r{' ' * len(line)}\r")
-            self._out.flush()
-
     def epoch(self, epoch: Epoch, total: int) -> None:
         """One line per evaluation."""
-        if self._live or (epoch.epoch + 1) % self._every == 0:
+        if self._verbose or (epoch.epoch + 1) % self._every == 0:
             self._say(
                 f"Epoch {epoch.epoch + 1}/{total}: task {epoch.task_id}, accuracy {epoch.overall:.4f}, "
                 f"loss {epoch.loss:.4f}, memory {epoch.memory_size}"
@@ -80,7 +68,7 @@ class Console:
         self._say(f"written: {path}")
 
     def _say(self, line: str) -> None:
-        print(line, file=self._out, flush=True)
+        print(line, file=self._out or sys.stdout, flush=True)
 
 
 def whole_and_parts(times: dict[str, list[float]]) -> dict[str, list[float]]:

@@ -48,6 +48,12 @@ class Journal:
         """The tasks seen up to and in the present epoch, in the order first seen."""
         return self._seen[self.position]
 
+    @property
+    def finished(self) -> int:
+        """How many tasks have no epoch left."""
+        tasks = {epoch.task for epoch in self._schedule}
+        return len(tasks - {epoch.task for epoch in self._schedule[self.position :]})
+
     def batches(self, first: int, losses: list[float]) -> None:
         """Note the losses of batches of the present epoch, from number `first` on.
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.metrics.divergence import check_size
+from clrepro.progress import Course, Progress
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from clrepro.streams import order
@@ -33,9 +34,6 @@ class Listener(Protocol):
 
     def started(self, settings: Settings, data: dict[str, str]) -> None:
         """Before the first batch."""
-
-    def batch(self, task: int, epoch: int, number: int, total: int, loss: float) -> None:
-        """After every 50th batch and the last of an epoch."""
 
     def epoch(self, epoch: Epoch, total: int) -> None:
         """After every evaluation."""
@@ -76,20 +74,30 @@ class Run:
         spent = time.perf_counter() - start
         self.times.setdefault(key, []).extend([spent / parts] * parts)
 
-    def train(self, listener: Listener | None = None) -> Result:
+    def train(self, listener: Listener | None = None, progress: Progress | None = None) -> Result:
         """Run the epochs that are left; returns the result."""
         if listener is not None:
             listener.started(self.settings, self.journal.result.data)
+        begun, done = progress or Progress.silent(), self.journal.position / self.n_epochs
+        course = begun.run(len(self.tasks), done * len(self.tasks), finished=self.journal.finished)
         while self.journal.position < self.n_epochs:
-            self.one_epoch(listener)
+            self.one_epoch(listener, course)
             if self.journal.close_epoch() and listener is not None:
                 listener.task(self.journal.finish(self.feeder))
+            self.tell(course)
             self.save_now_and_then()
         result = self.journal.finish(self.feeder)
         result.parameters, result.times = self.learner.layers(), self.times
         return result
 
-    def one_epoch(self, listener: Listener | None) -> None:
+    def tell(self, course: Course, part: float = 0.0) -> None:
+        """Tell how far the run is, with a part of the present epoch: epochs of several tasks may be mixed, so
+        their number decides.
+        """
+        done = (self.journal.position + part) / self.n_epochs
+        course.at(done * len(self.tasks), course.finished if part else self.journal.finished)
+
+    def one_epoch(self, listener: Listener | None, course: Course) -> None:
         """A pass over the present epoch's batches, the memory's share of it, and the evaluation."""
         settings, journal = self.settings, self.journal
         with self.timed("training"):
@@ -103,8 +111,8 @@ class Run:
                 with self.timed("add samples"):
                     self.feeder.offer_batch(batches[start], start)
             last = stop == len(batches)
-            if listener is not None and (stop % TELL_EVERY == 0 or last):
-                listener.batch(journal.present.task, journal.nth, stop, len(batches), losses[-1])
+            if stop % TELL_EVERY == 0:
+                self.tell(course, stop / len(batches))
             interval = settings.testing_interval
             if interval and stop % interval == 0 and not last:
                 self.evaluate(listener)
@@ -183,18 +191,19 @@ def run(
     *,
     checkpoint: RunDir | None = None,
     listener: Listener | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """Train as the settings say.
 
     Args: checkpoint — folder of this run alone; what is found there is continued.
     Returns: the finished result.  Raises: DataError if the images do not suffice for the tasks.
     """
-    return Run(settings, images, checkpoint).train(listener)
+    return Run(settings, images, checkpoint).train(listener, progress)
 
 
 def stretches(settings: Settings, batches: int) -> Iterator[tuple[int, int]]:
     """Yields (start, stop) of the batches between two points where someone looks up from the work: to draw
-    from a memory that changes, to set the rate, to tell the listener, to evaluate.
+    from a memory that changes, to set the rate, to tell how far the run is, to evaluate.
     """
     if settings.memory_update == "batch" or settings.use_learning_rate_scheduler:
         yield from ((number, number + 1) for number in range(batches))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from clrepro.adapters import torch as adapter
 from clrepro.metrics import continual
 from clrepro.metrics.divergence import check_size
+from clrepro.progress import Course, Progress
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from tag_repro.benchmarks import Benchmark
@@ -82,19 +83,23 @@ class Run:
         empty = np.full((tasks, tasks), np.nan)
         self.result = TagResult(empty, empty.copy(), np.zeros(tasks), joint=settings.multi > 0)
 
-    def train(self, listener: Listener | None = None) -> TagResult:
+    def train(self, listener: Listener | None = None, progress: Progress | None = None) -> TagResult:
         """Do what is left of the run; returns the result."""
+        progress = progress or Progress.silent()
         if self.checkpoint is not None and (saved := self.checkpoint.load_state("task")) is not None:
             self.load(saved)
         tasks = len(self.benchmark.stream)
         if self.settings.multi and self.result.done < tasks:
             began = time.perf_counter()
-            train_jointly(self)
+            train_jointly(self, progress)
             self._finish(tasks - 1, began, listener)
-        for number in range(self.result.done, tasks):
-            began = time.perf_counter()
-            self._learn(number)
-            self._finish(number, began, listener)
+            return self.result
+        with progress.run(tasks, self.result.done) as course:
+            for number in range(self.result.done, tasks):
+                began = time.perf_counter()
+                self._learn(number, course)
+                self._finish(number, began, listener)
+                course.at(number + 1)
         return self.result
 
     def _finish(self, number: int, began: float, listener: Listener | None) -> None:
@@ -108,7 +113,7 @@ class Run:
         if listener is not None:
             listener.task(self.result, number)
 
-    def _learn(self, number: int) -> None:
+    def _learn(self, number: int, course: Course) -> None:
         """The epochs of a task."""
         settings, optimizer = self.settings, self.optimizer
         if settings.opt == "":  # gamma is for plain SGD alone
@@ -118,23 +123,25 @@ class Run:
             optimizer.begin_task()
         x, y = self.training(number)
         if settings.epochs_per_task > PATIENT_EPOCHS:
-            self._epochs_until_no_better(number)
+            self._epochs_until_no_better(number, course)
         else:
-            for _ in range(settings.epochs_per_task):
+            for epoch in range(settings.epochs_per_task):
                 self.epoch(x, y, number)
+                course.at(number + (epoch + 1) / (settings.epochs_per_task + 1))  # then the evaluation
         if isinstance(optimizer, TAG):
             self.result.alphas[number, :number] = optimizer.alphas()
             optimizer.end_task()
         self.method.end_task(x, y, number)
 
-    def _epochs_until_no_better(self, number: int) -> None:
+    def _epochs_until_no_better(self, number: int, course: Course) -> None:
         """Train on nine tenths of the images until accuracy on the others has not risen for five epochs."""
         task = self.benchmark.held_out(HELD_OUT, self.settings.seed).stream[number]
         x = torch.from_numpy(task.x_train).to(self.device)
         y = torch.from_numpy(self.benchmark.numbered(number, task.y_train)).to(self.device)
         best, waited = -1.0, 0
-        for _ in range(self.settings.epochs_per_task):
+        for epoch in range(self.settings.epochs_per_task):
             self.epoch(x, y, number)
+            course.at(number + (epoch + 1) / (self.settings.epochs_per_task + 1))
             found = self.accuracy(task.x_test, task.y_test, number)
             best, waited = (found, 0) if found > best else (best, waited + 1)
             if waited == PATIENCE:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from clrepro.errors import DataError
+from clrepro.progress import Progress
 from clrepro.regular_files import read_regular_text
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
@@ -55,20 +56,23 @@ def search(
     held_out = benchmark.held_out(HELD_OUT, settings.seed)
     rows = _read(folder / FILE, names) if resume else {}
     every = cells(settings.hyp_gs)
-    for number, cell in enumerate(every, 1):
-        key = tuple(cell.values())
-        if key not in rows:
-            rows[key] = _score(replace(settings, **cell), held_out)  # type: ignore[arg-type]
-            out.atomic_write_text(FILE, _table(names, rows))
-        words = ", ".join(f"{name} {value:g}" for name, value in cell.items())
-        print(f"[{number}/{len(every)}] {words}: {100 * rows[key]:.2f}", flush=True)
+    with Progress(len(every) * settings.runs) as progress:
+        for number, cell in enumerate(every, 1):
+            key = tuple(cell.values())
+            if key in rows:
+                progress.skip(settings.runs)
+            else:
+                rows[key] = _score(replace(settings, **cell), held_out, progress)  # type: ignore[arg-type]
+                out.atomic_write_text(FILE, _table(names, rows))
+            words = ", ".join(f"{name} {value:g}" for name, value in cell.items())
+            print(f"[{number}/{len(every)}] {words}: {100 * rows[key]:.2f}", flush=True)
     best = max(every, key=lambda cell: rows[tuple(cell.values())])
     words = ", ".join(f"{name} {value:g}" for name, value in best.items())
     print(f"best: {words}: validation accuracy {100 * rows[tuple(best.values())]:.2f}", flush=True)
     return best, rows[tuple(best.values())]
 
 
-def _score(settings: TagSettings, benchmark: Any) -> float:
+def _score(settings: TagSettings, benchmark: Any, progress: Progress) -> float:
     """Mean over runs of the last average accuracy."""
     from tag_repro.driver import Run
 
@@ -76,7 +80,8 @@ def _score(settings: TagSettings, benchmark: Any) -> float:
     for number in range(settings.runs):
         one = replace(settings, seed=settings.seed + number)
         try:
-            found.append(Run(one, benchmark, Seeds(one.seed)).train().metrics()["A"])
+            result = Run(one, benchmark, Seeds(one.seed)).train(progress=progress)
+            found.append(result.metrics()["A"])
         except FloatingPointError:
             found.append(0.0)
     return float(np.mean(found))

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clrepro.progress import Progress
 from tag_repro.inputs import scaled
 from tag_repro.losses import mixed_loss
 
@@ -16,20 +17,23 @@ CYCLES = 6
 UNION = 50_000  # images of --multi 3
 
 
-def train_jointly(run: "Run") -> None:
+def train_jointly(run: "Run", progress: Progress) -> None:
     """Train a run's network.  --multi 1: the tasks in turn, six times, an epoch at each visit, as the
     published "multi-task" row; 2: images of all tasks shuffled together, each over its own task's outputs;
     3: as many of them as one task of MNIST has, in one head for all.
     """
     tasks = range(len(run.benchmark.stream))
     if run.settings.multi == 1:
-        for _ in range(CYCLES):
-            for number in tasks:
-                run.epoch(*run.training(number), number)
+        course = progress.run(CYCLES * len(tasks), noun="visit")
+        for visit in range(CYCLES * len(tasks)):
+            number = visit % len(tasks)
+            run.epoch(*run.training(number), number)
+            course.at(visit + 1)
         return
     x, y = _union(run)
     run.network.train()
-    for _ in range(run.settings.epochs_per_task):
+    course = progress.run(run.settings.epochs_per_task, noun="epoch")
+    for epoch in range(run.settings.epochs_per_task):
         order = torch.from_numpy(run.seeds.generator("shuffle").permutation(len(y))).to(x.device)
         for picks in torch.split(order, run.settings.batch_size):
             logits = run.network(scaled(x[picks], run.benchmark))
@@ -39,6 +43,7 @@ def train_jointly(run: "Run") -> None:
             if not torch.isfinite(loss):
                 raise FloatingPointError(f"the loss is {loss.item()} in joint training; lower --lr")
             run.optimizer.step()
+        course.at(epoch + 1)
 
 
 def _union(run: "Run") -> tuple[Tensor, Tensor]:

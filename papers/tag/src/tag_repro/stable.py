@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from clrepro.metrics import continual
 from clrepro.metrics.divergence import check_size
+from clrepro.progress import Progress
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from tag_repro.benchmarks import Benchmark
@@ -80,6 +81,7 @@ def run(
     checkpoint: RunDir | None = None,
     listener: Listener | None = None,
     learner: Learner | None = None,
+    progress: Progress | None = None,
 ) -> StableResult:
     """Train on all tasks, or on those that a checkpoint has left.
 
@@ -98,28 +100,31 @@ def run(
     if listener is not None:
         listener.started(settings)
     shuffle = seeds.generator("shuffle")
-    for number in range(result.done, tasks):
-        began, rate = time.perf_counter(), settings.rate(number)
-        if listener is not None:
-            listener.task(number, rate)
-        task = benchmark.stream[number]
-        for _ in range(settings.epochs_per_task):
-            order = shuffle.permutation(len(task.y_train))
-            loss = learner.epoch(task.x_train, task.y_train, order, rate, benchmark.outputs(number))
-            if not np.isfinite(loss):
-                raise FloatingPointError(f"the loss is {loss} in task {number + 1}; lower --lr")
-        _evaluate(result, learner, benchmark, number)
-        start = learner.vector() if start is None else start
-        result.displacement[number] = np.linalg.norm(learner.vector() - start)
-        if settings.compute_eigenspectrum:
-            _spectrum(result, learner, benchmark, number, seeds)
-        result.seconds[number] = time.perf_counter() - began
-        result.done = number + 1
-        if listener is not None:
-            listener.evaluated(result, number, learner)
-        # Last: a run that is killed before it does the task again, files and all.
-        if checkpoint is not None:
-            checkpoint.save_state("task", _state(result, learner, seeds, start))
+    with (progress or Progress.silent()).run(tasks, result.done) as course:
+        for number in range(result.done, tasks):
+            began, rate = time.perf_counter(), settings.rate(number)
+            if listener is not None:
+                listener.task(number, rate)
+            task = benchmark.stream[number]
+            for epoch in range(settings.epochs_per_task):
+                order = shuffle.permutation(len(task.y_train))
+                loss = learner.epoch(task.x_train, task.y_train, order, rate, benchmark.outputs(number))
+                if not np.isfinite(loss):
+                    raise FloatingPointError(f"the loss is {loss} in task {number + 1}; lower --lr")
+                course.at(number + (epoch + 1) / (settings.epochs_per_task + 1))  # then the evaluation
+            _evaluate(result, learner, benchmark, number)
+            start = learner.vector() if start is None else start
+            result.displacement[number] = np.linalg.norm(learner.vector() - start)
+            if settings.compute_eigenspectrum:
+                _spectrum(result, learner, benchmark, number, seeds)
+            result.seconds[number] = time.perf_counter() - began
+            result.done = number + 1
+            if listener is not None:
+                listener.evaluated(result, number, learner)
+            # Last: a run that is killed before it does the task again, files and all.
+            if checkpoint is not None:
+                checkpoint.save_state("task", _state(result, learner, seeds, start))
+            course.at(number + 1)
     return result
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from clrepro.cli import existing_dir, finite_float, non_negative_int, positive_int, true_false
 from clrepro.errors import UsageError
+from clrepro.progress import Progress
 from clrepro.records import Outcome
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
@@ -114,16 +115,18 @@ def _main(argv: Sequence[str] | None) -> None:
         return
     from tag_repro.stable_files import trial_id
 
-    for each in [replace(settings, seed=seed) for seed in seeds]:
-        folder = flags["out"] / trial_id(each)
-        run = RunDir(folder)
-        with run.lock():  # the folder of a command line: two of them would write the same files
-            run_once(each, flags, folder, run, fresh=not flags["resume"])
+    with Progress(len(seeds)) as progress:
+        for each in [replace(settings, seed=seed) for seed in seeds]:
+            folder = flags["out"] / trial_id(each)
+            run = RunDir(folder)
+            with run.lock():  # the folder of a command line: two of them would write the same files
+                run_once(each, flags, folder, run, progress, fresh=not flags["resume"])
 
 
 def run_once(
-    settings: StableSettings, flags: dict[str, Any], folder: Path, checkpoint: RunDir, *, fresh: bool
-) -> Outcome:
+    settings: StableSettings, flags: dict[str, Any], folder: Path, checkpoint: RunDir, progress: Progress,
+    *, fresh: bool,
+) -> Outcome:  # fmt: skip
     """Do one run; returns what the run record keeps.
 
     Args: fresh — forget a checkpoint that is there.
@@ -140,7 +143,7 @@ def run_once(
     seeds = Seeds(settings.seed)
     benchmark = build(settings, seeds.generator("tasks"), flags["data_dir"], multi_head=False)
     writer = Writer(folder, trial_id(settings), plots=not flags["no_plots"])
-    result = run(settings, benchmark, seeds, checkpoint=checkpoint, listener=writer)
+    result = run(settings, benchmark, seeds, checkpoint=checkpoint, listener=writer, progress=progress)
     writer.finished(result)
     return Outcome(
         metrics=result.metrics(),
@@ -161,4 +164,5 @@ def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
     if flags["seeds"] or settings.engine == "batched":
         raise UsageError("--seeds and --engine batched: a job of a sweep is one seed")
     with contextlib.redirect_stdout(sys.stderr):
-        return run_once(settings, {**flags, "no_plots": True}, flags["out"], RunDir(work_dir), fresh=False)
+        quiet = {**flags, "no_plots": True}
+        return run_once(settings, quiet, flags["out"], RunDir(work_dir), Progress(), fresh=False)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from clrepro.progress import Progress
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from tag_repro.benchmarks import Benchmark, build
@@ -31,11 +32,12 @@ def run_all(runs: list[StableSettings], flags: dict[str, Any]) -> list[StableRes
         )
         for settings in runs
     ]  # fmt: skip
-    learning = [
-        _loop(crew, number, *each, fresh=not flags["resume"])
-        for number, each in enumerate(zip(runs, seeds, benchmarks, writers, strict=True))
-    ]
-    results = together(crew, learning)
+    with Progress(len(runs)) as progress:
+        learning = [
+            _loop(crew, number, *each, progress, fresh=not flags["resume"])
+            for number, each in enumerate(zip(runs, seeds, benchmarks, writers, strict=True))
+        ]
+        results = together(crew, learning)
     for writer, result in zip(writers, results, strict=True):
         if not isinstance(result, BaseException):
             writer.finished(result)
@@ -46,7 +48,7 @@ def run_all(runs: list[StableSettings], flags: dict[str, Any]) -> list[StableRes
 
 def _loop(
     crew: Crew, number: int, settings: StableSettings, seeds: Seeds, benchmark: Benchmark, writer: Writer,
-    *, fresh: bool,
+    progress: Progress, *, fresh: bool,
 ) -> Callable[[], StableResult]:  # fmt: skip
     """The loop of one run, to be called in a thread."""
 
@@ -56,6 +58,9 @@ def _loop(
             if fresh:
                 checkpoint.remove_state("task")
             learner = ManyLearner(settings, benchmark, seeds, crew, number)
-            return run(settings, benchmark, seeds, checkpoint=checkpoint, listener=writer, learner=learner)
+            return run(
+                settings, benchmark, seeds, checkpoint=checkpoint, listener=writer, learner=learner,
+                progress=progress,
+            )  # fmt: skip
 
     return loop

@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from clrepro.cli import finite_float, positive_int
+from clrepro.progress import Progress
 from clrepro.records import Outcome, canonical_json
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
@@ -91,20 +92,23 @@ def run_all(settings: TagSettings, flags: dict[str, Any], folder: Path, *, resum
     out.atomic_write_json("args.json", asdict(settings))
     _say_settings(settings)
     found = []
-    for number in range(1, settings.runs + 1):
-        work = RunDir(folder / f"run-{number}")
-        if not resume:
-            work.remove_state("task")
-        found.append(run_one(replace(settings, seed=settings.seed + number - 1), settings.seed, flags, work))
-        result = found[-1][0]
-        out.atomic_write_text(f"matrix_{number}.csv", table(100 * np.nan_to_num(result.accuracy)))
-        out.atomic_write_text(f"alpha_{number}.csv", table(result.alphas))
-        out.atomic_write_text("results.csv", summary(settings, found))
+    with Progress(settings.runs) as progress:
+        for number in range(1, settings.runs + 1):
+            work, one = RunDir(folder / f"run-{number}"), replace(settings, seed=settings.seed + number - 1)
+            if not resume:
+                work.remove_state("task")
+            found.append(run_one(one, settings.seed, flags, work, progress))
+            result = found[-1][0]
+            out.atomic_write_text(f"matrix_{number}.csv", table(100 * np.nan_to_num(result.accuracy)))
+            out.atomic_write_text(f"alpha_{number}.csv", table(result.alphas))
+            out.atomic_write_text("results.csv", summary(settings, found))
     _say_final(found)
     return found
 
 
-def run_one(settings: TagSettings, base_seed: int, flags: dict[str, Any], work: RunDir) -> tuple[Any, Any]:
+def run_one(
+    settings: TagSettings, base_seed: int, flags: dict[str, Any], work: RunDir, progress: Progress
+) -> tuple[Any, Any]:
     """Do one run; returns its result and its benchmark."""
     from clrepro.adapters import torch as adapter
     from tag_repro.benchmarks import TURN_SEED, build
@@ -118,7 +122,7 @@ def run_one(settings: TagSettings, base_seed: int, flags: dict[str, Any], work: 
     heads = settings.multi != 3
     benchmark = build(settings, tasks, flags["data_dir"], multi_head=heads, turn_seed=turn_seed)
     print(f"task order: {list(range(1, len(benchmark.stream) + 1))}")
-    result = Run(settings, benchmark, Seeds(settings.seed), work).train(Console(settings))
+    result = Run(settings, benchmark, Seeds(settings.seed), work).train(Console(settings), progress)
     metrics = result.metrics()
     print(
         f"average accuracy = {100 * metrics['A']}, forget = {metrics.get('F', 0.0)}, "
@@ -190,7 +194,7 @@ def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
     if settings.hyp_gs:
         return _search(tag_settings(flags), flags, work_dir)
     with contextlib.redirect_stdout(sys.stderr):
-        result, benchmark = run_one(settings, settings.seed, flags, RunDir(work_dir))
+        result, benchmark = run_one(settings, settings.seed, flags, RunDir(work_dir), Progress())
     series = {"R": result.accuracy}
     if settings.method.optimizer == "tag":
         series["alpha"] = result.alphas

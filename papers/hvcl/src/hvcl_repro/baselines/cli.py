@@ -18,6 +18,7 @@ from clrepro.cli import (
     true_false,
 )
 from clrepro.errors import UsageError
+from clrepro.progress import Progress
 from clrepro.records import Outcome
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
@@ -133,7 +134,8 @@ def run_once(settings: PPOSettings, flags: dict[str, Any], checkpoint: RunDir) -
 
     run = Baseline(settings, Seeds(settings.seed), checkpoint, flags["workers"])
     floor = floors(run.env_ids, settings.seed, settings.eval_episodes)
-    result = run.run()
+    with Progress() as progress:
+        result = run.run(progress)
     out = flags["out_dir"]
     print(f"written to {_write(run, out, flags)}")
     reference = references(settings.env_set, settings.num_env_steps)

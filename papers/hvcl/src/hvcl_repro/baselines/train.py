@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from clrepro.envs import VectorEnv
+from clrepro.progress import Course, Progress
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.baselines import ppo
@@ -89,15 +90,16 @@ class Baseline:
         self.examiners: list[Examiner] = []
         self.masks = [torch.from_numpy(mask(actions)) for _, actions in sizes(self.env_ids)]
 
-    def run(self) -> PPOResult:
+    def run(self, progress: Progress | None = None) -> PPOResult:
         """Train on all tasks, or on those a checkpoint has left.
 
         Raises: FloatingPointError if the loss is no number any more.
         """
         began = time.perf_counter() - self._resume()
+        course = (progress or Progress.silent()).run(len(self.env_ids), len(self.result.curves))
         try:
             for task in range(len(self.result.curves), len(self.env_ids)):
-                self._task(task)
+                self._task(task, course)
                 self.result.seconds = time.perf_counter() - began
                 if self.checkpoint is not None:
                     self.checkpoint.save_state("ppo", self._state())
@@ -106,7 +108,7 @@ class Baseline:
                 examiner.close()
         return self.result
 
-    def _task(self, task: int) -> None:
+    def _task(self, task: int, course: Course) -> None:
         s, r = self.settings, self.result
         for curves in (r.curves, r.largest, r.smallest):
             curves.append([[] for _ in range(task + 1)])
@@ -131,6 +133,7 @@ class Baseline:
                 r.train[task].append(float(np.mean(returns)) if returns else float("nan"))
                 if (number + 1) % s.eval_interval == 0 or number + 1 == s.updates:
                     self._evaluate(task, number)
+                course.at(task + (number + 1) / s.updates)
             r.restarts += envs.restarts
         self._close(task, rollout)
 

@@ -10,6 +10,7 @@ from typing import Any
 from clrepro.adapters.tf import configure
 from clrepro.cli import finite_float, non_negative_float, non_negative_int, positive_float, positive_int
 from clrepro.errors import UsageError
+from clrepro.progress import Progress
 from clrepro.records import Outcome
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
@@ -140,7 +141,8 @@ def run_once(settings: RLSettings, workers: int, verbose: int, checkpoint: RunDi
         for model in (loop.sac.actor, *loop.sac.critics, *loop.sac.targets):
             model.trunk.summary()
     floor = floors(env_ids, settings.seed, settings.eval_episodes)
-    result = loop.run()
+    with Progress() as progress:
+        result = loop.run(progress)
     reference = references(settings.env_set, settings.train_steps)
     path = artefacts.write(result, floor, reference, folder)
     print(f"written to {path}")

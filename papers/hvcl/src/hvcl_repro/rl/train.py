@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from clrepro.envs import VectorEnv
 from clrepro.errors import UsageError
+from clrepro.progress import Course, Progress
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.rl.curves import Curves
@@ -67,15 +68,16 @@ class Loop:
         self.task = self.steps = 0
         self.buffer, self.scale = self._memory(0), self._scale()
 
-    def run(self) -> RLResult:
+    def run(self, progress: Progress | None = None) -> RLResult:
         """Train on all environments, or on what a checkpoint has left.
 
         Raises: FloatingPointError if a loss is no number any more; the last checkpoint stays.
         """
         began = time.perf_counter() - self._resume()
+        course = (progress or Progress.silent()).run(len(self.env_ids), self._done())
         try:
             while self.task < len(self.env_ids):
-                self._task(began)
+                self._task(began, course)
                 self.task, self.steps = self.task + 1, 0
                 if self.task < len(self.env_ids):
                     self.buffer, self.scale = self._memory(self.task), self._scale()
@@ -86,7 +88,11 @@ class Loop:
         self.result.seconds = time.perf_counter() - began
         return self.result
 
-    def _task(self, began: float) -> None:
+    def _done(self) -> float:
+        """Tasks done, parts of one included."""
+        return self.task + min(self.steps / self.settings.train_steps, 1.0)
+
+    def _task(self, began: float, course: Course) -> None:
         s, number = self.settings, self.task
         n_actions = sizes(self.env_ids)[number][1]
         if self.steps == 0:
@@ -116,6 +122,7 @@ class Loop:
                     seen = envs.renew(self._train_seeds())
                     self.scale.returns[:] = 0.0
                     self._save(time.perf_counter() - began)
+                course.at(self._done())
             self.result.restarts += envs.restarts
 
     def _train_seeds(self) -> list[int]:

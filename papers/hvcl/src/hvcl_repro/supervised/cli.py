@@ -17,6 +17,7 @@ from clrepro.cli import (
     positive_float,
     positive_int,
 )
+from clrepro.progress import Progress
 from clrepro.records import Outcome, canonical_json
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
@@ -151,7 +152,8 @@ def run_once(settings: SupervisedSettings, data_dir: Path | None, checkpoint: Ru
 
     seeds = Seeds(settings.seed)
     benchmark = build(settings, seeds.generator("tasks"), data_dir)
-    result = run(settings, benchmark, seeds, checkpoint=checkpoint)
+    with Progress() as progress:
+        result = run(settings, benchmark, seeds, checkpoint=checkpoint, progress=progress)
     metrics = result.metrics()
     for name, value in metrics.items():
         print(f"{name} {100 * value:.2f} %" if name not in UNITS else f"{name} {value:.2f}{UNITS[name]}")

@@ -9,6 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from clrepro.metrics import continual
+from clrepro.progress import Course, Progress
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.supervised import mixture, samples
@@ -61,7 +62,12 @@ class SupervisedResult:
 
 
 def run(
-    settings: SupervisedSettings, benchmark: Benchmark, seeds: Seeds, *, checkpoint: RunDir | None = None
+    settings: SupervisedSettings,
+    benchmark: Benchmark,
+    seeds: Seeds,
+    *,
+    checkpoint: RunDir | None = None,
+    progress: Progress | None = None,
 ) -> SupervisedResult:
     """Train on all tasks, or on those that a checkpoint has left; prints a line per task.
 
@@ -77,6 +83,7 @@ def run(
     _resume(result, learner, seeds, checkpoint)
     judge = samples.train_judge(settings, benchmark) if settings.generative and result.done < n else None
     shuffle = seeds.generator("shuffle")
+    course = _course(progress or Progress.silent(), settings, n, result.done)
     for number in range(result.done, n):
         began = time.perf_counter()
         if settings.method == "joint" and number < n - 1:
@@ -86,7 +93,7 @@ def run(
             if settings.method == "joint"
             else parts(benchmark.stream[number], settings.eval_on)
         )
-        _train(learner, task, settings, shuffle, number)
+        _train(learner, task, settings, shuffle, number, course)
         _evaluate(result, learner, benchmark, number)
         if judge is not None:
             images = learner.samples(samples.latents(settings, number))
@@ -94,14 +101,27 @@ def run(
             result.samples[number] = judge.measure(images, labels, number)
         result.seconds[number] = time.perf_counter() - began
         result.done = number + 1
+        course.at(course.n_tasks if settings.method == "joint" else number + 1)
         print(_line(result, number), flush=True)
         if checkpoint is not None:
             checkpoint.save_state("task", _state(result, learner, seeds))
     return result
 
 
+def _course(progress: Progress, settings: SupervisedSettings, n_tasks: int, done: int) -> Course:
+    """The way through the tasks, or through the epochs of one training on everything."""
+    if settings.method == "joint":
+        return progress.run(settings.epochs, settings.epochs if done == n_tasks else 0, noun="epoch")
+    return progress.run(n_tasks, done)
+
+
 def _train(
-    learner: Learner, task: Parts, settings: SupervisedSettings, shuffle: np.random.Generator, number: int
+    learner: Learner,
+    task: Parts,
+    settings: SupervisedSettings,
+    shuffle: np.random.Generator,
+    number: int,
+    course: Course,
 ) -> None:
     learner.begin(len(task.y))
     x, y = tf.constant(task.x), tf.constant(task.y)
@@ -111,6 +131,8 @@ def _train(
             raise FloatingPointError(
                 f"the loss is {loss} in task {number + 1}, epoch {epoch + 1}; lower --lr"
             )
+        part = (epoch + 1) / (settings.epochs + 1)  # then the evaluation
+        course.at(epoch + 1 if settings.method == "joint" else number + part)
     learner.end(task.x)
 
 

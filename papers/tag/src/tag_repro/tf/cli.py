@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clrepro.errors import DataError
+from clrepro.progress import Progress
 from clrepro.records import Outcome, RunRecord
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
@@ -68,19 +69,21 @@ def run_all(settings: TfSettings, flags: dict[str, Any], files: Files, argv: lis
     print(f"{files.id}: {settings.profile}, images: {settings.images}", flush=True)
     records: list[RunRecord] = []
     labels = []
-    for run in range(1, settings.num_runs + 1):
-        done = files.finished(run) if flags["resume"] else None
-        if done is None:
-            meter = Meter()
-            outcome = run_one(of_run(settings, run), flags, files.checkpoint(run))
-            outcome = replace(outcome, cost={**meter.cost(), **outcome.cost})
-            done = files.write_record(run, outcome, argv)
-        else:
-            print(f"run {run} is done already")
-        records.append(done)
-        labels.append([[int(label) for label in task] for task in done.series["classes"]])
-        files.write_results(records)
-        say_metrics("average accuracy", [done])
+    with Progress(settings.num_runs) as progress:
+        for run in range(1, settings.num_runs + 1):
+            done = files.finished(run) if flags["resume"] else None
+            if done is None:
+                meter = Meter()
+                outcome = run_one(of_run(settings, run), flags, files.checkpoint(run), progress)
+                outcome = replace(outcome, cost={**meter.cost(), **outcome.cost})
+                done = files.write_record(run, outcome, argv)
+            else:
+                progress.skip()
+                print(f"run {run} is done already")
+            records.append(done)
+            labels.append([[int(label) for label in task] for task in done.series["classes"]])
+            files.write_results(records)
+            say_metrics("average accuracy", [done])
     files.write_labels(labels)
     if settings.cross_validate_mode:
         files.append_cross_validation(records)
@@ -89,7 +92,7 @@ def run_all(settings: TfSettings, flags: dict[str, Any], files: Files, argv: lis
     return records
 
 
-def run_one(settings: TfSettings, flags: dict[str, Any], checkpoint: RunDir) -> Outcome:
+def run_one(settings: TfSettings, flags: dict[str, Any], checkpoint: RunDir, progress: Progress) -> Outcome:
     """Do one run, or what is left of it; returns what its record keeps."""
     from tag_repro.tf.streams import benchmark
 
@@ -104,7 +107,7 @@ def run_one(settings: TfSettings, flags: dict[str, Any], checkpoint: RunDir) -> 
     from tag_repro.tf.train import Run
 
     run = Run(settings, found, seeds, checkpoint)
-    result = run.train(Console())
+    result = run.train(Console(), progress)
     evaluation = float(result.test_seconds.sum())
     classes = [found.stream[number].classes for number in range(settings.trained_tasks)]
     return Outcome(
@@ -156,4 +159,4 @@ def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
     settings = of_run(settings_of(program, flags), 1)
     need_tensorflow()
     with contextlib.redirect_stdout(sys.stderr):
-        return run_one(settings, {**flags, "resume": True}, RunDir(work_dir))
+        return run_one(settings, {**flags, "resume": True}, RunDir(work_dir), Progress())

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from clrepro.adapters import tf as adapter
 from clrepro.metrics import continual
+from clrepro.progress import Course, Progress
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from tag_repro.benchmarks import Benchmark
@@ -79,13 +80,14 @@ class Run:
         tasks = settings.trained_tasks
         self.result = TfResult(np.full((tasks, tasks), np.nan), np.zeros(tasks), np.zeros(tasks))
 
-    def train(self, listener: Listener | None = None) -> TfResult:
+    def train(self, listener: Listener | None = None, progress: Progress | None = None) -> TfResult:
         """Do what is left of the run; returns the result."""
         if self.checkpoint is not None and (saved := self.checkpoint.load_state("task")) is not None:
             self.load(saved)
+        course = (progress or Progress.silent()).run(self.settings.trained_tasks, self.result.done)
         for number in range(self.result.done, self.settings.trained_tasks):
             began = time.perf_counter()
-            self._learn(number)
+            self._learn(number, course)
             self.method.end_task(number)
             self._check_weights(number)
             last = number + 1 == self.settings.trained_tasks
@@ -97,9 +99,10 @@ class Run:
                 self.checkpoint.save_state("task", self.state())
             if listener is not None:
                 listener.task(self.result, number)
+            course.at(number + 1)
         return self.result
 
-    def _learn(self, number: int) -> None:
+    def _learn(self, number: int, course: Course) -> None:
         """Train a task."""
         settings, task, step = self.settings, self.benchmark.stream[number], 0
         x, y = task.x_train, self.benchmark.numbered(number, task.y_train)
@@ -109,6 +112,7 @@ class Run:
             if not np.isfinite(losses).all():
                 raise FloatingPointError(f"the loss is no number in task {number + 1}; lower --learning-rate")
             step, self.steps = step + len(losses), self.steps + len(losses)
+            course.at(number + step / (self._wanted(len(y)) + 1))  # then the evaluation
             if settings.eval_every and step % settings.eval_every == 0:
                 row = [number, step, *self._accuracies(number)]
                 self.result.snapshots.append(np.array(row, np.float64))
@@ -129,9 +133,7 @@ class Run:
         """
         settings, shuffle, step = self.settings, self.seeds.generator("shuffle"), 0
         chosen = shuffle.permutation(n)[: settings.examples_per_task]
-        wanted = settings.train_iters
-        if settings.train_single_epoch:
-            wanted = -(-len(chosen) // settings.batch_size)
+        wanted = self._wanted(n)
         while step < wanted:
             for rows in equal_batches(chosen, settings.batch_size):
                 while len(rows) and step < wanted:
@@ -144,6 +146,13 @@ class Run:
                     step += len(now)
                     yield now
             chosen = shuffle.permutation(chosen)
+
+    def _wanted(self, n: int) -> int:
+        """Returns the batches of a task of n images."""
+        settings = self.settings
+        if settings.train_single_epoch:
+            return -(-len(range(n)[: settings.examples_per_task]) // settings.batch_size)
+        return settings.train_iters
 
     def _accuracies(self, number: int) -> NDArray[np.float64]:
         """Accuracy on the tasks up to `number`, (T,), nan for those to come."""

@@ -34,7 +34,7 @@ def test_a_pipe_gets_a_line_per_finished_task(tmp_path):
 
 
 class Stopping(Progress):
-    """Stops in the middle of the second task, when it is told of its second epoch: the first is saved then."""
+    """Stops in the second task, when it is told of its second epoch: the first is saved then."""
 
     told = 0
 

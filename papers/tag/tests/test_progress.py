@@ -1,4 +1,4 @@
-"""The progress on stderr of the torch programs: lines in a pipe, whichever engine, method and number of runs."""
+"""The progress on stderr of the torch programs: lines in a pipe, for every engine and kind of run."""
 
 import io
 import re

@@ -170,7 +170,7 @@ sys.exit(exit_code(program, None, paper="mer", packages=()))
 
 
 def on_terminal(command, *, stdout_too, **variables):
-    """Run `command` with stderr, and if asked stdout, on a terminal; returns (what a piped stdout got, shown)."""
+    """Run `command` with stderr on a terminal; returns (what a piped stdout got, what is shown)."""
     ours, theirs = pty.openpty()
     env = {**os.environ, VARIABLE: "0", "TERM": "xterm", "COLUMNS": "100", **variables}
     stdout = theirs if stdout_too else subprocess.PIPE

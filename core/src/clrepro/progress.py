@@ -112,7 +112,7 @@ class Progress:
     def run(
         self, n_tasks: int, done: float = 0, *, finished: int | None = None, noun: str = "task"
     ) -> "Course":
-        """The next run begins.  Returns: its course; a run beside others uses it as a context, as it may fail.
+        """The next run begins.  Returns: its course; use it as a context where others go on if it fails.
 
         Args: n_tasks — of the run; done, finished — what was done before, as in `Course.at`; noun — what the
             tasks are called.
@@ -192,7 +192,7 @@ class Progress:
         bar.add_task("", total=100, left="")
         before = sys.stdout, sys.stderr
         bar.start()
-        # Rich leads what is printed round the filters of `program.exit_code`; it puts the streams back itself.
+        # Rich leads what is printed round the filters of `program.exit_code`, and puts the streams back.
         if sys.stdout is not before[0]:
             sys.stdout = Visible(sys.stdout)
         if sys.stderr is not before[1]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from clrepro.progress import Progress
 from clrepro.seeding import Seeds
 from hvcl_repro.rl.settings import RLSettings
 from hvcl_repro.rl.train import Loop
@@ -76,6 +77,6 @@ def test_each_phase_is_a_hundred_steps_of_every_environment():
     phases = []
     made._evaluate = lambda *_: None
     made._learn = lambda: phases.append(made.steps)
-    made._task(0.0)
+    made._task(0.0, Progress.silent().run(3))
     assert phases == [200, 400, 500]
     assert made.result.train_steps == made.buffer.n_entries == 500

@@ -11,6 +11,7 @@ import scipy.stats
 import torch
 
 from clrepro.envs import VectorEnv
+from clrepro.progress import Progress
 from clrepro.seeding import Seeds
 from hvcl_repro.baselines import ppo
 from hvcl_repro.baselines.penalties import EWC, UCL
@@ -182,7 +183,7 @@ def test_penalties_begin_after_the_first_task_and_ucls_is_shared_among_mini_batc
 def test_the_learning_rate_falls_in_a_line(monkeypatch):
     made, rates = baseline(), []
     monkeypatch.setattr(ppo, "update", lambda _, o, *rest: rates.append(o.param_groups[0]["lr"]) or 0.0)
-    made._task(0)
+    made._task(0, Progress.silent().run(3))
     made.examiners[0].close()
     np.testing.assert_allclose(rates, TINY.lr * np.array([1.0, 0.75, 0.5, 0.25]))
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from clrepro.errors import UsageError
+from clrepro.progress import Progress
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.rl import curves
@@ -124,7 +125,7 @@ def test_a_time_limit_is_stored_as_no_end():
     for compat, ends, far in (("fixed", 0, 0), ("terminal", 4, 4)):
         one = loop(replace(TINY, compat=compat, train_steps=200, replay_start_size=10**6))
         one._evaluate = lambda *_: None
-        one._task(0.0)
+        one._task(0.0, Progress.silent().run(3))
         rows = one.buffer.columns.read(np.arange(200))
         jump = np.abs(rows["states1"][:, 0] - rows["states0"][:, 0]) > 0.1001  # further than any push
         assert rows["terminals1"].sum() == ends

@@ -27,7 +27,7 @@ def call(*words, **environment):
         capture_output=True,
         text=True,
         timeout=300,
-        env={**os.environ, "PATH": path, **environment},
+        env={**os.environ, "PATH": path, "CL_REPRO_PROGRESS_S": "inf", **environment},
     )
 
 

@@ -20,7 +20,8 @@ def run(program, *words, cwd=PAPER, code=0, **variables):
     """Run a program of the paper's folder; returns (stdout, stderr)."""
     done = subprocess.run(
         [sys.executable, str(PAPER / program), *map(str, words)], cwd=cwd, capture_output=True, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **variables}, stdin=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CL_REPRO_PROGRESS_S": "inf", **variables},
+        stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr

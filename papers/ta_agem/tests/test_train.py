@@ -43,9 +43,6 @@ class StopAt:
     def started(self, settings, data):
         pass
 
-    def batch(self, task, epoch, number, total, loss):
-        pass
-
     def task(self, result):
         pass
 

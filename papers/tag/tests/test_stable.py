@@ -175,7 +175,7 @@ def test_settings_that_cannot_be(changes, reason):
 def command(*words, cwd=PAPER, code=0):
     done = subprocess.run(
         [sys.executable, "-m", "stable_sgd.main", *map(str, words)], cwd=cwd, capture_output=True, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "CL_REPRO_PROGRESS_S": "inf", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     return done.stdout, done.stderr

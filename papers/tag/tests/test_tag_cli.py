@@ -32,7 +32,7 @@ def call(*words, cwd=PAPER, code=0):
     places = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # the scripts say `python`
     done = subprocess.run(
         list(map(str, words)), cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PATH": places},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PATH": places, "CL_REPRO_PROGRESS_S": "inf"},
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
@@ -43,6 +43,7 @@ def call(*words, cwd=PAPER, code=0):
 def main(capfd, monkeypatch):
     """`python -m main` inside this process; returns (stdout, stderr)."""
     monkeypatch.chdir(PAPER)
+    monkeypatch.setenv("CL_REPRO_PROGRESS_S", "inf")  # however slow the machine is
 
     def run(*words, code=0):
         assert tag_cli.main(list(map(str, words))) == code

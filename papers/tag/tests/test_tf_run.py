@@ -5,6 +5,7 @@
 import csv
 import importlib.util
 import json
+import math
 import os
 import subprocess
 import sys
@@ -171,11 +172,12 @@ def test_a_command_of_a_profile(tmp_path):
     assert np.shape(outcome.series["R"]) == (2, 2)
 
 
-def command(*words, code=0, path=()):
+def command(*words, code=0, path=(), progress_s=math.inf):
     places = [*map(str, path), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
         [sys.executable, *map(str, words)], cwd=FOLDER, capture_output=True, text=True, timeout=280,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(places)}, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(places),
+             "CL_REPRO_PROGRESS_S": str(progress_s)}, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     return done.stdout.splitlines(), done.stderr.splitlines()
@@ -186,7 +188,12 @@ def test_fc_mnist_from_its_folder_prints_and_writes_what_is_expected(tmp_path):
         "fc_mnist.py", "--profile", "quick", "--tasks", 2, "--num-runs", 2, "--imp-method", "A-GEM",
         "--examples-per-task", 64, "--learning-rate", 0.1, "--log-dir", tmp_path,
     )  # fmt: skip
-    lines, _ = command(*words)
+    lines, stderr = command(*words, progress_s=0)
+    told = [line for line in stderr if line.startswith("run ")]
+    assert [line.partition(" %")[0] for line in told] == [
+        "run 1/2, task 1/2, 25", "run 1/2, task 2/2, 50", "run 2/2, task 1/2, 75", "run 2/2, task 2/2, 100"
+    ]  # fmt: skip
+    assert not set("\r\x1b━╸╺#█") & set("".join(told + lines))
     assert "quick" in lines[0]
     assert sum(line.startswith("TASK ") for line in lines) == 4
     assert lines[-1].startswith("Final Average accuracy = ")

@@ -74,15 +74,9 @@ class Listener(Protocol):
 
 
 def run(
-    settings: StableSettings,
-    benchmark: Benchmark,
-    seeds: Seeds,
-    *,
-    checkpoint: RunDir | None = None,
-    listener: Listener | None = None,
-    learner: Learner | None = None,
-    progress: Progress | None = None,
-) -> StableResult:
+    settings: StableSettings, benchmark: Benchmark, seeds: Seeds, *, checkpoint: RunDir | None = None,
+    listener: Listener | None = None, learner: Learner | None = None, progress: Progress | None = None,
+) -> StableResult:  # fmt: skip
     """Train on all tasks, or on those that a checkpoint has left.
 
     Args: seeds — streams "init", "shuffle", "dropout"; checkpoint — folder of this run alone; learner — who

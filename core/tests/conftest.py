@@ -1,6 +1,7 @@
 """A paper small enough to test the sweep and the command line: its program walks and saves every step."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -8,6 +9,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c() -> None:
+    """Ctrl-C interrupts the tests and what they start, also where the shell in front of them ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROGRAM = '''
 """A random walk with a checkpoint after every step; --fault makes it misbehave in known ways."""

@@ -38,7 +38,7 @@ def test_a_pipe_gets_a_line_per_finished_task_and_stdout_stays_the_originals(
         assert re.fullmatch(rf"task {k}/{n}, {100 * k // n} %, \d+ s left", line)
     assert not BAR & set(told.err)
     # What two runs never share: the time of day, the run's id, its seconds.
-    hidden = re.compile(r"\d\d(_\d\d){4}|_[0-9a-f]{32}|\d+\.\d+(e-\d+)?$", re.MULTILINE)
+    hidden = re.compile(r"\d{4}(_\d\d){5}|_[0-9a-f]{32}|\d+\.\d+(e-\d+)?$", re.MULTILINE)
     assert hidden.sub("", told.out) == hidden.sub("", quiet.out)
 
 

@@ -181,11 +181,11 @@ def test_stopped_and_resumed_equals_undisturbed(opt, tasks, tmp_path, monkeypatc
     stopped = run(settings, tasks, RunDir(tmp_path))
     learn, seen = stopped._learn, []
 
-    def until_the_second(number):
+    def until_the_second(number, course):
         if number == 2:
             raise KeyboardInterrupt
         seen.append(number)
-        learn(number)
+        learn(number, course)
 
     monkeypatch.setattr(stopped, "_learn", until_the_second)
     with pytest.raises(KeyboardInterrupt):

@@ -101,7 +101,7 @@ def test_a_task_file_that_is_none(kind, task_files, tmp_path):
     else:
         path.write_bytes(damaged(kind, (task_files / "lazy.pt").read_bytes()))
     where = ["--data_path", tmp_path, "--data_file", path.name, "--save_path", tmp_path / "r"]
-    reason = "no such task file" if kind == "folder" else "not a readable task file"
+    reason = "is a folder, expected a regular file" if kind == "folder" else "not a readable task file"
     refused(call("main.py", *QUICK, *where), 1, path, reason, "get_data.py")
     assert not list((tmp_path / "r").iterdir())
 

@@ -210,7 +210,10 @@ def kind_of_file(path: Path) -> str:
 
 
 def _must_exist(path: Path) -> None:
-    check_regular_file(path, MAX_BYTES, f"no such task file; make it with: {_how_to_make(path)}")
+    try:
+        check_regular_file(path, MAX_BYTES, "no such task file")
+    except DataError as problem:
+        raise DataError(f"{problem}; make it with: {_how_to_make(path)}") from None
 
 
 def _how_to_make(path: Path) -> str:

@@ -120,13 +120,13 @@ class RunDir:
         for path in (self._state_path(name), _previous(self._state_path(name))):
             path.unlink(missing_ok=True)
 
-    def discard(self, name: str) -> None:
-        """Remove the checkpoint `name`, the lock and left-over temporaries, then the folder if it is empty: a
-        user's own files in it stay.  Call it under the lock.
+    def discard(self, name: str, *others: str) -> None:
+        """Remove the checkpoint `name`, the files `others` that the caller wrote, the lock and left-over
+        temporaries, then the folder if it is empty: a user's own files in it stay.  Call it under the lock.
         """
         self.remove_state(name)
         remove_temporaries(self.path, top_only=True)
-        for own in (f"{name}.state.bad", ".lock"):
+        for own in (*others, f"{name}.state.bad", ".lock"):
             (self.path / own).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.path.rmdir()

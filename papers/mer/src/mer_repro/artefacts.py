@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Matrix = NDArray[np.float64]
 
+NAME_FILE = "results.json"  # beside a checkpoint: the name that the result files will have
 MAX_BYTES = 1 << 32  # of a result file
 
 
@@ -48,13 +49,13 @@ def kept_base_name(settings: Settings, checkpoint: RunDir | None) -> str:
     folder, name = os.path.split(base_name(settings))
     if checkpoint is not None:
         try:
-            path = checkpoint.path / "results.json"
+            path = checkpoint.path / NAME_FILE
             begun = load_json_object(path).get("name")
         except DataError:
             begun = None
         if isinstance(begun, str) and begun and begun == os.path.basename(begun):
             return os.path.join(folder, begun)
-        checkpoint.atomic_write_json("results.json", {"name": name})
+        checkpoint.atomic_write_json(NAME_FILE, {"name": name})
     return os.path.join(folder, name)
 
 

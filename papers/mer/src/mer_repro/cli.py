@@ -156,4 +156,4 @@ def checkpoint_folder(settings: Settings, data: Mapping[str, str]) -> Iterator[R
     folder = RunDir(Path(settings.checkpoint_dir) / f"{settings.model}_seed{settings.seed}_{digest}")
     with folder.lock():
         yield folder
-        folder.discard("checkpoint")
+        folder.discard("checkpoint", artefacts.NAME_FILE)

@@ -133,12 +133,12 @@ def read_weights(path: Path) -> "dict[str, torch.Tensor]":
 def _read(path: Path) -> Any:
     import torch
 
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
             with open_regular_file(path, MAX_BYTES) as file:
                 content = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
     except DataError:
         raise
     except Exception as problem:  # torch reports damage with many kinds; the first line tells which

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from clrepro.errors import DataError, UsageError
+from clrepro.progress import Progress
 from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from tag_repro import grid, image_benchmarks
@@ -216,7 +217,7 @@ def test_many_epochs_end_when_held_out_images_get_no_better(tasks, monkeypatch):
     epochs = []
     monkeypatch.setattr(one, "epoch", lambda x, y, number: epochs.append(len(y)))
     monkeypatch.setattr(one, "accuracy", lambda x, y, number: min(len(epochs), 7) / 10)
-    one._epochs_until_no_better(0)
+    one._epochs_until_no_better(0, Progress.silent().run(1))
     assert epochs == [1260] * 12  # best in the seventh, then five in vain
 
 
@@ -264,7 +265,7 @@ def test_a_grid_goes_on_where_it_stopped_and_names_the_best(tmp_path, monkeypatc
     scores = {0.1: 0.3, 0.05: 0.9, 0.01: 0.5, 0.001: 0.2}
     asked = []
 
-    def score(settings, benchmark):
+    def score(settings, benchmark, progress):
         asked.append(settings.lr)
         if len(asked) == 3:
             raise KeyboardInterrupt
@@ -285,9 +286,9 @@ def test_a_grid_goes_on_where_it_stopped_and_names_the_best(tmp_path, monkeypatc
 def test_a_cell_is_scored_on_images_that_were_not_trained_on(tasks, monkeypatch):
     settings = replace(SMALL, runs=2, seed=0)
     held_out = tasks.held_out(0.1, 0)
-    expected = [run(replace(settings, seed=seed), held_out).train().metrics()["A"] for seed in (1, 2)]
-    assert grid._score(settings, held_out) == pytest.approx(np.mean(expected))
-    assert grid._score(replace(settings, opt="", lr=1e30), held_out) == 0.0
+    expected = [run(replace(settings, seed=seed), held_out).train().metrics()["A"] for seed in (0, 1)]
+    assert grid._score(settings, held_out, Progress.silent()) == pytest.approx(np.mean(expected))
+    assert grid._score(replace(settings, opt="", lr=1e30), held_out, Progress.silent()) == 0.0
 
 
 # --- settings --------------------------------------------------------------------------------------------

@@ -130,18 +130,25 @@ def raw(path: Path) -> dict[str, Any]:
     data = restricted.load(path, MAX_BYTES)
     if not isinstance(data, dict):
         raise DataError(f"{path}: holds a {type(data).__name__}, expected the dict of a run's metrics")
-    _check_no_circle(data, str(path), [])
+    _check_no_circle(data, str(path), set(), set())
     return data
 
 
-def _check_no_circle(value: Any, where: str, around: list[int]) -> None:
-    """Raises: DataError for a list or table that holds itself: whoever goes through it would never end."""
+def _check_no_circle(value: Any, where: str, around: set[int], seen: set[int]) -> None:
+    """Raises: DataError for a list or table that holds itself: whoever goes through it would never end.
+
+    Args: around — ids of what holds `value`; seen — ids of what was gone through: a few lines of a pickle can
+    hold one list a hundred thousand times.
+    """
     if not isinstance(value, list | tuple | dict | set | frozenset | deque):
         return
     if id(value) in around:
         raise DataError(f"{where}: a {type(value).__name__} holds itself")
+    if id(value) in seen:
+        return
+    seen.add(id(value))
     for part in [*value, *value.values()] if isinstance(value, dict) else value:
-        _check_no_circle(part, where, [*around, id(value)])
+        _check_no_circle(part, where, around | {id(value)}, seen)
 
 
 def newest(folder: Path, count: int | None = None, *, columns: bool = False) -> tuple[list[Run], list[str]]:

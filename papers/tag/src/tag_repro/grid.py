@@ -106,8 +106,8 @@ def _read(path: Path, names: list[str]) -> dict[tuple[float, ...], float]:
     """The cells done before."""
     if not path.exists():
         return {}
-    text = read_regular_text(path, MAX_BYTES)
     try:
+        text = read_regular_text(path, MAX_BYTES)
         header, *lines = list(csv.reader(text.splitlines()))
         if header != [*names, *COLUMNS]:
             raise ValueError(f"columns {','.join(header)[:80]}")
@@ -115,5 +115,5 @@ def _read(path: Path, names: list[str]) -> dict[tuple[float, ...], float]:
             if len(line) != len(header) or _check(line[:-1]) != line[-1]:
                 raise ValueError(f"line {number} is damaged")
         return {tuple(map(float, line[:-2])): float(line[-2]) for line in lines}
-    except (ValueError, csv.Error) as problem:
+    except (DataError, ValueError, csv.Error) as problem:
         raise DataError(f"{path}: not a grid of {', '.join(names)} ({problem}); remove it") from None

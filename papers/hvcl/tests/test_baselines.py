@@ -113,10 +113,10 @@ def test_stopped_after_a_task_and_resumed_is_the_straight_run(approach, heads, t
     straight = Baseline(settings, Seeds(1), None, 0).run()
     real = Baseline._task
 
-    def killed(self, task):
+    def killed(self, task, course):
         if task == 2:
             raise KeyboardInterrupt
-        real(self, task)
+        real(self, task, course)
 
     monkeypatch.setattr(Baseline, "_task", killed)
     with pytest.raises(KeyboardInterrupt):

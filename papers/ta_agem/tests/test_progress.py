@@ -28,9 +28,11 @@ def words(tmp_path, *more):
 
 def test_a_pipe_gets_a_line_per_finished_task_and_no_bar(tmp_path, capfd, monkeypatch):
     outputs = []
-    for delay in ("inf", "0"):
+    for number, delay in enumerate(("inf", "0")):
         monkeypatch.setenv(VARIABLE, delay)
-        assert main(words(tmp_path, "--verbose")) == 0
+        folder = tmp_path / str(number)  # in one folder, the later of two runs of a second gets another name
+        folder.mkdir()
+        assert main(words(folder, "--verbose")) == 0
         outputs.append(capfd.readouterr())
     quiet, told = outputs
     assert quiet.err == ""

@@ -11,8 +11,8 @@ from typing import Any
 CI = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(CI))
 
-from faults.tally import Tally  # noqa: E402
-from faults.works import SOURCES, stop_all  # noqa: E402
+from faults.commands import SOURCES, stop_all  # noqa: E402
+from faults.results import Tally  # noqa: E402
 
 sys.path[1:1] = SOURCES  # this checkout, whatever is installed
 
@@ -32,25 +32,25 @@ def _corrupt(tally: Tally, args: argparse.Namespace) -> None:
 
 
 def _output(tally: Tally, args: argparse.Namespace) -> None:
-    from faults.disks import outputs
+    from faults.disk_full import outputs
 
     outputs(tally)
 
 
 def _disk(tally: Tally, args: argparse.Namespace) -> None:
-    from faults.disks import full
+    from faults.disk_full import full
 
     full(tally, n=_rounds(args), **_works(args))
 
 
 def _kills(tally: Tally, args: argparse.Namespace) -> None:
-    from faults.stops import kills
+    from faults.kill_tests import kills
 
     kills(tally, n=min(args.kills, 4) if args.quick else args.kills, **_works(args))
 
 
 def _signals(tally: Tally, args: argparse.Namespace) -> None:
-    from faults.stops import polite
+    from faults.kill_tests import polite
 
     polite(tally, n=3 * _rounds(args), **_works(args))
 

@@ -9,9 +9,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from faults.commands import SOURCES
+from faults.results import Tally
 from faults.store import tiny_paper
-from faults.tally import Tally
-from faults.works import SOURCES
 
 SECONDS, MEGABYTES = 1.0, 200.0
 START = """

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from faults.tally import Tally
+from faults.commands import ROOT, SOURCES
+from faults.results import Tally
 from faults.workers import Walk
-from faults.works import ROOT, SOURCES
 
 N, STEPS, PATIENCE_S = 5, 12, 1.0
 

@@ -12,9 +12,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from faults.commands import SOURCES
+from faults.results import Tally
 from faults.store import tiny_paper
-from faults.tally import Tally
-from faults.works import SOURCES
 
 PROFILE = "tiny/quick"
 JOB = "s/m/seed0"

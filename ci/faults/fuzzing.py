@@ -8,9 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from faults.reader_case import Subject
 from faults.readers import chosen
-from faults.subject import Subject
-from faults.tally import Row, Tally
+from faults.results import Row, Tally
 
 TARGET = Path(__file__).with_name("fuzz") / "target.py"
 UNITS = re.compile(r"number_of_executed_units:\s*(\d+)")

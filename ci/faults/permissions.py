@@ -10,8 +10,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from faults.tally import Row, Tally
-from faults.works import ROOT, SOURCES
+from faults.commands import ROOT, SOURCES
+from faults.results import Row, Tally
 
 RIGHTS = "-dac_override,-dac_read_search"  # with these root may enter any folder
 UNPRIVILEGED = ["setpriv", "--bounding-set", RIGHTS, "--inh-caps", RIGHTS]
@@ -51,9 +51,9 @@ CALLS = (
     Call("mer", "mer_repro.get_data", "rotations --source raw --raw {in} --out_dir {out}"),
     Call("mer", "mer_repro.get_data", "rotations --archive {in}/a.tar.gz --out_dir {out}"),
     Call("mer", "mer_repro.get_data", "rotations --convert {in}/a.pt --out_dir {out}"),
-    Call("tag", "tag_repro.stable_cli", f"{STABLE} --out {{in}}"),
-    Call("tag", "tag_repro.tf.summary", "{in}"),
-    Call("tag", "tag_repro.tf.summary", "{in}/a.pickle"),
+    Call("tag", "tag_repro.stable_sgd.cli", f"{STABLE} --out {{in}}"),
+    Call("tag", "tag_repro.tensorflow.summary", "{in}"),
+    Call("tag", "tag_repro.tensorflow.summary", "{in}/a.pickle"),
     Call("ta_agem", "ta_agem_repro.cli", "--config {in}/a.yaml"),
     Call("ta_agem", "ta_agem_repro.cli", "--lite --output_dir {in}"),
     Call("ta_agem", "ta_agem_repro.analysis.read_pickle", "{in}/a.pkl"),

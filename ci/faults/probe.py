@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from faults.subject import AUTHORED, EVIDENCE, Subject, digest
-from faults.subjects_papers import every
-from faults.twisted import twisted
+from faults.mutations import twisted
+from faults.reader_case import AUTHORED, EVIDENCE, Subject, digest
+from faults.reader_cases_papers import every
 
 CASE_SECONDS = 20
 PIPE = "a pipe"

@@ -11,11 +11,11 @@ from collections import Counter
 from pathlib import Path
 
 from faults import hostile
+from faults.commands import SOURCES
 from faults.probe import CASE_SECONDS
-from faults.subject import Subject
-from faults.subjects_papers import every
-from faults.tally import Row, Tally
-from faults.works import SOURCES
+from faults.reader_case import Subject
+from faults.reader_cases_papers import every
+from faults.results import Row, Tally
 
 HERE = Path(__file__).resolve().parents[1]
 MANY = 1 << 30

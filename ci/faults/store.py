@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from faults.tally import Tally
-from faults.works import SOURCES
+from faults.commands import SOURCES
+from faults.results import Tally
 
 PROGRAM = """
 from pathlib import Path

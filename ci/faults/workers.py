@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from faults.tally import Row, Tally
+from faults.results import Row, Tally
 
 N, WORKERS, STEPS = 6, 3, 40
 

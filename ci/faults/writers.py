@@ -4,9 +4,9 @@ import random
 import time
 from pathlib import Path
 
-from faults.stops import Straight, log_of, straight, works_one_by_one
-from faults.tally import Row, Tally
-from faults.works import Work, finish
+from faults.commands import Work, finish
+from faults.kill_tests import Straight, log_of, straight, works_one_by_one
+from faults.results import Row, Tally
 
 CLOCK = '''
 """Python imports this at its start: from then on every look at the wall clock may find it hours away."""

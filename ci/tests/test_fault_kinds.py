@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from faults import bounded, foreign, permissions, store
-from faults.tally import Tally
+from faults.results import Tally
 
 
 def test_one_outage_of_each_length_is_survived() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faults.subject import Subject, digest
-from faults.subjects_papers import every
+from faults.reader_case import Subject, digest
+from faults.reader_cases_papers import every
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from faults import disks, hostile, probe, stops, works
-from faults.subject import CHECKSUM, EVIDENCE, Subject, digest
-from faults.tally import Row, Tally
-from faults.twisted import twisted
+from faults import commands as works
+from faults import disk_full, hostile, kill_tests, probe
+from faults.mutations import twisted
+from faults.reader_case import CHECKSUM, EVIDENCE, Subject, digest
+from faults.results import Row, Tally
 
 CI = Path(probe.__file__).parents[1]
 
@@ -116,7 +117,7 @@ def test_the_end_of_a_command_that_could_not_write(tmp_path: Path) -> None:
         ("error: x\n", None, False),
     ):  # fmt: skip
         log.write_text(said)
-        assert (disks._one_line(code, tmp_path / "out", may_succeed=True) == "") is good
+        assert (disk_full._one_line(code, tmp_path / "out", may_succeed=True) == "") is good
 
 
 def test_other_results_and_left_overs_are_losses(tmp_path: Path) -> None:
@@ -133,10 +134,10 @@ def test_other_results_and_left_overs_are_losses(tmp_path: Path) -> None:
 
 def test_a_sweep_must_answer_a_polite_signal_with_its_code() -> None:
     work = works.Work("w: sweep", "w", "", [], works.tables)
-    assert stops._judge(work, 143, stops.signal.SIGTERM, "stopped") == ""
-    assert "ended with 1" in stops._judge(work, 1, stops.signal.SIGTERM, "stopped")
-    assert "still there" in stops._judge(work, None, stops.signal.SIGINT, "")
-    assert "a traceback" in stops._judge(work, 143, stops.signal.SIGTERM, "Traceback")
+    assert kill_tests._judge(work, 143, kill_tests.signal.SIGTERM, "stopped") == ""
+    assert "ended with 1" in kill_tests._judge(work, 1, kill_tests.signal.SIGTERM, "stopped")
+    assert "still there" in kill_tests._judge(work, None, kill_tests.signal.SIGINT, "")
+    assert "a traceback" in kill_tests._judge(work, 143, kill_tests.signal.SIGTERM, "Traceback")
 
 
 def test_the_command_line(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ import argparse, hashlib, os, signal, sys, time
 from pathlib import Path
 import numpy as np
 from clrepro.records import Outcome
-from clrepro.runs import RunDir
+from clrepro.io.checkpoint import RunDir
 
 def run_program(argv, *, work_dir):
     parser = argparse.ArgumentParser(prog=argv[0])

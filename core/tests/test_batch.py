@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clrepro.engines import batch, mlp
+from clrepro.kernels import batch, mlp
 
 SHAPES = [  # layers, batch, reference batch: every kind of remainder of 16 lanes and of 4 rows
     ((7, 3), 1, 1),

@@ -10,8 +10,8 @@ import textwrap
 
 import pytest
 
-from clrepro import restricted
 from clrepro.errors import DataError
+from clrepro.io import safe_pickle
 
 PRIME = 2**61 - 1
 
@@ -28,7 +28,7 @@ def nested_torch(levels=30):
     for _ in range(levels):
         data = b"ctorch.storage\n_load_from_bytes\n(B" + len(data).to_bytes(4, "little") + data + b"tR."
         # An old torch file: magic number, version, system, and what it holds.
-        head = pickle.dumps(restricted.TORCH_MAGIC, 2) + pickle.dumps(1001, 2)
+        head = pickle.dumps(safe_pickle.TORCH_MAGIC, 2) + pickle.dumps(1001, 2)
         data = head + pickle.dumps({"little_endian": True}, 2) + data
     return b"ctorch.storage\n_load_from_bytes\n(B" + len(data).to_bytes(4, "little") + data + b"tR."
 
@@ -53,7 +53,7 @@ def sparse():
 CHILD = textwrap.dedent("""
     import json, resource, sys, time
     from pathlib import Path
-    from clrepro import restricted
+    from clrepro.io import safe_pickle
     from clrepro.datasets.tar_files import opened, read_files
     from clrepro.errors import DataError
 
@@ -62,7 +62,7 @@ CHILD = textwrap.dedent("""
             list(archive)
 
     readers = {
-        "pickle": restricted.load,
+        "pickle": safe_pickle.load,
         "batches": batches,
         "images": lambda path: [name for name, _ in read_files(path, lambda _: True, 1 << 24, 1 << 28)],
     }
@@ -102,5 +102,5 @@ def test_hostile_files_take_little_time_and_memory(reader, made, said, tmp_path)
 def test_an_integer_that_python_does_not_write_out_is_refused():
     for data in (pickle.dumps({"seed": 10**5000}, protocol) for protocol in (2, 4)):
         with pytest.raises(DataError, match=r"an integer of 1\d{4} bits"):
-            restricted.loads(data, "x")
-    assert restricted.loads(pickle.dumps([2**70] * 1999), "x")[0] == 2**70
+            safe_pickle.loads(data, "x")
+    assert safe_pickle.loads(pickle.dumps([2**70] * 1999), "x")[0] == 2**70

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clrepro import restricted
 from clrepro.claims import load_claims
 from clrepro.datasets import cub, decode, folder, mini_imagenet, svhn, tar_files
 from clrepro.errors import DataError
+from clrepro.io import safe_pickle
+from clrepro.io.checkpoint import decode_state, encode_state
 from clrepro.records import RunRecord, load_many, read_record
-from clrepro.runs import decode_state, encode_state
 
 MB = 1 << 20
 
@@ -168,7 +168,7 @@ def test_a_pipe_in_the_place_of_a_record_does_not_hang(tmp_path: Path) -> None:
 def test_a_pipe_in_the_place_of_a_pickle_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.pkl")
     with pytest.raises(DataError, match=r"x\.pkl: is a pipe"):
-        restricted.load(tmp_path / "x.pkl")
+        safe_pickle.load(tmp_path / "x.pkl")
 
 
 def test_lists_in_claims_stand_for_so_many_and_no_more(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from clrepro.claims import Claims
 from clrepro.records import RunRecord
-from clrepro.report.measured import Contest, Line, Ratio, Scaling
+from clrepro.report.bench_results import Contest, Line, Ratio, Scaling
 from clrepro.report.tables import results_table
 
 pytest.importorskip("matplotlib")

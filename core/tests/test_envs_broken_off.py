@@ -120,7 +120,7 @@ def test_an_interrupt_at_any_line_of_a_request_puts_no_environment_behind(moment
 
     def trace(frame, event, _):
         nonlocal lines
-        if not frame.f_code.co_filename.endswith(("envs/vector.py", "envs/crew.py", "envs/lane.py")):
+        if not frame.f_code.co_filename.endswith(("envs/vector.py", "envs/worker.py", "envs/padded_env.py")):
             return None
         lines += event == "line"
         if event == "line" and lines == moment:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clrepro.buffers import PerClass, Prioritized, Reservoir, Ring, SumTree
-from clrepro.engines.mlp import SparseRows
+from clrepro.kernels.mlp import SparseRows
 
 
 def rng():

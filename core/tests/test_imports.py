@@ -9,9 +9,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORKS = ["torch", "tensorflow", "jax", "gymnasium", "ray", "mlflow", "matplotlib", "numba"]
-# Imported only inside functions of `clrepro.engines.mlp` and `.batch`: numba compiles at definition.
+# Imported only inside functions of `clrepro.kernels.mlp` and `.batch`: numba compiles at definition.
 LATE = [
-    f"clrepro.engines.{name}"
+    f"clrepro.kernels.{name}"
     for name in ("block", "exact", "kernels", "lanes", "minibatch", "passes", "projection", "tiles")
 ]
 

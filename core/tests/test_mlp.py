@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from clrepro.engines import mlp
+from clrepro.kernels import mlp
 
 torch = pytest.importorskip("torch")
 SHAPES = [(6, 4), (7, 5, 3), (12, 9, 8, 4), (20, 1, 1, 5), (16, 10, 9, 8, 3)]
@@ -133,7 +133,7 @@ def test_repeating_a_run_gives_the_same_bits():
 BITS = """
 import hashlib, sys
 import numpy as np
-from clrepro.engines import batch, mlp
+from clrepro.kernels import batch, mlp
 layout, rng = mlp.Layout((12, 19, 18, 4)), np.random.default_rng(9)
 rows = mlp.SparseRows(40, 12)
 for slot in range(40):

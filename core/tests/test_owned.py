@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from clrepro.errors import DataError
-from clrepro.paths import walk
+from clrepro.io.checkpoint import RunDir, hold_lock, make_folder, remove_temporaries
+from clrepro.io.paths import walk
 from clrepro.records import read_record
-from clrepro.runs import RunDir, hold_lock, make_folder, remove_temporaries
 from clrepro.sweep import expand, load_profile, prepare, run_job
 from clrepro.sweep.jobs import job_folders
 

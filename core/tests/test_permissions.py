@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from clrepro import paths
 from clrepro.errors import DataError
+from clrepro.io import paths
 
 RIGHTS = "-dac_override,-dac_read_search"  # with these root may enter any folder
 UNPRIVILEGED = ["setpriv", "--bounding-set", RIGHTS, "--inh-caps", RIGHTS]

@@ -5,8 +5,8 @@ import functools
 import numpy as np
 import pytest
 
-from clrepro.engines import batch, mlp
-from clrepro.engines.limits import product_limits
+from clrepro.kernels import batch, mlp
+from clrepro.kernels.limits import product_limits
 
 SCALES = [1e-25, 1e-18, 1.0, 1e20]
 

@@ -6,28 +6,28 @@ from pathlib import Path
 
 import pytest
 
-from clrepro import restricted, texts
 from clrepro.datasets import cifar, folder, locate, read_idx, svhn, tar_files
 from clrepro.errors import DataError
+from clrepro.io import safe_pickle, strict_json
+from clrepro.io.checkpoint import RunDir
+from clrepro.io.regular_files import check_regular_file, read_regular_file, read_regular_text
 from clrepro.records import read_record
-from clrepro.regular_files import check_regular_file, read_regular_file, read_regular_text
-from clrepro.report.measured import read_bench
-from clrepro.runs import RunDir
+from clrepro.report.bench_results import read_bench
 
 READERS = {
     "bytes": lambda path: read_regular_file(path, 1 << 20),
     "text": lambda path: read_regular_text(path, 1 << 20),
     "check": lambda path: check_regular_file(path, 1 << 20),
     "idx": read_idx,
-    "pickle": restricted.load,
+    "pickle": safe_pickle.load,
     "cifar": cifar.read_python_batch,
     "zip": folder._zipped,
     "tar": lambda path: tar_files._from_archive(path, lambda _: True, 1 << 20, 1 << 20),
     "files": lambda path: tar_files.folder_files(path.parent, lambda _: True, 1 << 20),
     "svhn": svhn.read_svhn,
     "sha256": locate.__globals__["sha256"],
-    "json": texts.load_json_object,
-    "toml": texts.load_toml,
+    "json": strict_json.load_json_object,
+    "toml": strict_json.load_toml,
     "record": read_record,
     "measured": read_bench,
     "state": lambda path: RunDir(path.parent).load_state(path.stem),

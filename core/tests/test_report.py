@@ -13,8 +13,8 @@ import pytest
 from clrepro.commands.outputs import tables_from
 from clrepro.commands.report import open_page
 from clrepro.commands.site import made_when, paper_facts, write_report
+from clrepro.io.checkpoint import make_folder
 from clrepro.records import RunRecord
-from clrepro.runs import make_folder
 
 DAY = datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()
 

@@ -12,9 +12,9 @@ import pytest
 from clrepro import program
 from clrepro.cli import guarded, main
 from clrepro.errors import DataError
+from clrepro.io.strict_json import visible
 from clrepro.records import RunRecord
 from clrepro.report.tables import CSV_COLUMNS
-from clrepro.texts import visible
 
 EVIL = "\x1b[2J\x1b]0;gone\x07\u202etxt.exe\u2066\x9b31m\u2028\udcff"
 STEERS = set("\x1b\x07\u202e\u2066\x9b\u2028\udcff\r")

@@ -11,7 +11,7 @@ from clrepro.claims import Claims, Gap, Ordering, Reference, Second, Value
 from clrepro.errors import DataError
 from clrepro.records import RunRecord
 from clrepro.report import results_table, write_site
-from clrepro.report.measured import Bench, Contest, Fault, Faults, Line, Ratio, Scaling, Way
+from clrepro.report.bench_results import Bench, Contest, Fault, Faults, Line, Ratio, Scaling, Way
 from clrepro.report.page import Offer, PaperFacts
 from clrepro.report.site import Measured, _day_and_hour, _figures, _hours, _seconds, _unbroken
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clrepro.engines.sparse import SparseMatrix, gram, tiled
+from clrepro.kernels.sparse import SparseMatrix, gram, tiled
 
 RNG = np.random.default_rng(0)
 

@@ -7,7 +7,7 @@
 # The same command goes on where it was stopped; the table is outputs/tag/replicate_experiment_2/summary.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-python -m tag_repro.script replicate_experiment_2 "$@"
+python -m tag_repro.scripts.run replicate_experiment_2 "$@"
 
 shared=() # --runs, --jobs and --out concern the part above alone
 while (($#)); do

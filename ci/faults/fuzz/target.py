@@ -1,7 +1,7 @@
 """One fuzz target: `python ci/faults/fuzz/target.py READER [libFuzzer's flags]`; needs atheris.
 
-The readers are those of the other campaigns (faults.subjects_core, faults.subjects_papers).  A reader may
-raise what it says it raises; anything else ends the run, and libFuzzer keeps the file.
+The readers are those of the other campaigns (faults.reader_cases_core, faults.reader_cases_papers).  A
+reader may raise what it says it raises; anything else ends the run, and libFuzzer keeps the file.
 """
 
 import atexit
@@ -32,11 +32,11 @@ def main(argv: list[str]) -> None:
     import atheris
 
     sys.path.insert(0, str(CI))
-    from faults.works import SOURCES
+    from faults.commands import SOURCES
 
     sys.path[1:1] = SOURCES
     with atheris.instrument_imports(include=PACKAGES):
-        from faults.subjects_papers import every
+        from faults.reader_cases_papers import every
 
         subject = next(one for one in every() if one.name == argv[1])
     folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))

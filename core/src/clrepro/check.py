@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.errors import DataError
+from clrepro.io.checkpoint import write_atomically
+from clrepro.io.regular_files import read_regular_text
 from clrepro.records import (
     MAX_BYTES,
     SEAL,
@@ -24,8 +26,6 @@ from clrepro.records import (
     checksum,
     parse_json_object,
 )
-from clrepro.regular_files import read_regular_text
-from clrepro.runs import write_atomically
 
 FALSE_DISCOVERY_RATE = 0.05
 BAD = ("changed", "missing")

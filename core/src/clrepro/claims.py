@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clrepro.errors import DataError
-from clrepro.texts import load_toml
+from clrepro.io.strict_json import load_toml
 
 STATUSES = {
     "found": "read in the source named",

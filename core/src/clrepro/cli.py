@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 
 from clrepro import __version__
 from clrepro.errors import BusyError, DataError, UsageError
-from clrepro.paths import cannot, is_dir, is_file
-from clrepro.texts import visible
+from clrepro.io.paths import cannot, is_dir, is_file
+from clrepro.io.strict_json import visible
 from clrepro.threads import ONE_THREAD
 
 MAX_WORKERS = 1000  # processes of one machine

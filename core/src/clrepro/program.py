@@ -9,7 +9,7 @@ from typing import NoReturn
 from clrepro import cli
 from clrepro.cli import guarded
 from clrepro.errors import DataError, UsageError
-from clrepro.texts import Visible
+from clrepro.io.strict_json import Visible
 
 OUT_OF_MEMORY = re.compile(r"allocate memory|out of memory", re.IGNORECASE)
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from clrepro.errors import DataError
-from clrepro.paths import find
-from clrepro.regular_files import read_regular_text
-from clrepro.texts import parse_json_object as parse_json_object
+from clrepro.io.paths import find
+from clrepro.io.regular_files import read_regular_text
+from clrepro.io.strict_json import parse_json_object as parse_json_object
 
 SCHEMA = 1
 SEAL = "sha256"  # the checksum's key in a file; no field of a record

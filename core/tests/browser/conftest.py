@@ -16,7 +16,7 @@ import pytest
 from clrepro.claims import Claims, Ordering, Reference, Value
 from clrepro.records import RunRecord
 from clrepro.report import results_table, write_site
-from clrepro.report.measured import Bench, Contest, Fault, Faults, Line, Ratio, Scaling, Way
+from clrepro.report.bench_results import Bench, Contest, Fault, Faults, Line, Ratio, Scaling, Way
 from clrepro.report.page import Offer, PaperFacts
 from clrepro.report.site import Measured
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from clrepro.runs import RunDir
+from clrepro.io.checkpoint import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.baselines import ppo
 from hvcl_repro.baselines.penalties import EWC, UCL, fisher

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrepro.runs import RunDir
+from clrepro.io.checkpoint import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.layers import Conv2DMoVE, DenseMoVE, divergence
 from hvcl_repro.supervised import mixture

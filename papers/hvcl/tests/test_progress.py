@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from clrepro.io.checkpoint import RunDir
 from clrepro.progress import VARIABLE, Progress
-from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.baselines import cli as baselines
 from hvcl_repro.rl import cli as rl

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from hvcl_repro.rl import artefacts, curves
+from hvcl_repro.rl import curves, outputs
 from hvcl_repro.rl.environments import SETS
 from hvcl_repro.rl.points import POINTS, Point
 from hvcl_repro.rl.references import FILE, reference_of, references
@@ -39,13 +39,13 @@ def test_both_sums_and_the_transfer_by_hand():
 
 
 def test_what_a_record_keeps_with_and_without_references():
-    found, series = artefacts.metrics(CURVES, FLOOR, REFERENCE)
+    found, series = outputs.metrics(CURVES, FLOOR, REFERENCE)
     assert found == pytest.approx({"S_self": (2 / 3 + 1) / 2, "retention": 1.0, "S_ref": 0.5, "BWT_ref": 0.0})
     assert series == {"reference": REFERENCE}
     # Retention is the mean over all tasks but the last, which can have lost nothing yet.
     halved = [[[3.0]], [[2.0], [8.0]]]
-    assert artefacts.metrics(halved, FLOOR, None)[0]["retention"] == pytest.approx(0.5)
-    found, series = artefacts.metrics(CURVES, FLOOR, None)
+    assert outputs.metrics(halved, FLOOR, None)[0]["retention"] == pytest.approx(0.5)
+    found, series = outputs.metrics(CURVES, FLOOR, None)
     assert set(found) == {"S_self", "retention"}
     assert series == {}
 

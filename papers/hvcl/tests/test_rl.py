@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from clrepro.errors import UsageError
+from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress
-from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.rl import curves
-from hvcl_repro.rl.artefacts import ragged
 from hvcl_repro.rl.cli import main, parser, settings_of
 from hvcl_repro.rl.environments import KNOWN, SETS, make, maker, sizes
 from hvcl_repro.rl.evaluate import Examiner
+from hvcl_repro.rl.outputs import ragged
 from hvcl_repro.rl.points import POINTS, Point
 from hvcl_repro.rl.settings import RLSettings
 from hvcl_repro.rl.train import Loop

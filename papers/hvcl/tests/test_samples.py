@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clrepro.runs import RunDir
+from clrepro.io.checkpoint import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.supervised import samples
 from hvcl_repro.supervised.benchmarks import build

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrepro.runs import RunDir
+from clrepro.io.checkpoint import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.supervised import penalties
 from hvcl_repro.supervised.benchmarks import build, parts

@@ -9,7 +9,7 @@ import torch
 
 from clrepro.errors import DataError
 from clrepro.records import read_record
-from mer_repro import artefacts
+from mer_repro import outputs
 from mer_repro.settings import Settings
 from mer_repro.train import TrainResult
 
@@ -43,7 +43,7 @@ def settings(tmp_path):
 
 
 def test_text_file_is_exact():
-    assert artefacts.text_file(BASELINE, MATRIX, METRICS) == (
+    assert outputs.text_file(BASELINE, MATRIX, METRICS) == (
         "0.1000 0.1100 0.1235\n|\n0.9000 0.2000 0.1000\n0.7000 0.8000 0.3000\n0.5000 0.6000 0.7000\n\n"
         "Final Accuracy: 0.6000\nBackward: -0.2000\nForward:  0.0900\n"
     )
@@ -51,14 +51,14 @@ def test_text_file_is_exact():
 
 def test_base_name_keeps_the_data_files_ending(tmp_path):
     unique = "0123456789abcdef" * 2
-    name = artefacts.base_name(settings(tmp_path), datetime(2020, 2, 15, 15, 10, 47), unique)
+    name = outputs.base_name(settings(tmp_path), datetime(2020, 2, 15, 15, 10, 47), unique)
     assert name == f"{tmp_path}/results/meralg1_mnist_rotations.pt_2020_02_15_15_10_47_{unique}"
 
 
 def test_result_tuple_has_the_documented_types(tmp_path, result):
-    base = artefacts.base_name(settings(tmp_path))
-    line = artefacts.write_results(base, result, settings(tmp_path), {"file": "x"})
-    t, a, state, stats, one_liner, args = artefacts.read_tuple(
+    base = outputs.base_name(settings(tmp_path))
+    line = outputs.write_results(base, result, settings(tmp_path), {"file": "x"})
+    t, a, state, stats, one_liner, args = outputs.read_tuple(
         tmp_path / "results" / f"{base.rsplit('/', 1)[1]}.pt"
     )
     assert (t.dtype, tuple(t.shape)) == (torch.float32, (4,))
@@ -75,15 +75,15 @@ def test_result_tuple_has_the_documented_types(tmp_path, result):
 def test_a_file_that_is_no_result_is_one_line(content, tmp_path):
     (tmp_path / "x.pt").write_bytes(content)
     with pytest.raises(DataError, match=r"x\.pt: not a readable result file"):
-        artefacts.read_tuple(tmp_path / "x.pt")
+        outputs.read_tuple(tmp_path / "x.pt")
     torch.save([1], tmp_path / "x.pt")
     with pytest.raises(DataError, match="no tuple of six"):
-        artefacts.read_tuple(tmp_path / "x.pt")
+        outputs.read_tuple(tmp_path / "x.pt")
 
 
 def test_record_lies_beside_and_keeps_the_learning_accuracy(tmp_path, result):
-    base = artefacts.base_name(settings(tmp_path))
-    artefacts.write_results(base, result, settings(tmp_path), {"file": "x", "sha256": "0"})
+    base = outputs.base_name(settings(tmp_path))
+    outputs.write_results(base, result, settings(tmp_path), {"file": "x", "sha256": "0"})
     (path,) = (tmp_path / "results").glob("*.json")
     record = read_record(path)
     assert record.metrics == METRICS
@@ -96,4 +96,4 @@ def test_record_lies_beside_and_keeps_the_learning_accuracy(tmp_path, result):
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path, result):
     (tmp_path / "results").write_text("a file where the folder should be")
     with pytest.raises(DataError):
-        artefacts.write_results(artefacts.base_name(settings(tmp_path)), result, settings(tmp_path), {})
+        outputs.write_results(outputs.base_name(settings(tmp_path)), result, settings(tmp_path), {})

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from clrepro.io.checkpoint import hold_lock
 from clrepro.records import load_many, read_record
-from clrepro.runs import hold_lock
 
 PAPER = Path(__file__).resolve().parents[1]
 QUICK = ["--model", "online", "--n_hiddens", "8", "--samples_per_task", "5"]

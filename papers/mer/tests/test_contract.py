@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from clrepro.errors import DataError, UsageError
-from mer_repro import artefacts, get_data, train
+from mer_repro import get_data, outputs, train
 from mer_repro.cli import checkpoint_folder, main, parse, run_program
 from mer_repro.data import evidence
 from mer_repro.methods import Online
@@ -99,14 +99,14 @@ def test_a_result_folder_that_takes_no_files_is_one_line_before_any_training(
 
 
 def test_a_disk_that_fills_up_leaves_no_part_of_a_result(task_files, tmp_path, capsys, monkeypatch):
-    write = artefacts.write_atomically
+    write = outputs.write_atomically
 
     def full(path, content):
         if path.suffix == ".json":
             raise DataError(f"{path}: cannot be written (No space left on device)")
         write(path, content)
 
-    monkeypatch.setattr(artefacts, "write_atomically", full)
+    monkeypatch.setattr(outputs, "write_atomically", full)
     assert main([*online(task_files), "--save_path", str(tmp_path)]) == 1
     said = capsys.readouterr()
     assert said.out == ""

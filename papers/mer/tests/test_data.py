@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from clrepro.errors import DataError
-from clrepro.runs import hold_lock
+from clrepro.io.checkpoint import hold_lock
 from mer_repro import get_data
-from mer_repro.artefacts import read_tuple
 from mer_repro.data import LAZY_FORMAT, kind_of_file, load_tasks, save_dense
+from mer_repro.outputs import read_tuple
 
 
 def test_lazy_and_dense_files_give_identical_tensors(task_files):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from clrepro.errors import DataError
-from mer_repro import artefacts
+from mer_repro import outputs
 from mer_repro.cli import main
 from mer_repro.learner import build
 from mer_repro.settings import MODELS
@@ -69,7 +69,7 @@ def run(task_files, folder, *flags):
     words = ["--model", "online", "--n_hiddens", "8", "--samples_per_task", "5", "--lr", "0", *where, *flags]
     assert main(words) == 0
     (path,) = folder.glob("*.pt")
-    return artefacts.read_weights(path), json.loads(path.with_suffix(".json").read_text()), path
+    return outputs.read_weights(path), json.loads(path.with_suffix(".json").read_text()), path
 
 
 @pytest.mark.parametrize("form", ["result file", "state dict"])
@@ -119,5 +119,5 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path):
 
     torch.save({"net.net.0.weight": Bomb()}, tmp_path / "x.pt")
     with pytest.raises(DataError, match="not a readable result file"):
-        artefacts.read_weights(tmp_path / "x.pt")
+        outputs.read_weights(tmp_path / "x.pt")
     assert not (tmp_path / "ran").exists()

@@ -16,10 +16,10 @@ from typing import Any
 import psutil
 import pytest
 
+from clrepro.io.checkpoint import RunDir
 from clrepro.records import load_many
-from clrepro.runs import RunDir
-from mer_repro.artefacts import kept_base_name, read_tuple
 from mer_repro.cli import parse, run_program
+from mer_repro.outputs import kept_base_name, read_tuple
 
 ROOT = Path(__file__).resolve().parents[3]
 N_KILLS = 20

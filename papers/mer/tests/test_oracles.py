@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from mer_repro import bench, packed, past
+from mer_repro import bench, gem_gradients, gem_packed
 from mer_repro.engine import theta_to_numpy
 from mer_repro.methods import METHODS, gem
-from mer_repro.network import Problem
+from mer_repro.networks import Problem
 from mer_repro.qp import nonnegative_dual
+from mer_repro.rngs import Streams
 from mer_repro.settings import Settings
-from mer_repro.streams import Streams
 
 N_TASKS, N_INPUTS, N_CLASSES = 3, 12, 4
 ENGINES = ["fused", "reference"]
@@ -262,8 +262,8 @@ def answers(method, x, y, v):
     picks = method.net.batch.put(x, y)
     dots, gram = method.past.compare(method.net.theta, method.net.batch.rows, picks), method.past.gram()
     step = method.past.direction(v)
-    packed = torch.from_numpy(step) if method.net.engine.name == "reference" else step
-    return [dots, gram, *(part.numpy() for pair in method.net.engine.unpack(packed) for part in pair)]
+    gem_packed = torch.from_numpy(step) if method.net.engine.name == "reference" else step
+    return [dots, gram, *(part.numpy() for pair in method.net.engine.unpack(gem_packed) for part in pair)]
 
 
 @pytest.mark.parametrize("n_layers", [0, 1, 2, 3])
@@ -332,7 +332,7 @@ def test_gem_holds_its_constraints_at_every_size_of_gradient(factored, scales, m
 
 def scale_errors(patch, g_scale, r_scale):
     """Errors of the present gradient g_scale times as large, those of the past ones r_scale times."""
-    plain, passes = past.factors, packed.PackedPast._passes
+    plain, passes = gem_gradients.factors, gem_packed.PackedPast._passes
 
     def scaled(layout, theta, x, y, first):
         inputs, errors = plain(layout, theta, x, y, first)
@@ -343,9 +343,9 @@ def scale_errors(patch, g_scale, r_scale):
         for error in self._errors:
             error *= np.float32(r_scale)
 
-    patch.setattr(past, "factors", scaled)
-    patch.setattr(packed, "factors", scaled)
-    patch.setattr(packed.PackedPast, "_passes", scaled_passes)
+    patch.setattr(gem_gradients, "factors", scaled)
+    patch.setattr(gem_packed, "factors", scaled)
+    patch.setattr(gem_packed.PackedPast, "_passes", scaled_passes)
 
 
 def test_independent_never_touches_another_tasks_network():

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from clrepro.io.checkpoint import RunDir
 from clrepro.progress import VARIABLE, Progress
-from clrepro.runs import RunDir
 from mer_repro import train
 from mer_repro.cli import main, parse
 from mer_repro.data import load_tasks

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from clrepro.runs import RunDir
+from clrepro.io.checkpoint import RunDir
 from mer_repro import train
 from mer_repro.data import load_tasks
 from mer_repro.evaluate import Evaluator
 from mer_repro.learner import Learner
 from mer_repro.methods import METHODS
-from mer_repro.network import Problem
+from mer_repro.networks import Problem
+from mer_repro.rngs import Streams
 from mer_repro.settings import Settings
-from mer_repro.streams import Streams
 
 SETTINGS = Settings(
     model="meralg6",

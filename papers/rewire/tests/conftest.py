@@ -11,7 +11,7 @@ torch.set_num_threads(1)
 
 from rewire_repro import config  # noqa: E402
 from rewire_repro.agents import Shape, make_agent  # noqa: E402
-from rewire_repro.chance import Chance  # noqa: E402
+from rewire_repro.rng import Chance  # noqa: E402
 
 CPU = torch.device("cpu")
 GENERIC = {"hidden_size": 8, "start_steps": 0, "layer_norm": False}

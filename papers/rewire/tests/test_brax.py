@@ -7,7 +7,7 @@ import torch
 jax = pytest.importorskip("jax")
 pytest.importorskip("brax")
 
-from clrepro.runs import RunDir  # noqa: E402
+from clrepro.io.checkpoint import RunDir  # noqa: E402
 from rewire_repro import config, experiment  # noqa: E402
 from rewire_repro.scenarios import WIDTHS  # noqa: E402
 from rewire_repro.scenarios.brax import (  # noqa: E402

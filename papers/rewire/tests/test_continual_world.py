@@ -6,7 +6,7 @@ import torch
 metaworld = pytest.importorskip("metaworld")
 
 from clrepro.errors import UsageError  # noqa: E402
-from clrepro.runs import RunDir  # noqa: E402
+from clrepro.io.checkpoint import RunDir  # noqa: E402
 from rewire_repro import config, experiment  # noqa: E402
 from rewire_repro.scenarios import WIDTHS, make_scenario  # noqa: E402
 from rewire_repro.scenarios.continual_world import NAMES, MetaWorld  # noqa: E402

@@ -108,7 +108,7 @@ def test_wandb_is_asked_for_and_absent(tmp_path):
 
 
 def test_a_dry_run_says_what_it_built(composed, tmp_path, capsys):
-    from clrepro.runs import RunDir
+    from clrepro.io.checkpoint import RunDir
     from rewire_repro import experiment
 
     one = composed("csp", "scenario=humanoid/hard", "dry_run=True", "device=cpu")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from clrepro.io.checkpoint import RunDir
 from clrepro.progress import VARIABLE, Progress
-from clrepro.runs import RunDir
 from rewire_repro import config, experiment, framework
 
 pytest.importorskip("hydra")

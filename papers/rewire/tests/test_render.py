@@ -3,7 +3,7 @@
 import pytest
 
 from clrepro.errors import DataError, UsageError
-from clrepro.runs import RunDir
+from clrepro.io.checkpoint import RunDir
 from rewire_repro import config, experiment, render
 
 pytest.importorskip("brax")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from rewire_repro.chance import Chance
 from rewire_repro.flat import FlatAdam
 from rewire_repro.gaussian import split, squash
 from rewire_repro.networks import Net, TwinCritics, sizes
 from rewire_repro.replay import Batch, Replay
+from rewire_repro.rng import Chance
 from rewire_repro.sac import Sac, target
 from rewire_repro.train import Training
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from clrepro.errors import DataError, UsageError
+from clrepro.io.checkpoint import RunDir
 from clrepro.metrics import continual
-from clrepro.runs import RunDir
 from rewire_repro import checkpoint, config, experiment, frameworks
 from rewire_repro.scenarios.toy import PointMass
 

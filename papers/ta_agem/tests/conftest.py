@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
-from ta_agem_repro import artefacts
+from ta_agem_repro import outputs
 from ta_agem_repro.result import Epoch, Result
 from ta_agem_repro.settings import Settings
 
@@ -82,6 +82,6 @@ def write_run(result):
             epoch.overall += by
             epoch.accuracies = {task: a + by for task, a in epoch.accuracies.items()}
         stamp = datetime(2025, 8, 1, 12) + timedelta(minutes=next(minutes))
-        return artefacts.write_all(moved, folder, stamp)[0]
+        return outputs.write_all(moved, folder, stamp)[0]
 
     return write

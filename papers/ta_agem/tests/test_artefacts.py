@@ -13,9 +13,9 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from clrepro import restricted
 from clrepro.errors import DataError
-from ta_agem_repro import artefacts, naming, reader, train
+from clrepro.io import safe_pickle
+from ta_agem_repro import naming, outputs, reader, train
 from ta_agem_repro.images import load_images
 from ta_agem_repro.settings import INTRODUCTIONS, Settings
 
@@ -35,7 +35,7 @@ PARAMS = {
 
 
 def load_pickle(path):
-    return restricted.load(path)
+    return safe_pickle.load(path)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_name_tells_what_went_into_it(introduction):
 
 
 def test_the_pickle_has_the_originals_structure(result, tmp_path):
-    path = artefacts.write_all(result, tmp_path, STAMP)[0]
+    path = outputs.write_all(result, tmp_path, STAMP)[0]
     assert path.name == f"{NAME}.pkl"
     data = load_pickle(path)
     assert set(data) == KEYS
@@ -106,7 +106,7 @@ def test_the_pickle_has_the_originals_structure(result, tmp_path):
 
 def test_an_empty_memory_has_no_efficiency(result, tmp_path):
     result.epochs[0].memory_size = 0
-    assert load_pickle(artefacts.write_all(result, tmp_path, STAMP)[0])["memory_efficiency"][0] == 0.0
+    assert load_pickle(outputs.write_all(result, tmp_path, STAMP)[0])["memory_efficiency"][0] == 0.0
 
 
 def test_the_pickle_holds_builtins_only(result, tmp_path):
@@ -115,16 +115,16 @@ def test_the_pickle_holds_builtins_only(result, tmp_path):
         epoch.overall, epoch.memory_size = np.float64(epoch.overall), np.int64(epoch.memory_size)
         epoch.loss, epoch.task_id = np.float32(epoch.loss), np.int16(epoch.task_id)
     result.boundaries = list(np.array(result.boundaries))
-    data = artefacts.write_all(result, tmp_path, STAMP)[0].read_bytes()
+    data = outputs.write_all(result, tmp_path, STAMP)[0].read_bytes()
     operations = {operation.name for operation, _, _ in pickletools.genops(data)}
     assert not operations & {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "REDUCE", "NEWOBJ", "BUILD", "PERSID"}
 
 
 def test_json_and_npz_together_hold_what_the_pickle_holds(result, tmp_path):
-    pickled, text, archive = artefacts.write_all(result, tmp_path, STAMP)
+    pickled, text, archive = outputs.write_all(result, tmp_path, STAMP)
     data, document = load_pickle(pickled), json.loads(text.read_text())
     extra = document.pop("extra")
-    assert document == {key: value for key, value in data.items() if key not in artefacts.COLUMNS}
+    assert document == {key: value for key, value in data.items() if key not in outputs.COLUMNS}
     assert extra["metrics"]["A"] == pytest.approx(0.68)
     assert extra["settings"]["memory_update"] == "epoch"
     assert extra["offered"] == {"0": 9, "1": 7}
@@ -139,22 +139,22 @@ def test_json_and_npz_together_hold_what_the_pickle_holds(result, tmp_path):
 
 def test_a_metric_that_is_not_defined_is_null(result, tmp_path):
     result.steps = 0  # plain SGD never had a memory batch
-    text = artefacts.write_all(result, tmp_path, STAMP)[1].read_text()
+    text = outputs.write_all(result, tmp_path, STAMP)[1].read_text()
     assert json.loads(text)["extra"]["metrics"]["mean_cosine"] is None
     assert "NaN" not in text
 
 
 def test_a_name_that_is_taken_gets_a_number(result, tmp_path):
-    first = artefacts.write_all(result, tmp_path, STAMP)
+    first = outputs.write_all(result, tmp_path, STAMP)
     held = [path.read_bytes() for path in first]
-    names = [artefacts.write_all(result, tmp_path, STAMP)[0].name for _ in range(2)]
+    names = [outputs.write_all(result, tmp_path, STAMP)[0].name for _ in range(2)]
     assert names == [f"{NAME}_1.pkl", f"{NAME}_2.pkl"]
     assert [path.read_bytes() for path in first] == held
 
 
 def test_one_file_of_a_stem_is_enough_to_take_it(result, tmp_path):
     (tmp_path / f"{NAME}.json").write_text("another run's")
-    assert artefacts.write_all(result, tmp_path, STAMP)[0].name == f"{NAME}_1.pkl"
+    assert outputs.write_all(result, tmp_path, STAMP)[0].name == f"{NAME}_1.pkl"
     assert (tmp_path / f"{NAME}.json").read_text() == "another run's"
 
 
@@ -165,7 +165,7 @@ def test_runs_that_end_at_once_never_share_a_name(result, tmp_path):
     def write(number):
         mine = replace(result, settings=replace(result.settings, seed=number))
         barrier.wait()
-        return artefacts.write_all(mine, tmp_path, STAMP)
+        return outputs.write_all(mine, tmp_path, STAMP)
 
     with ThreadPoolExecutor(n) as pool:
         written = list(pool.map(write, range(n)))
@@ -178,38 +178,38 @@ def test_runs_that_end_at_once_never_share_a_name(result, tmp_path):
 
 def test_the_claim_of_a_killed_run_is_free_again(result, tmp_path):
     (tmp_path / f".{NAME}.lock").write_text("4711\n")  # its process is gone, and with it the lock
-    assert artefacts.write_all(result, tmp_path, STAMP)[0].name == f"{NAME}.pkl"
+    assert outputs.write_all(result, tmp_path, STAMP)[0].name == f"{NAME}.pkl"
 
 
 def test_all_files_or_none(result, tmp_path, monkeypatch):
-    written = artefacts.write_atomically
+    written = outputs.write_atomically
 
     def full_at_the_pickle(path, data):
         if path.suffix == ".pkl":
             raise DataError("disk full")
         written(path, data)
 
-    monkeypatch.setattr(artefacts, "write_atomically", full_at_the_pickle)
+    monkeypatch.setattr(outputs, "write_atomically", full_at_the_pickle)
     with pytest.raises(DataError, match="disk full"):
-        artefacts.write_all(result, tmp_path, STAMP)
+        outputs.write_all(result, tmp_path, STAMP)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_a_file_is_refused(result, tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(DataError, match="out"):
-        artefacts.write_all(result, tmp_path / "out", STAMP)
+        outputs.write_all(result, tmp_path / "out", STAMP)
 
 
 def test_the_model_is_that_of_a_torch_sequential(result, tmp_path):
     torch = pytest.importorskip("torch")
     result.settings = replace(result.settings, save_model=True)
-    path = artefacts.write_all(result, tmp_path, STAMP)[-1]
+    path = outputs.write_all(result, tmp_path, STAMP)[-1]
     assert path.name == f"{NAME}.pt"
     net = torch.nn.Sequential(
         torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 3), torch.nn.ReLU(), torch.nn.Linear(3, 10)
     )
-    net.load_state_dict(artefacts.load_model(path), strict=True)
+    net.load_state_dict(outputs.load_model(path), strict=True)
     x = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
     hidden = x
     for place, (weight, bias) in enumerate(result.parameters):
@@ -233,7 +233,7 @@ def test_a_model_file_that_would_run_something_is_refused(tmp_path, monkeypatch)
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=name) as refused:
-            artefacts.load_model(tmp_path / name)
+            outputs.load_model(tmp_path / name)
         assert "\n" not in str(refused.value)
     assert not (tmp_path / "ran").exists()
 
@@ -245,7 +245,7 @@ def test_a_real_run_comes_back_with_its_numbers(tmp_path):
         task_introduction="random", memory_size_q=3,
     )  # fmt: skip
     result = train.run(settings, load_images("digits"))
-    path = artefacts.write_all(result, tmp_path, STAMP)[0]
+    path = outputs.write_all(result, tmp_path, STAMP)[0]
     for lost in ((), (".json", ".npz")):  # the authoritative pair, then the pickle alone
         for ending in lost:
             path.with_suffix(ending).unlink()

@@ -25,7 +25,7 @@ def folder(result, tmp_path):
     """A folder `past` with one run's files."""
     from datetime import datetime
 
-    from ta_agem_repro.artefacts import write_all
+    from ta_agem_repro.outputs import write_all
 
     write_all(result, tmp_path / "past", datetime(2026, 1, 2, 3, 4, 5))
     return tmp_path / "past"

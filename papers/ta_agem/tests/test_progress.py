@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from clrepro.io.checkpoint import RunDir
 from clrepro.progress import VARIABLE, Progress
-from clrepro.runs import RunDir
 from ta_agem_repro import train
 from ta_agem_repro.cli import main
 from ta_agem_repro.images import load_images

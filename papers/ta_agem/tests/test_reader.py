@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from clrepro.errors import DataError
-from ta_agem_repro import artefacts, reader
+from ta_agem_repro import outputs, reader
 
 STAMP = datetime(2025, 8, 3, 14, 5, 9)
 ROWS = [[0.5], [0.9], [0.8, 0.4], [0.7, 0.8]]
@@ -63,7 +63,7 @@ def august(**more):
 
 
 def test_our_files_by_hand(result, tmp_path):
-    path = artefacts.write_all(result, tmp_path, STAMP)[0]
+    path = outputs.write_all(result, tmp_path, STAMP)[0]
     expected = {"A": 0.68, "A_T": 0.75, "F1": 0.15, "F": 0.2, "T1": 0.725, "BWT": -0.2}
     run = reader.read(path)
     assert run.source == "json"
@@ -78,7 +78,7 @@ def test_our_files_by_hand(result, tmp_path):
 
 
 def test_the_pickle_alone_tells_the_same(result, tmp_path):
-    path, text, archive = artefacts.write_all(result, tmp_path, STAMP)
+    path, text, archive = outputs.write_all(result, tmp_path, STAMP)
     both = reader.read(path)
     text.unlink()
     archive.unlink()
@@ -93,7 +93,7 @@ def test_the_pickle_alone_tells_the_same(result, tmp_path):
 
 
 def test_json_counts_where_it_lies_beside_a_pickle(result, tmp_path):
-    path, text, _ = artefacts.write_all(result, tmp_path, STAMP)
+    path, text, _ = outputs.write_all(result, tmp_path, STAMP)
     data = pickle.loads(path.read_bytes())
     data["epoch_data"][0]["individual_accuracies"] = [0.1]
     dump(path, data)
@@ -102,7 +102,7 @@ def test_json_counts_where_it_lies_beside_a_pickle(result, tmp_path):
 
 
 def test_a_json_without_its_npz_has_no_columns(result, tmp_path, caplog):
-    _, text, archive = artefacts.write_all(result, tmp_path, STAMP)
+    _, text, archive = outputs.write_all(result, tmp_path, STAMP)
     archive.unlink()
     run = reader.read(text)
     assert run.metrics()["A"] == pytest.approx(0.68)
@@ -111,7 +111,7 @@ def test_a_json_without_its_npz_has_no_columns(result, tmp_path, caplog):
 
 
 def test_columns_are_left_aside_on_request(result, tmp_path):
-    path, _, archive = artefacts.write_all(result, tmp_path, STAMP)
+    path, _, archive = outputs.write_all(result, tmp_path, STAMP)
     archive.write_bytes(b"damaged")
     assert len(reader.read(path, columns=False).batch_loss) == 0
 
@@ -122,7 +122,7 @@ def test_tasks_in_another_order_keep_their_columns(result, tmp_path):
         epoch.accuracies = {1 - task: a for task, a in epoch.accuracies.items()}
         epoch.task_id = 1 - epoch.task_id
     result.test_sizes = [30, 20]
-    run = reader.read(artefacts.write_all(result, tmp_path, STAMP)[0])
+    run = reader.read(outputs.write_all(result, tmp_path, STAMP)[0])
     np.testing.assert_array_equal(run.matrix()[:, 1], [0.5, 0.9, 0.8, 0.7])
     expected = {"A": 0.68, "A_T": 0.75, "F1": 0.15, "F": 0.2, "T1": 0.725, "BWT": -0.2}
     assert run.metrics() == pytest.approx(expected)
@@ -334,7 +334,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_damaged_companions_are_refused_and_not_passed_over(result, tmp_path):
     """The pair counts: falling back to the pickle would hide that it is damaged."""
-    path, text, archive = artefacts.write_all(result, tmp_path, STAMP)
+    path, text, archive = outputs.write_all(result, tmp_path, STAMP)
     good_text, good_archive = text.read_bytes(), archive.read_bytes()
     for damage in (b"", b"{", b"[]", b"\xff\xfe", good_text.replace(b"0.56", b"NaN", 1)):
         text.write_bytes(damage)
@@ -348,7 +348,7 @@ def test_damaged_companions_are_refused_and_not_passed_over(result, tmp_path):
 
 
 def test_columns_of_the_wrong_kind_are_refused(result, tmp_path):
-    path, _, archive = artefacts.write_all(result, tmp_path, STAMP)
+    path, _, archive = outputs.write_all(result, tmp_path, STAMP)
     with np.load(archive) as held:
         good = dict(held)
     for name, column in (
@@ -363,7 +363,7 @@ def test_columns_of_the_wrong_kind_are_refused(result, tmp_path):
 
 
 def test_test_sizes_must_fit_the_tasks(result, tmp_path):
-    path, text, _ = artefacts.write_all(result, tmp_path, STAMP)
+    path, text, _ = outputs.write_all(result, tmp_path, STAMP)
     for sizes in ([20], [20, 0], ["20", 30], {"0": 20}):
         document = json.loads(text.read_text())
         document["extra"]["test_sizes"] = sizes

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clrepro.runs import RunDir
-from ta_agem_repro import feed, tasks, train
+from clrepro.io.checkpoint import RunDir
+from ta_agem_repro import batches, tasks, train
 from ta_agem_repro.images import load_images
 from ta_agem_repro.settings import METHODS, Settings
 
@@ -183,8 +183,8 @@ def test_rotations_step_by_20_degrees_and_splits_relabel(images):
 
 def test_memory_kinds():
     rng = np.random.default_rng(0)
-    assert feed.memory_of(replace(SMALL, method="sgd"), rng) is None
-    named = {m: feed.memory_of(replace(SMALL, method=m), rng) for m in METHODS if m != "sgd"}
+    assert batches.memory_of(replace(SMALL, method="sgd"), rng) is None
+    named = {m: batches.memory_of(replace(SMALL, method=m), rng) for m in METHODS if m != "sgd"}
     assert {name: memory.get_removal_function() for name, memory in named.items()} == {
         "ta-agem": "remove_oldest", "agem-random": "remove_random", "agem-reservoir": "reservoir",
         "paper": "remove_oldest",

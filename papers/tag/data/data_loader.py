@@ -1,4 +1,4 @@
-"""The streams of tasks; see tag_repro.benchmarks."""
+"""The streams of tasks; see tag_repro.streams."""
 
-from tag_repro.benchmarks import Benchmark as Benchmark
-from tag_repro.benchmarks import build as build
+from tag_repro.streams import Benchmark as Benchmark
+from tag_repro.streams import build as build

@@ -1,3 +1,3 @@
-"""Experience replay; see tag_repro.methods.er."""
+"""Experience replay; see tag_repro.tag.methods.er."""
 
-from tag_repro.methods.er import ER as ER
+from tag_repro.tag.methods.er import ER as ER

@@ -1,3 +1,3 @@
-"""EWC; see tag_repro.methods.ewc."""
+"""EWC; see tag_repro.tag.methods.ewc."""
 
-from tag_repro.methods.ewc import EWC as EWC
+from tag_repro.tag.methods.ewc import EWC as EWC

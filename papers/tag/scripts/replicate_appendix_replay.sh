@@ -7,4 +7,4 @@
 # The same command goes on where it was stopped; the table is outputs/tag/replicate_appendix_replay/summary.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-exec python -m tag_repro.script replicate_appendix_replay "$@"
+exec python -m tag_repro.scripts.run replicate_appendix_replay "$@"

@@ -1,3 +1,3 @@
-"""The streams of tasks; see tag_repro.benchmarks."""
+"""The streams of tasks; see tag_repro.streams."""
 
-from tag_repro.benchmarks import build as build
+from tag_repro.streams import build as build

@@ -1,7 +1,7 @@
-"""Command line of Stable SGD; see README.md.  The program is tag_repro.stable_cli."""
+"""Command line of Stable SGD; see README.md.  The program is tag_repro.stable_sgd.cli."""
 
 try:
-    from tag_repro.stable_cli import main
+    from tag_repro.stable_sgd.cli import main
 except ModuleNotFoundError as error:
     raise SystemExit(
         f"error: {error}; run 'pip install -e .[tag]' in the repository, or 'nox -s env-tag'"

@@ -1,4 +1,4 @@
-"""The networks; see tag_repro.models."""
+"""The networks; see tag_repro.networks.models."""
 
-from tag_repro.models import MLP as MLP
-from tag_repro.models import ResNetS as ResNetS
+from tag_repro.networks.models import MLP as MLP
+from tag_repro.networks.models import ResNetS as ResNetS

@@ -1,4 +1,4 @@
-"""Files of a run and eigenvalues; see tag_repro.stable_files and tag_repro.curvature."""
+"""Files of a run and eigenvalues; see tag_repro.stable_sgd.outputs and tag_repro.hessian.curvature."""
 
-from tag_repro.curvature import top_eigenpairs as top_eigenpairs
-from tag_repro.stable_files import Writer as Writer
+from tag_repro.hessian.curvature import top_eigenpairs as top_eigenpairs
+from tag_repro.stable_sgd.outputs import Writer as Writer

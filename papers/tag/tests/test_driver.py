@@ -7,17 +7,18 @@ import pytest
 import torch
 
 from clrepro.errors import DataError, UsageError
+from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress
-from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
-from tag_repro import grid, image_benchmarks
-from tag_repro.benchmarks import Benchmark, build
-from tag_repro.driver import Run
-from tag_repro.grammar import parse_opt
+from tag_repro import image_streams
 from tag_repro.inputs import scaled
-from tag_repro.models import AlexNet, LeNet, ResNetS
-from tag_repro.resnet18 import ResNet18, load_pretrained
+from tag_repro.networks.models import AlexNet, LeNet, ResNetS
+from tag_repro.networks.resnet18 import ResNet18, load_pretrained
 from tag_repro.settings import TagSettings
+from tag_repro.streams import Benchmark, build
+from tag_repro.tag import grid
+from tag_repro.tag.opt_names import parse_opt
+from tag_repro.tag.train import Run
 
 pytest.importorskip("sklearn")
 SMALL = TagSettings(
@@ -137,15 +138,15 @@ def test_real_five_sets_are_read_in_the_published_order(monkeypatch):
 
     def load(name, data_dir):
         side = (32, 32, 3) if name in ("cifar10", "svhn") else (28, 28)
-        value = image_benchmarks.FIVE.index(name) + 1
+        value = image_streams.FIVE.index(name) + 1
         x = np.full((10, int(np.prod(side))), value, np.uint8)
         return (x, np.arange(10), x, np.arange(10)), {"file": name}
 
-    monkeypatch.setattr(image_benchmarks, "load_split", load)
+    monkeypatch.setattr(image_streams, "load_split", load)
     settings = TagSettings(dataset="5data", tasks=5, images="5data")
     found = build(settings, Seeds(0).generator("tasks"), None, multi_head=True)
     assert [int(task.x_train[0, 0]) for task in found.stream] == [1, 2, 3, 4, 5]
-    assert found.evidence == {f"{name}/file": name for name in image_benchmarks.FIVE}
+    assert found.evidence == {f"{name}/file": name for name in image_streams.FIVE}
 
 
 def test_pixels_become_numbers():

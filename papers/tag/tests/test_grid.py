@@ -3,7 +3,7 @@
 import pytest
 
 from clrepro.errors import DataError
-from tag_repro import grid
+from tag_repro.tag import grid
 
 ROWS = {(5.0, 0.1): 0.5, (7.0, 0.01): 0.1 + 0.2}
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from clrepro.datasets import cub
-from tag_repro import image_benchmarks, tag_cli
-from tag_repro.benchmarks import build
+from tag_repro import image_streams
 from tag_repro.settings import TagSettings
+from tag_repro.streams import build
+from tag_repro.tag import cli as tag_cli
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -89,7 +90,7 @@ def test_tag_learns_cifar_100_from_a_users_folder(tmp_path):
 def test_birds_from_their_archive(tmp_path, monkeypatch):
     write_birds(tmp_path)
     monkeypatch.setattr(cub, "SIDE", 32)  # a real one has 224
-    monkeypatch.setitem(image_benchmarks.SIDES, "cub", 32)
+    monkeypatch.setitem(image_streams.SIDES, "cub", 32)
     words = [
         "--dataset",
         "cub",

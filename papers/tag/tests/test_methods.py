@@ -10,12 +10,12 @@ from torch import nn
 from torch.nn import functional
 
 from clrepro.streams import Stream, Task
-from tag_repro.benchmarks import Benchmark
 from tag_repro.losses import mixed_loss, statistics_kept, task_loss
-from tag_repro.methods import METHODS
-from tag_repro.methods.agem import AGEM, project
-from tag_repro.methods.ewc import EWC
 from tag_repro.settings import TagSettings
+from tag_repro.streams import Benchmark
+from tag_repro.tag.methods import METHODS
+from tag_repro.tag.methods.agem import AGEM, project
+from tag_repro.tag.methods.ewc import EWC
 
 TASKS, CLASSES, INPUTS = 3, 2, 5
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from clrepro.io.checkpoint import RunDir
 from clrepro.progress import VARIABLE, Progress
-from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
-from tag_repro import stable_cli, tag_cli
+from tag_repro.stable_sgd import cli as stable_cli
+from tag_repro.tag import cli as tag_cli
 
 pytest.importorskip("sklearn")
 pytest.importorskip("torch")
@@ -103,8 +104,9 @@ class Stopping(Progress):
 
 
 def test_resumed_runs_go_on_counting(tmp_path):
-    from tag_repro import driver, stable
-    from tag_repro.benchmarks import build
+    from tag_repro.stable_sgd import train as stable
+    from tag_repro.streams import build
+    from tag_repro.tag import train as driver
 
     out = io.StringIO()
     for cli, kind, multi_head in ((tag_cli, "tag", True), (stable_cli, "stable", False)):

@@ -8,9 +8,9 @@ torch = pytest.importorskip("torch")
 import numpy as np  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from tag_repro import resnet_convolutions, resnet_fused, tile_convolutions, tiles  # noqa: E402
 from tag_repro.losses import statistics_kept  # noqa: E402
-from tag_repro.models import Dropout, ResNetS, plain_layers  # noqa: E402
+from tag_repro.networks import resnet_convolutions, resnet_fused, tile_convolutions, tiles  # noqa: E402
+from tag_repro.networks.models import Dropout, ResNetS, plain_layers  # noqa: E402
 
 SHAPES = [  # images, inputs, outputs, side, kernel, step: every layer of the network, and an odd side
     (2, 3, 20, 32, 3, 1), (2, 20, 20, 12, 3, 1), (3, 20, 40, 12, 3, 2), (2, 20, 40, 12, 1, 2), (2, 40, 80,

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from clrepro.errors import UsageError
-from clrepro.runs import RunDir
+from clrepro.io.checkpoint import RunDir
 from clrepro.seeding import Seeds
-from tag_repro import stable, stable_learners
-from tag_repro.benchmarks import angles, build, enlarged
 from tag_repro.settings import StableSettings
+from tag_repro.stable_sgd import learners
+from tag_repro.stable_sgd import train as stable
+from tag_repro.streams import angles, build, enlarged
 
 pytest.importorskip("sklearn")
 PAPER = Path(__file__).resolve().parents[1]
@@ -117,14 +118,14 @@ def test_a_network_that_the_last_step_has_broken_is_no_result(engine, monkeypatc
     made = []
 
     def broken(*args):
-        made.append(stable_learners.make_learner(*args))
+        made.append(learners.make_learner(*args))
         state = made[0].state()
         for value in state["network"].values() if "network" in state else [state["theta"]]:
             value[...] = np.nan
         monkeypatch.setattr(made[0], "epoch", lambda *_: made[0].load(state) or 2.3)
         return made[0]
 
-    monkeypatch.setattr("tag_repro.stable.make_learner", broken)
+    monkeypatch.setattr("tag_repro.stable_sgd.train.make_learner", broken)
     with pytest.raises(FloatingPointError, match=r"has diverged: its losses on task 1 reach nan; lower --lr"):
         run(replace(SMALL, engine=engine))
 

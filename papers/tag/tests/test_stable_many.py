@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clrepro.engines.mlp import Layout
+from clrepro.kernels.mlp import Layout
 from clrepro.seeding import Seeds
-from tag_repro import stable, stable_cli
-from tag_repro.benchmarks import build
 from tag_repro.settings import StableSettings
+from tag_repro.stable_sgd import cli as stable_cli
+from tag_repro.stable_sgd import train as stable
+from tag_repro.streams import build
 
 pytest.importorskip("sklearn")
 torch = pytest.importorskip("torch")
@@ -26,7 +27,7 @@ def alone(settings):
 
 @pytest.mark.parametrize(("dataset", "dropout"), [("rot-mnist", 0.25), ("perm-mnist", 0.0)])
 def test_together_each_seed_is_what_it_is_alone(dataset, dropout, tmp_path):
-    from tag_repro.stable_together import run_all
+    from tag_repro.stable_sgd.many_seeds import run_all
 
     settings = replace(SMALL, dataset=dataset, dropout=dropout)
     runs = [replace(settings, seed=seed) for seed in (3, 5, 8)]
@@ -41,8 +42,8 @@ def test_together_each_seed_is_what_it_is_alone(dataset, dropout, tmp_path):
 
 
 def test_a_run_continues_where_it_was_stopped(tmp_path, monkeypatch):
-    from tag_repro.stable_files import Writer
-    from tag_repro.stable_together import run_all
+    from tag_repro.stable_sgd.many_seeds import run_all
+    from tag_repro.stable_sgd.outputs import Writer
 
     runs = [replace(SMALL, seed=seed, engine="batched") for seed in (3, 5)]
     straight = run_all(runs, {**FLAGS, "out": tmp_path / "straight"})
@@ -64,8 +65,8 @@ def test_a_run_continues_where_it_was_stopped(tmp_path, monkeypatch):
 
 
 def test_a_run_that_fails_leaves_the_others(tmp_path):
-    from tag_repro.stable_files import trial_id
-    from tag_repro.stable_together import run_all
+    from tag_repro.stable_sgd.many_seeds import run_all
+    from tag_repro.stable_sgd.outputs import trial_id
 
     runs = [replace(SMALL, seed=3, engine="batched"), replace(SMALL, seed=5, lr=1e6, engine="batched")]
     with pytest.raises(FloatingPointError):
@@ -77,8 +78,8 @@ def test_a_run_that_fails_leaves_the_others(tmp_path):
 
 
 def test_a_step_is_the_compiled_engine_s(tmp_path):
-    from clrepro.engines.batch import BatchTrainer, aligned
-    from clrepro.engines.many import ManyMLP
+    from clrepro.kernels.batch import BatchTrainer, aligned
+    from clrepro.kernels.batched_mlp import ManyMLP
 
     layout, rng = Layout((12, 7, 7, 4)), np.random.default_rng(0)
     thetas = rng.normal(0, 0.3, (2, layout.n_params)).astype(np.float32)
@@ -100,7 +101,7 @@ def test_a_step_is_the_compiled_engine_s(tmp_path):
 
 
 def test_a_rate_of_zero_leaves_a_network_as_it_is():
-    from clrepro.engines.many import ManyMLP
+    from clrepro.kernels.batched_mlp import ManyMLP
 
     layout = Layout((3, 4, 4, 2))
     thetas = np.random.default_rng(0).normal(size=(2, layout.n_params)).astype(np.float32)

@@ -15,12 +15,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tag_repro import benchmarks, lines, script, stable_cli, tag_cli
-from tag_repro.script import SCRIPTS
+from tag_repro import streams
+from tag_repro.scripts import commands as lines
+from tag_repro.scripts import run
+from tag_repro.scripts.run import SCRIPTS
 from tag_repro.settings import StableSettings
-from tag_repro.tag_cli import parser, tag_settings
-from tag_repro.tf import flags as tf_flags
-from tag_repro.tf.settings import FC
+from tag_repro.stable_sgd import cli as stable_cli
+from tag_repro.tag import cli as tag_cli
+from tag_repro.tag.cli import parser, tag_settings
+from tag_repro.tensorflow import flags as tf_flags
+from tag_repro.tensorflow.settings import FC
 
 pytest.importorskip("sklearn")
 PAPER = Path(__file__).resolve().parents[1]
@@ -212,9 +216,9 @@ def test_stable_scripts_list_regimes_and_seeds():
 
 
 def test_a_script_runs_goes_on_and_leaves_one_table(tmp_path):
-    script = PAPER / "replicate_experiment_1.sh"
+    run = PAPER / "replicate_experiment_1.sh"
     words = ("--profile", "quick", "--tasks", "2", "--epochs-per-task", "1", "--runs", "1", "--out", tmp_path)
-    stdout, stderr = call("bash", script, *words, cwd=tmp_path)
+    stdout, stderr = call("bash", run, *words, cwd=tmp_path)
     assert "4 runs, 0 of them done before" in stderr
     summary = tmp_path / "tag" / "replicate_experiment_1" / "summary.csv"
     table = list(csv.DictReader(summary.read_text().splitlines()))
@@ -225,7 +229,7 @@ def test_a_script_runs_goes_on_and_leaves_one_table(tmp_path):
     ]
     assert all(float(row["lambda1_mean"]) > 0 for row in table)
     assert "| rot-mnist/5-tasks | stable | 1 |" in stdout
-    again, stderr = call("bash", script, *words, cwd=tmp_path)
+    again, stderr = call("bash", run, *words, cwd=tmp_path)
     assert "4 runs, 4 of them done before" in stderr
     assert again == stdout
 
@@ -247,7 +251,7 @@ def test_a_failing_line_makes_the_script_fail(tmp_path):
     ],
 )
 def test_scripts_say_what_they_need(words, part, capsys):
-    assert script.main(words) == 2
+    assert run.main(words) == 2
     stderr = capsys.readouterr().err
     assert part in stderr
     assert len(stderr.strip().splitlines()) == 1
@@ -304,7 +308,7 @@ def results(folder):
 @pytest.mark.parametrize("fresh", [False, True])
 def test_angles_are_those_of_the_published_program(fresh, monkeypatch, tmp_path):
     turned = []
-    monkeypatch.setattr(benchmarks, "rotated", lambda data, angles: turned.append(angles) or stop())
+    monkeypatch.setattr(streams, "rotated", lambda data, angles: turned.append(angles) or stop())
     words = [*FAST, "--dataset", "rot-mnist", "--tasks", "10", "--seed", "3", "--out", str(tmp_path)]
     with pytest.raises(StopIteration):
         tag_cli.run_program(["main.py", *words, *(["--fresh-tasks"] if fresh else [])], work_dir=tmp_path)

@@ -20,12 +20,12 @@ import tensorflow as tf
 
 from clrepro.buffers import Reservoir
 from clrepro.streams import permuted, split_classes
-from tag_repro.benchmarks import Benchmark
-from tag_repro.tf.methods import METHODS, make_method
-from tag_repro.tf.methods.agem import project
-from tag_repro.tf.methods.ewc import normalised, penalty_gradients
-from tag_repro.tf.networks import MLP, Dropout
-from tag_repro.tf.settings import FC_DEFAULTS
+from tag_repro.streams import Benchmark
+from tag_repro.tensorflow.methods import METHODS, make_method
+from tag_repro.tensorflow.methods.agem import project
+from tag_repro.tensorflow.methods.ewc import normalised, penalty_gradients
+from tag_repro.tensorflow.networks import MLP, Dropout
+from tag_repro.tensorflow.settings import FC_DEFAULTS
 
 INPUTS, PLAIN = 16, replace(FC_DEFAULTS, batch_size=8, learning_rate=0.1, decay=1.0, eps_mem_batch=6)
 
@@ -117,7 +117,7 @@ def test_no_reference_changes_nothing():
 
 def test_both_frameworks_project_alike():
     torch = pytest.importorskip("torch")
-    from tag_repro.methods.agem import project as other
+    from tag_repro.tag.methods.agem import project as other
 
     for g, r in pairs(40, 50):
         theirs = other(torch.from_numpy(g), torch.from_numpy(r)).numpy()

@@ -16,9 +16,9 @@ adapter.configure()
 
 import tensorflow as tf
 
-from tag_repro.tf.losses import hits, loss_and_gradients, mean_loss
-from tag_repro.tf.networks import MLP, Dropout, ResNetS, truncated_normal
-from tag_repro.tf.optimizers import Optimizer
+from tag_repro.tensorflow.losses import hits, loss_and_gradients, mean_loss
+from tag_repro.tensorflow.networks import MLP, Dropout, ResNetS, truncated_normal
+from tag_repro.tensorflow.optimizers import Optimizer
 
 
 def flat(arrays):

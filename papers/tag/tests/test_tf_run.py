@@ -19,18 +19,18 @@ if importlib.util.find_spec("tensorflow") is None:
     pytest.skip("TensorFlow is not installed", allow_module_level=True)
 pytest.importorskip("sklearn")
 
-from clrepro import restricted
 from clrepro.adapters import tf as adapter
+from clrepro.io import safe_pickle
 
 adapter.configure()
 
+from clrepro.io.checkpoint import RunDir
 from clrepro.records import read_record
-from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from tag_repro.cli import run_program
-from tag_repro.tf.settings import CONV_DEFAULTS, FC_DEFAULTS
-from tag_repro.tf.streams import benchmark
-from tag_repro.tf.train import Run
+from tag_repro.tensorflow.settings import CONV_DEFAULTS, FC_DEFAULTS
+from tag_repro.tensorflow.streams import benchmark
+from tag_repro.tensorflow.train import Run
 
 FOLDER = Path(__file__).resolve().parents[1] / "external_libs" / "continual_learning_algorithms"
 SMALL = replace(
@@ -236,7 +236,7 @@ def test_conv_split_cifar_from_its_folder_without_torch(tmp_path):
     )  # fmt: skip
     assert lines[-1].startswith("average accuracy = ")
     (labels,) = logs.glob("*_task_labels.pickle")
-    assert [len(task) for task in restricted.load(labels)[0]] == [2, 2, 2]
+    assert [len(task) for task in safe_pickle.load(labels)[0]] == [2, 2, 2]
     assert "accuracy" in (logs / "cross_validation.txt").read_text()
 
 

@@ -14,13 +14,14 @@ import pytest
 from clrepro.errors import DataError, UsageError
 from clrepro.records import Outcome
 from clrepro.seeding import Seeds
-from tag_repro import benchmarks
-from tag_repro.prototypes import prototype_images
+from tag_repro import streams
 from tag_repro.settings import StableSettings
-from tag_repro.tf import files, summary
-from tag_repro.tf.flags import parser, settings_of
-from tag_repro.tf.settings import CONV, CONV_DEFAULTS, FC, FC_DEFAULTS
-from tag_repro.tf.streams import benchmark, mean_image, split
+from tag_repro.synthetic_images import prototype_images
+from tag_repro.tensorflow import outputs as files
+from tag_repro.tensorflow import summary
+from tag_repro.tensorflow.flags import parser, settings_of
+from tag_repro.tensorflow.settings import CONV, CONV_DEFAULTS, FC, FC_DEFAULTS
+from tag_repro.tensorflow.streams import benchmark, mean_image, split
 
 FOLDER = Path(__file__).resolve().parents[1] / "external_libs" / "continual_learning_algorithms"
 SEEDS = {"mnist": ("1345", "1455", "1668"), "cifar": ("1234", "7295", "5234")}
@@ -95,7 +96,7 @@ def test_the_tasks_are_those_of_the_pytorch_program():
         own = replace(FC_DEFAULTS, dataset=dataset, images="digits", random_seed=5, rotation_step=step)
         ours = benchmark(own, Seeds(5).generator("tasks"), None)
         stable = StableSettings(dataset=dataset, tasks=20, images="digits", seed=5, rotation_step=step)
-        theirs = benchmarks.build(stable, Seeds(5).generator("tasks"), None, multi_head=False)
+        theirs = streams.build(stable, Seeds(5).generator("tasks"), None, multi_head=False)
         assert len(ours.stream) == len(theirs.stream) == 20
         for number in (0, 7, 19):
             assert (ours.stream[number].x_train == theirs.stream[number].x_train).all()

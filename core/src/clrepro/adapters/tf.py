@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro.engines.limits import product_limits
 from clrepro.errors import UsageError
+from clrepro.kernels.limits import product_limits
 
 NOTES = (
     "All log messages before absl::InitializeLog()", "oneDNN custom operations are on",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro.engines.limits import product_limits
 from clrepro.errors import UsageError
+from clrepro.kernels.limits import product_limits
 
 if TYPE_CHECKING:
     import torch

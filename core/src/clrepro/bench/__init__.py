@@ -5,7 +5,7 @@ its contests in `<paper>_repro.bench.contests()` and how its costs grow in `scal
 are in `clrepro.bench.rows`.  `python -m clrepro.bench [PAPER ...]` runs them (see `__main__`).
 """
 
-from clrepro.bench.contest import Contest, Standing, run
+from clrepro.bench.benchmark import Contest, Standing, run
 from clrepro.bench.scaling import Growth, Scaling, measure
 
 __all__ = ["Contest", "Growth", "Scaling", "Standing", "measure", "run"]

@@ -15,12 +15,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from clrepro.bench import contest, scaling
+from clrepro.bench import benchmark, scaling
 from clrepro.errors import DataError, UsageError
+from clrepro.io.checkpoint import make_folder, write_atomically
+from clrepro.io.strict_json import load_json_object
 from clrepro.origin import processor
-from clrepro.runs import make_folder, write_atomically
 from clrepro.sweep.host import versions
-from clrepro.texts import load_json_object
 
 CORE = "core"
 SCHEMA = 1
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     make_folder(args.out)
-    contest.use_cores(1)  # before any library starts its threads
+    benchmark.use_cores(1)  # before any library starts its threads
     for paper in args.papers or [CORE]:
         rows, growths = [], []
         for row, growth in measured(module_of(paper), paper, args.only):
@@ -55,8 +55,8 @@ def measured(
     """Run what `module` offers; yields (rows, growths) as bench.json keeps them, one thing at a time."""
     for each in module.contests():
         if only in each.name:
-            standing = contest.run(each)
-            print("\n".join(contest.lines(standing)), flush=True)
+            standing = benchmark.run(each)
+            print("\n".join(benchmark.lines(standing)), flush=True)
             yield standing.rows(paper), []
     for each in getattr(module, "scalings", list)():
         if only in each.name:

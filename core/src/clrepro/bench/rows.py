@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clrepro.bench.contest import Contest
+from clrepro.bench.benchmark import Contest
 from clrepro.bench.scaling import Scaling
 from clrepro.buffers import Columns, Prioritized, Reservoir
 

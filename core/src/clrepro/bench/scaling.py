@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clrepro.bench.contest import human, timed, use_cores
+from clrepro.bench.benchmark import human, timed, use_cores
 
 
 @dataclass(frozen=True)

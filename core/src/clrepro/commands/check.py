@@ -6,8 +6,8 @@ from pathlib import Path
 from clrepro.check import baseline_path, compare, read_baseline, table_of, write_baseline
 from clrepro.commands.papers import chosen_papers
 from clrepro.errors import DataError
+from clrepro.io.paths import exists
 from clrepro.origin import doubts
-from clrepro.paths import exists
 from clrepro.records import RunRecord, load_many
 from clrepro.sweep import expand, find_home, load_profile
 from clrepro.sweep.host import say, show

@@ -4,8 +4,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from clrepro.io.strict_json import visible
 from clrepro.sweep import Profile, expand, find_home, load_profiles, paper_names
-from clrepro.texts import visible
 
 
 def run() -> int:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from clrepro.claims import Claims, load_claims
 from clrepro.errors import UsageError
-from clrepro.paths import is_file
+from clrepro.io.checkpoint import make_folder, write_atomically
+from clrepro.io.paths import is_file
 from clrepro.records import RunRecord, load_many
 from clrepro.report.odd import without_odd
 from clrepro.report.tables import Table, results_table
-from clrepro.runs import make_folder, write_atomically
 from clrepro.sweep import load_profiles
 
 

@@ -6,10 +6,10 @@ from types import TracebackType
 
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from clrepro.io.strict_json import visible
 from clrepro.progress import make_bar
 from clrepro.records import RunRecord
 from clrepro.sweep import Job
-from clrepro.texts import visible
 
 # The speed is taken over the whole sweep: rich's default of the last 30 s sees no run of some minutes end.
 WHOLE_SWEEP_S = 1e6

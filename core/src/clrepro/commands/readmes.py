@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clrepro.errors import DataError
-from clrepro.paths import is_file
+from clrepro.io.checkpoint import write_atomically
+from clrepro.io.paths import is_file
+from clrepro.io.regular_files import read_regular_text
 from clrepro.records import MAX_BYTES
-from clrepro.regular_files import read_regular_text
 from clrepro.report.readme import readme_block
 from clrepro.report.tables import Table
-from clrepro.runs import write_atomically
 
 
 def update_readmes(home: Path, tables: Sequence[Table]) -> list[Path]:

@@ -7,7 +7,7 @@ from clrepro.commands.outputs import tables_from, write_table
 from clrepro.commands.readmes import update_readmes
 from clrepro.commands.site import write_report
 from clrepro.errors import DataError
-from clrepro.runs import make_folder
+from clrepro.io.checkpoint import make_folder
 from clrepro.sweep import find_home, host
 
 

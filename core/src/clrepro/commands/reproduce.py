@@ -6,7 +6,7 @@ from pathlib import Path
 from clrepro.commands.papers import chosen_papers
 from clrepro.commands.running import n_cores, run_jobs, show_table, stop_on_signals
 from clrepro.errors import UsageError
-from clrepro.runs import make_folder
+from clrepro.io.checkpoint import make_folder
 from clrepro.sweep import (
     Executor,
     Folder,

@@ -8,7 +8,7 @@ from types import FrameType
 
 from clrepro.commands.progress import SweepProgress
 from clrepro.errors import DataError
-from clrepro.paths import exists
+from clrepro.io.paths import exists
 from clrepro.records import RunRecord, read_record
 from clrepro.sweep import Address, Executor, Folder, Job, Profile, Store, Summary, run_sweep, split
 from clrepro.sweep.host import say, show

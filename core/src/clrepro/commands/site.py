@@ -8,10 +8,10 @@ from pathlib import Path
 from clrepro.claims import load_claims
 from clrepro.commands.list import estimate
 from clrepro.errors import DataError
-from clrepro.paths import find, is_file
+from clrepro.io.paths import find, is_file
+from clrepro.io.regular_files import read_regular_text
 from clrepro.records import MAX_BYTES
-from clrepro.regular_files import read_regular_text
-from clrepro.report.measured import Bench, Faults, read_bench, read_faults
+from clrepro.report.bench_results import Bench, Faults, read_bench, read_faults
 from clrepro.report.page import Offer, PaperFacts
 from clrepro.report.site import Measured, write_site
 from clrepro.report.tables import Table

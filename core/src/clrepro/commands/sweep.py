@@ -9,7 +9,7 @@ from pathlib import Path
 from clrepro.commands.reproduce import no_row
 from clrepro.commands.running import n_cores, run_jobs, say_waiting, show_table, stop_on_signals
 from clrepro.errors import DataError, UsageError
-from clrepro.runs import make_folder, write_atomically
+from clrepro.io.checkpoint import make_folder, write_atomically
 from clrepro.sweep import (
     Address,
     Executor,

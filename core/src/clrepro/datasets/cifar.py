@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro import restricted
 from clrepro.datasets.tar_files import opened
 from clrepro.errors import DataError
-from clrepro.regular_files import read_regular_file
+from clrepro.io import safe_pickle
+from clrepro.io.regular_files import read_regular_file
 
 PIXELS = 3 * 32 * 32
 N_COARSE = 20
@@ -72,7 +72,7 @@ def python_batch(data: bytes, name: str, n_classes: int, key: str = "labels") ->
     The file is a pickle: the restricted reader takes arrays and plain values from it and runs nothing.
     Raises: DataError for anything but a table with "data" uint8 (n, 3072) and a list of labels.
     """
-    table = restricted.loads(data, name, encoding="latin1")
+    table = safe_pickle.loads(data, name, encoding="latin1")
     if not isinstance(table, dict):
         raise DataError(f"{name}: holds a {type(table).__name__}; expected a table with data and labels")
     # Read as text in the official files, as bytes where somebody saved them again.

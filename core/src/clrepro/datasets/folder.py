@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from clrepro.datasets.decode import MAX_IMAGE, decode, pillow
 from clrepro.datasets.tar_files import folder_files
 from clrepro.errors import DataError
-from clrepro.regular_files import open_regular_file
+from clrepro.io.regular_files import open_regular_file
 
 # Encrypted members are a RuntimeError, unknown compressions its kin NotImplementedError; the rest is damage.
 DAMAGE = (

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.errors import DataError
-from clrepro.regular_files import open_regular_file
+from clrepro.io.regular_files import open_regular_file
 
 MAX_BYTES = 1 << 27  # a compressed file may claim anything; the largest official one unpacks to 47 MB
 MAX_RANK = 4

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from clrepro.datasets.catalog import Entry
 from clrepro.errors import DataError
-from clrepro.paths import exists, is_dir
-from clrepro.regular_files import open_regular_file
+from clrepro.io.paths import exists, is_dir
+from clrepro.io.regular_files import open_regular_file
 
 VARIABLE = "CL_REPRO_DATA"
 MAX_FILE = 1 << 36  # bytes; MER's largest task file had 21 GB

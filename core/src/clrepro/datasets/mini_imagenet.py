@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro import restricted
 from clrepro.errors import DataError
+from clrepro.io import safe_pickle
 
 PER_CLASS, TRAIN_PER_CLASS, SIDE = 600, 480, 84
 PARTS = {"train": 64, "test": 20, "val": 16}  # classes of each file, in the order in which they are numbered
@@ -39,7 +39,7 @@ def read_mini_imagenet(paths: dict[str, Path]) -> tuple[Part, Part]:
 
 def _classes(path: Path, n_classes: int) -> list[NDArray[np.uint8]]:
     """A file's images class by class, each uint8 (600, 84, 84, 3)."""
-    content: Any = restricted.load(path, MAX_FILE, encoding="latin1")
+    content: Any = safe_pickle.load(path, MAX_FILE, encoding="latin1")
     table = content if isinstance(content, dict) else {}
     images, places = table.get("image_data"), table.get("class_dict")
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE, 3):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.errors import DataError
-from clrepro.regular_files import read_regular_file
+from clrepro.io.regular_files import read_regular_file
 
 FILE = Path(__file__).with_name("_embedded") / "mnist_quick.xz"
 SHA256 = "f1a9aba1c7075deb26e653d966a12b704a157b8b684ab4668c2d134d2e2e870b"

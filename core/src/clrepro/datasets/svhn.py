@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.errors import DataError
-from clrepro.regular_files import check_regular_file
+from clrepro.io.regular_files import check_regular_file
 
 MAX_FILE = 1 << 29
 MAX_VALUES = 1 << 31  # the largest official file has 531,131 images of 3,072 values

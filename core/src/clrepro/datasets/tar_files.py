@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from clrepro.errors import DataError
-from clrepro.regular_files import open_regular_file, read_regular_file
+from clrepro.io.regular_files import open_regular_file, read_regular_file
 
 # Damage shows as any of these: tarfile takes numbers and names from the file as they are.
 DAMAGE = (

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro.envs.board import ANSWER, Board
-from clrepro.envs.crew import DEATH, Crew, Make, act, name_of
-from clrepro.envs.lane import Lane
+from clrepro.envs.padded_env import Lane
+from clrepro.envs.shared_rows import ANSWER, Board
+from clrepro.envs.worker import DEATH, Crew, Make, act, name_of
 from clrepro.errors import DataError, UsageError
 
 log = logging.getLogger(__name__)

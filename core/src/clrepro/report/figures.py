@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.metrics.matrix import in_order, seen_average
-from clrepro.report.drawing import COLOURS, GRID, INK, MARKERS, legend, new_figure, svg_text
+from clrepro.report.plot_style import COLOURS, GRID, INK, MARKERS, legend, new_figure, svg_text
 from clrepro.report.tables import Cell, Row, Table, family
 
 if TYPE_CHECKING:

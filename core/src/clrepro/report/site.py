@@ -19,15 +19,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from clrepro import __version__
-from clrepro.bench.contest import human
+from clrepro.bench.benchmark import human
 from clrepro.claims import STATUSES
+from clrepro.io.checkpoint import hold_lock, make_folder, remove_temporaries, write_atomically
 from clrepro.metrics.stats import MOST_SEEDS
+from clrepro.report.bench_results import Bench, Faults
 from clrepro.report.budget import reproduce_command
 from clrepro.report.exports import table_json
-from clrepro.report.measured import Bench, Faults
 from clrepro.report.page import PaperFacts, PaperPage, added, facts_of, paper_page
 from clrepro.report.tables import Table, duration, minus
-from clrepro.runs import hold_lock, make_folder, remove_temporaries, write_atomically
 from clrepro.verdicts import CELL_WORDS, ORDERING_WORDS
 
 DOOR, FOLDER = "report.html", "report"

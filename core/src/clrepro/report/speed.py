@@ -5,9 +5,9 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from clrepro.bench.contest import human
-from clrepro.report.drawing import COLOURS, GRID, INK, MARKERS, legend, new_figure, svg_text
-from clrepro.report.measured import Contest, Scaling
+from clrepro.bench.benchmark import human
+from clrepro.report.bench_results import Contest, Scaling
+from clrepro.report.plot_style import COLOURS, GRID, INK, MARKERS, legend, new_figure, svg_text
 
 LABEL_WIDTH = 44
 LEGEND_WIDTH = 26

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.records import RunRecord
-from clrepro.report.drawing import GRID, INK, legend, new_figure, svg_text
 from clrepro.report.figures import look, rows_shown
+from clrepro.report.plot_style import GRID, INK, legend, new_figure, svg_text
 from clrepro.report.tables import Table
 
 if TYPE_CHECKING:

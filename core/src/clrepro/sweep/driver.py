@@ -11,8 +11,8 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from clrepro.errors import DataError
+from clrepro.io.checkpoint import RunDir, hold_lock, remove_temporaries
 from clrepro.records import RunRecord
-from clrepro.runs import RunDir, hold_lock, remove_temporaries
 from clrepro.sweep.executors import Executor
 from clrepro.sweep.jobs import Job
 from clrepro.sweep.outbox import NotStarted, Waiting

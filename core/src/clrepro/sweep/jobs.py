@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from clrepro.errors import DataError
+from clrepro.io.checkpoint import RunDir, hold_lock, make_folder, write_atomically
+from clrepro.io.regular_files import read_regular_text
 from clrepro.origin import origin
 from clrepro.records import (
     Outcome,
@@ -23,8 +25,6 @@ from clrepro.records import (
     read_record,
     record_path,
 )
-from clrepro.regular_files import read_regular_text
-from clrepro.runs import RunDir, hold_lock, make_folder, write_atomically
 from clrepro.sweep.host import Meter, versions
 from clrepro.sweep.owned import refuse_links, remove_stamped, set_aside
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 from clrepro.errors import DataError
-from clrepro.paths import cannot, find, is_file, is_link, walk
+from clrepro.io.checkpoint import hold_lock, make_folder, write_atomically
+from clrepro.io.paths import cannot, find, is_file, is_link, walk
 from clrepro.records import RunRecord, read_record
-from clrepro.runs import hold_lock, make_folder, write_atomically
 from clrepro.sweep.filesystem import Refused
 
 PLACE = "CL_REPRO_OUTBOX"  # variable: the folder of all outboxes of this machine

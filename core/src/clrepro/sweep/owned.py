@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from clrepro.errors import DataError
-from clrepro.paths import exists, is_dir, is_link, walk
-from clrepro.runs import is_temporary, make_folder
+from clrepro.io.checkpoint import is_temporary, make_folder
+from clrepro.io.paths import exists, is_dir, is_link, walk
 
 
 def refuse_links(root: Path, path: Path) -> None:

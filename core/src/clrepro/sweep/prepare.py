@@ -10,14 +10,14 @@ from typing import Any
 
 from clrepro import __version__
 from clrepro.errors import DataError
-from clrepro.paths import cannot, exists, is_file, walk
+from clrepro.io.checkpoint import hold_lock, make_folder, write_atomically
+from clrepro.io.paths import cannot, exists, is_file, walk
+from clrepro.io.strict_json import load_json_object
 from clrepro.records import canonical_json
-from clrepro.runs import hold_lock, make_folder, write_atomically
 from clrepro.sweep.host import die_with_parent
 from clrepro.sweep.jobs import fill
 from clrepro.sweep.owned import fresh_folder, refuse_foreign, refuse_links, remove_listed, set_aside
 from clrepro.sweep.profiles import Profile
-from clrepro.texts import load_json_object
 
 _STAMP = ".prepared.json"
 _MAKING = ".data-being-made"  # beside the data: their place is taken only by what is whole

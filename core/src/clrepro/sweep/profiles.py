@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from clrepro.errors import DataError, UsageError
-from clrepro.paths import is_dir, is_file
+from clrepro.io.paths import is_dir, is_file
+from clrepro.io.strict_json import load_toml
 from clrepro.records import check_name
 from clrepro.sweep.jobs import PLACEHOLDERS, Job, fill
-from clrepro.texts import load_toml
 
 _PROFILE_KEYS = {"seeds", "data_note", "prepare", "row"}
 _ROW_KEYS = {"setting", "method", "command", "seconds", "seeds"}

@@ -48,10 +48,10 @@ from pathlib import Path
 from typing import Any
 
 from clrepro.errors import DataError
-from clrepro.paths import is_dir
+from clrepro.io.paths import is_dir
+from clrepro.io.strict_json import load_toml
 from clrepro.records import check_name
 from clrepro.sweep.profiles import MAX_RUNS, Profile, check_keys, load_profile, parse_profile
-from clrepro.texts import load_toml
 
 _KEYS = {"name", "seeds", "profile", "row", "prepare", "share", "slurm"}
 _ROW_KEYS = {"paper", "setting", "method", "command", "grid", "seconds", "seeds"}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from clrepro.errors import DataError, UsageError
-from clrepro.paths import exists, is_link
+from clrepro.io.paths import exists, is_link
 from clrepro.records import MAX_BYTES, RunRecord, read_record
 from clrepro.sweep.filesystem import Files, NoAnswer, Refused
 from clrepro.sweep.host import say

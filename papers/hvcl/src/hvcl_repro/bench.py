@@ -12,7 +12,7 @@ import numpy as np
 
 from clrepro.adapters.tf import configure
 from clrepro.bench import Contest, Scaling
-from clrepro.bench.contest import use_cores
+from clrepro.bench.benchmark import use_cores
 
 N_ENVS, STEPS = 50, 20
 CAPACITY, BATCH, WIDTH = 1_000_000, 256, 64

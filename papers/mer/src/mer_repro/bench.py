@@ -15,10 +15,10 @@ from clrepro.bench import Contest, Scaling
 from clrepro.datasets import load
 from clrepro.streams import apply_map, rotation_map
 from mer_repro.methods import METHODS
-from mer_repro.network import Problem
+from mer_repro.networks import Problem
+from mer_repro.rngs import Streams
 from mer_repro.sampling import LegacySampler
 from mer_repro.settings import Settings
-from mer_repro.streams import Streams
 
 N_TASKS = 20
 MER_FLAGS = {"lr": 0.03, "beta": 0.03, "gamma": 1.0, "replay_batch_size": 100, "batches_per_example": 10}

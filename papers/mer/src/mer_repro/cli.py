@@ -11,11 +11,11 @@ from typing import Any
 from clrepro import __version__
 from clrepro.datasets.locate import sha256
 from clrepro.errors import UsageError
+from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress
 from clrepro.records import Outcome, canonical_json
-from clrepro.runs import RunDir
 from clrepro.sweep.host import show
-from mer_repro import artefacts, get_data
+from mer_repro import get_data, outputs
 from mer_repro.data import evidence, load_tasks
 from mer_repro.program import Parser, exit_code
 from mer_repro.settings import CHOICES, MODELS, Settings
@@ -114,10 +114,10 @@ def before(settings: Settings) -> dict[str, str]:
 
     Hours of training must not end at a folder that cannot be written to.
     """
-    artefacts.check_folder(settings.save_path)
+    outputs.check_folder(settings.save_path)
     data = evidence(Path(settings.data_path) / settings.data_file)
     if settings.init_from:
-        artefacts.read_weights(Path(settings.init_from))
+        outputs.read_weights(Path(settings.init_from))
         data["init_from_sha256"] = sha256(Path(settings.init_from))
     return data
 
@@ -126,7 +126,7 @@ def run_once(settings: Settings, data: Mapping[str, str], checkpoint: RunDir | N
     """Train, evaluate, write the result files, print the line; returns what the run record keeps."""
     from mer_repro.train import run  # torch is imported here, not for --help
 
-    base = artefacts.kept_base_name(settings, checkpoint)
+    base = outputs.kept_base_name(settings, checkpoint)
     tasks = load_tasks(Path(settings.data_path) / settings.data_file)
     if settings.cuda:
         import torch
@@ -135,8 +135,8 @@ def run_once(settings: Settings, data: Mapping[str, str], checkpoint: RunDir | N
             show(f"Found GPU: {torch.cuda.get_device_name(0)}")
     with Progress() as progress:
         result = run(settings, tasks, checkpoint=checkpoint, progress=progress)
-    show(artefacts.write_results(base, result, settings, data))
-    return artefacts.record_body(result, settings, data)
+    show(outputs.write_results(base, result, settings, data))
+    return outputs.record_body(result, settings, data)
 
 
 @contextlib.contextmanager
@@ -156,4 +156,4 @@ def checkpoint_folder(settings: Settings, data: Mapping[str, str]) -> Iterator[R
     folder = RunDir(Path(settings.checkpoint_dir) / f"{settings.model}_seed{settings.seed}_{digest}")
     with folder.lock():
         yield folder
-        folder.discard("checkpoint", artefacts.NAME_FILE)
+        folder.discard("checkpoint", outputs.NAME_FILE)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from clrepro.datasets import CATALOG
 from clrepro.datasets.locate import VARIABLE, locate, sha256
 from clrepro.errors import DataError
-from clrepro.regular_files import check_regular_file, open_regular_file
+from clrepro.io.regular_files import check_regular_file, open_regular_file
 from clrepro.streams import apply_map
 
 KINDS = {"rotations": 20, "permutations": 20, "manypermutations": 100}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.adapters.torch import pick_device, use_one_thread
-from clrepro.engines import mlp
+from clrepro.kernels import mlp
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +81,7 @@ class FusedEngine:
 
 
 class TorchRows:
-    """Dense slots on the engine's device; the face of `clrepro.engines.mlp.SparseRows`."""
+    """Dense slots on the engine's device; the face of `clrepro.kernels.mlp.SparseRows`."""
 
     def __init__(self, capacity: int, n_inputs: int, device: "torch.device") -> None:
         import torch

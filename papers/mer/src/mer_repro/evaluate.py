@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro.engines import mlp
+from clrepro.kernels import mlp
 from clrepro.metrics.divergence import check_size
 from mer_repro.data import TaskFile
 from mer_repro.engine import FusedEngine

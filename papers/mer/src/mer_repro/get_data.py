@@ -17,7 +17,7 @@ from clrepro.adapters.torch import generator
 from clrepro.datasets import Dataset, load
 from clrepro.datasets.tar_files import Archive, opened
 from clrepro.errors import DataError, UsageError
-from clrepro.runs import hold_lock, make_folder
+from clrepro.io.checkpoint import hold_lock, make_folder
 from clrepro.seeding import Seeds
 from clrepro.streams import rotation_map
 from clrepro.sweep.host import show

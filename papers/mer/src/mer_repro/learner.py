@@ -11,9 +11,9 @@ from clrepro.adapters.torch import to_numpy
 from clrepro.errors import DataError
 from mer_repro.engine import load_theta, theta_to_numpy
 from mer_repro.methods import METHODS
-from mer_repro.network import Problem
+from mer_repro.networks import Problem
+from mer_repro.rngs import Streams
 from mer_repro.settings import Settings
-from mer_repro.streams import Streams
 
 if TYPE_CHECKING:
     import torch

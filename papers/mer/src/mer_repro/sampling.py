@@ -70,7 +70,7 @@ class LegacySampler:
         """Returns min(n, size) slots: shuffle all slots before each pick j and take position j."""
         size, n = self.size, min(n, self.size)
         if self._compiled:
-            from mer_repro.twister import shuffled_picks
+            from mer_repro.mersenne_shuffle import shuffled_picks
 
             return shuffled_picks(self._rng, size, n)
         order = list(range(size))

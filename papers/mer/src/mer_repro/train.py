@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from clrepro.io.checkpoint import RunDir
 from clrepro.metrics import continual
 from clrepro.progress import Progress
-from clrepro.runs import RunDir
-from mer_repro.artefacts import read_weights
 from mer_repro.curve import Curve
 from mer_repro.data import TaskFile
 from mer_repro.evaluate import Evaluator
 from mer_repro.learner import Learner
-from mer_repro.network import Problem
+from mer_repro.networks import Problem
+from mer_repro.outputs import read_weights
+from mer_repro.rngs import Streams
 from mer_repro.settings import Settings
-from mer_repro.streams import Streams
 
 if TYPE_CHECKING:
     import torch

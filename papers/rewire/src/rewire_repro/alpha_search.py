@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from rewire_repro.agents.subspace import SubspaceActionAgent
-from rewire_repro.chance import Chance
 from rewire_repro.evaluation import rollout
 from rewire_repro.networks import TwinCritics
 from rewire_repro.replay import Replay
+from rewire_repro.rng import Chance
 from rewire_repro.sac import side_by_side
 from rewire_repro.scenarios import VectorEnv
 from rewire_repro.settings import SearchSettings

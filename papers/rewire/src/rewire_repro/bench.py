@@ -13,10 +13,10 @@ from clrepro.bench import Contest, Scaling
 from rewire_repro import config
 from rewire_repro.agents import Shape, make_agent
 from rewire_repro.agents.rewire import RewireActionAgent
-from rewire_repro.chance import Chance
 from rewire_repro.networks import Net, TwinCritics, sizes
+from rewire_repro.peer_sac import EagerSac
 from rewire_repro.replay import Replay
-from rewire_repro.rival import EagerSac
+from rewire_repro.rng import Chance
 from rewire_repro.sac import Sac
 
 CPU = torch.device("cpu")

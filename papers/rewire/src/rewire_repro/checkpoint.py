@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from clrepro.errors import DataError
-from clrepro.regular_files import open_regular_file
-from clrepro.runs import RunDir
+from clrepro.io.checkpoint import RunDir
+from clrepro.io.regular_files import open_regular_file
 from rewire_repro.frameworks import Framework
 
 NAME = "train"

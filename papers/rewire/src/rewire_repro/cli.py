@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from clrepro.errors import BusyError, DataError, UsageError
+from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress
 from clrepro.records import Outcome
-from clrepro.runs import RunDir
 from rewire_repro import config
 from rewire_repro.program import exit_code
 

@@ -10,10 +10,10 @@ import torch
 
 from clrepro.adapters.torch import use_one_thread
 from clrepro.errors import UsageError
+from clrepro.io.checkpoint import RunDir
+from clrepro.io.strict_json import load_json_object
 from clrepro.progress import Progress
 from clrepro.records import Outcome
-from clrepro.runs import RunDir
-from clrepro.texts import load_json_object
 from rewire_repro import checkpoint
 from rewire_repro.frameworks import Framework, make_framework
 from rewire_repro.loggers import Logger

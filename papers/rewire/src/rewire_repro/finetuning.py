@@ -6,9 +6,9 @@ from typing import Any
 from torch import Tensor
 
 from rewire_repro.agents.packnet import PacknetActionAgent
-from rewire_repro.chance import Chance
 from rewire_repro.networks import TwinCritics
 from rewire_repro.replay import Replay
+from rewire_repro.rng import Chance
 from rewire_repro.sac import Sac
 from rewire_repro.settings import FineTuneSettings
 

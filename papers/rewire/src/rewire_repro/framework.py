@@ -9,9 +9,9 @@ import torch
 
 from clrepro.progress import Course
 from rewire_repro.agents import Shape, make_agent
-from rewire_repro.chance import Chance
 from rewire_repro.evaluation import Rollout, batches, rollouts
 from rewire_repro.networks import Actor, TwinCritics
+from rewire_repro.rng import Chance
 from rewire_repro.scenarios import Scenario, Task, VectorEnv
 from rewire_repro.settings import Settings
 from rewire_repro.train import Training

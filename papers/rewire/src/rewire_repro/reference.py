@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from clrepro.errors import DataError, UsageError
+from clrepro.io.checkpoint import write_atomically
+from clrepro.io.strict_json import load_json_object
 from clrepro.records import RunRecord, load_many
-from clrepro.runs import write_atomically
-from clrepro.texts import load_json_object
 from rewire_repro.program import exit_code
 from rewire_repro.results import REFERENCES
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from clrepro.cli import non_negative_int
 from clrepro.errors import DataError, UsageError
-from clrepro.runs import RunDir, write_atomically
-from clrepro.texts import load_json_object
+from clrepro.io.checkpoint import RunDir, write_atomically
+from clrepro.io.strict_json import load_json_object
 from rewire_repro.program import exit_code
 
 

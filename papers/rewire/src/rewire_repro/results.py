@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clrepro.io.strict_json import load_json_object
 from clrepro.metrics import continual
 from clrepro.records import canonical_json
 from clrepro.sweep.host import versions
-from clrepro.texts import load_json_object
 from rewire_repro.frameworks import Framework
 from rewire_repro.networks import Net
 from rewire_repro.scenarios import Scenario

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from rewire_repro.agents import Agent
-from rewire_repro.chance import Chance
 from rewire_repro.flat import FlatAdam, flatten
 from rewire_repro.gaussian import split, squash
 from rewire_repro.networks import TwinCritics
 from rewire_repro.replay import Batch
+from rewire_repro.rng import Chance
 from rewire_repro.settings import SacSettings
 
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from rewire_repro.agents import Agent
-from rewire_repro.chance import Chance
 from rewire_repro.gaussian import split, squash
 from rewire_repro.networks import TwinCritics
 from rewire_repro.replay import Replay
+from rewire_repro.rng import Chance
 from rewire_repro.sac import Sac
 from rewire_repro.scenarios import Step, VectorEnv
 from rewire_repro.settings import SacSettings

@@ -31,7 +31,7 @@ def contests() -> Iterator[Contest]:
 
 def one_step(images: Images) -> Contest:
     """An A-GEM step of 784-200-200-10 on 10 + 10 rows; Avalanche's too where it is installed."""
-    from ta_agem_repro import rival
+    from ta_agem_repro import peer_avalanche
     from ta_agem_repro.reference import ReferenceLearner
 
     layers = initial_layers(RUN, np.random.default_rng(0))
@@ -48,8 +48,8 @@ def one_step(images: Images) -> Contest:
             return 50
 
         sides[learner.name] = work
-    if rival.available():
-        sides["avalanche"] = rival.steps(layers, images)
+    if peer_avalanche.available():
+        sides["avalanche"] = peer_avalanche.steps(layers, images)
     promise = "≥ 8× Avalanche's"
     name = "one A-GEM step, 784-200-200-10, batch 10 + 10"
     return Contest(name, "step", sides, promise, rounds=15, promised={"avalanche": 8.0})

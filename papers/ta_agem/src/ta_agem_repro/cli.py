@@ -12,9 +12,9 @@ from typing import Any
 
 from clrepro.cli import non_negative_int
 from clrepro.errors import DataError, UsageError
+from clrepro.io.checkpoint import RunDir, make_folder
 from clrepro.progress import Progress
 from clrepro.records import Outcome
-from clrepro.runs import RunDir, make_folder
 from ta_agem_repro.config import DEFAULT, resolve
 from ta_agem_repro.program import Parser, exit_code
 from ta_agem_repro.result import Result
@@ -202,9 +202,9 @@ def trained(
     pages: bool,
 ) -> tuple[Result, list[Path]]:
     """Train and write the files of a run; returns its result and their paths."""
-    from ta_agem_repro.artefacts import write_all
     from ta_agem_repro.console import Console
     from ta_agem_repro.figures import write_html
+    from ta_agem_repro.outputs import write_all
     from ta_agem_repro.train import run
 
     console = Console(settings)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from clrepro.errors import DataError, UsageError
-from clrepro.regular_files import read_regular_text
+from clrepro.io.regular_files import read_regular_text
 from ta_agem_repro.settings import FIELDS, TASK_TYPES, Settings
 
 PAPER = Path(__file__).resolve().parents[2]  # of a checkout

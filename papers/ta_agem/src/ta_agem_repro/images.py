@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from clrepro import datasets
 from clrepro.datasets.locate import dotted, sha256, verify
 from clrepro.errors import DataError
-from clrepro.regular_files import read_regular_text
+from clrepro.io.regular_files import read_regular_text
 from ta_agem_repro.tasks import Images
 
 IDX = {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro.engines import batch, mlp
+from clrepro.kernels import batch, mlp
 from ta_agem_repro.settings import N_CLASSES, Settings
 
 Vector = NDArray[np.float32]

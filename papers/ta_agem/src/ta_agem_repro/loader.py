@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.errors import DataError, UsageError
-from clrepro.regular_files import read_regular_text
-from clrepro.runs import make_folder, write_atomically
+from clrepro.io.checkpoint import make_folder, write_atomically
+from clrepro.io.regular_files import read_regular_text
 from ta_agem_repro import tasks
 from ta_agem_repro.images import MAX_ENV, VARIABLES, load_images, read_env
 from ta_agem_repro.program import Parser, exit_code

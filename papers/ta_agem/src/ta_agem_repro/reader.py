@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro import restricted
 from clrepro.errors import DataError
+from clrepro.io import safe_pickle
+from clrepro.io.regular_files import read_regular_file, read_regular_text
 from clrepro.metrics import continual
 from clrepro.records import parse_json_object
-from clrepro.regular_files import read_regular_file, read_regular_text
-from ta_agem_repro import naming, vintages
+from ta_agem_repro import legacy_formats, naming
 from ta_agem_repro.result import Epoch
 
 log = logging.getLogger(__name__)
@@ -121,13 +121,13 @@ def read(path: Path, *, columns: bool = True) -> Run:
         arrays = _archive(archive) if columns and archive.is_file() else {}
     else:
         data, source, where = raw(path), "pickle", str(path)
-        arrays = vintages.columns(data, where)
+        arrays = legacy_formats.columns(data, where)
     return _run(path, source, data, where, arrays)
 
 
 def raw(path: Path) -> dict[str, Any]:
     """Returns the dict in a pickle, as it is.  Raises: DataError."""
-    data = restricted.load(path, MAX_BYTES)
+    data = safe_pickle.load(path, MAX_BYTES)
     if not isinstance(data, dict):
         raise DataError(f"{path}: holds a {type(data).__name__}, expected the dict of a run's metrics")
     _check_no_circle(data, str(path), set(), set())
@@ -203,21 +203,21 @@ def _archive(path: Path) -> Columns:
 
 def _run(path: Path, source: str, data: Mapping[str, Any], where: str, arrays: Columns) -> Run:
     rebuilt: list[str] = []
-    epochs, order = vintages.epochs(data, where, rebuilt)
+    epochs, order = legacy_formats.epochs(data, where, rebuilt)
     params = _params(data, path, where, rebuilt)
     extra = data.get("extra")
     extra = extra if source == "json" and isinstance(extra, dict) else {}
     sizes = extra.get("test_sizes") or []
     if sizes and not (isinstance(sizes, list) and all(isinstance(n, int) and n > 0 for n in sizes)):
         raise DataError(
-            f"{where}: test_sizes {vintages.short(sizes)}; expected a number of images for each task"
+            f"{where}: test_sizes {legacy_formats.short(sizes)}; expected a number of images for each task"
         )
     if sizes and max(order, default=0) >= len(sizes):
         raise DataError(f"{where}: {len(sizes)} test_sizes for the tasks {order}")
     interval = params.get("tracking_interval", 1)
     empty = {name: np.empty((0, 0, 0) if name == "tracking" else 0, dtype) for name, dtype in DTYPES.items()}
-    ends = vintages.boundaries(data, epochs, order, rebuilt)
-    times = vintages.training_times(data, epochs, order, where)
+    ends = legacy_formats.boundaries(data, epochs, order, rebuilt)
+    times = legacy_formats.training_times(data, epochs, order, where)
     return Run(
         path, source, _timestamp(data, path, where), params, epochs, order, ends, times,
         **(empty | arrays), tracking_interval=max(1, interval) if isinstance(interval, int) else 1,
@@ -250,5 +250,5 @@ def _timestamp(data: Mapping[str, Any], path: Path, where: str) -> datetime | No
             time = stored if isinstance(stored, datetime) else datetime.fromisoformat(stored)
             return time.astimezone().replace(tzinfo=None) if time.tzinfo else time
         except (TypeError, ValueError, OverflowError):  # the last: a year before the first or after the last
-            raise DataError(f"{where}: timestamp {vintages.short(stored)}; expected ISO 8601") from None
+            raise DataError(f"{where}: timestamp {legacy_formats.short(stored)}; expected ISO 8601") from None
     return naming.time_told(path.stem)

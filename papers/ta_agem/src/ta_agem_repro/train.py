@@ -9,14 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from clrepro.io.checkpoint import RunDir
 from clrepro.metrics.divergence import check_size
 from clrepro.progress import Course, Progress
-from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from clrepro.streams import order
 from ta_agem_repro import tasks as task_images
-from ta_agem_repro.feed import Feeder
-from ta_agem_repro.journal import Journal
+from ta_agem_repro.batches import Feeder
+from ta_agem_repro.history import Journal
 from ta_agem_repro.learner import FusedLearner, initial_layers
 from ta_agem_repro.learning_rate import TALearningRateScheduler
 from ta_agem_repro.result import Epoch, Result

@@ -1,7 +1,7 @@
-"""The baselines' command line on CIFAR-100 in 20 tasks; see README.md.  The program is tag_repro.tf.cli."""
+"""The baselines' command line on CIFAR-100 in 20 tasks; see README.md.  Program: tag_repro.tensorflow.cli."""
 
 try:
-    from tag_repro.tf.cli import conv_split_cifar
+    from tag_repro.tensorflow.cli import conv_split_cifar
 except ModuleNotFoundError as error:
     raise SystemExit(f"error: {error}; run 'pip install -e .[tag-tf]' in the repository") from None
 

@@ -1,7 +1,7 @@
-"""The baselines' command line on two MNIST streams; see README.md.  The program is tag_repro.tf.cli."""
+"""The baselines' command line on two MNIST streams; see README.md.  Program: tag_repro.tensorflow.cli."""
 
 try:
-    from tag_repro.tf.cli import fc_mnist
+    from tag_repro.tensorflow.cli import fc_mnist
 except ModuleNotFoundError as error:
     raise SystemExit(f"error: {error}; run 'pip install -e .[tag-tf]' in the repository") from None
 

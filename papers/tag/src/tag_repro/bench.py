@@ -17,11 +17,11 @@ from torch.nn import functional
 
 from clrepro.bench import Contest, Scaling
 from clrepro.seeding import Seeds
-from tag_repro.benchmarks import build
-from tag_repro.models import ResNetS
+from tag_repro.networks.models import ResNetS
 from tag_repro.optim import TAG
 from tag_repro.settings import StableSettings
-from tag_repro.stable_learners import make_learner
+from tag_repro.stable_sgd.learners import make_learner
+from tag_repro.streams import build
 
 RATE, SHARPNESS, BETAS, EPS = 2.5e-4, 5.0, (0.9, 0.99), 1e-8
 STEPS = 5
@@ -105,7 +105,7 @@ SEEDS_LINE = (
 
 def _one_process(n: int, engine: str) -> Callable[[], int]:
     """Returns a function that runs `n` seeds in this process."""
-    from tag_repro import stable_cli
+    from tag_repro.stable_sgd import cli as stable_cli
 
     def work() -> int:
         with tempfile.TemporaryDirectory() as out, contextlib.redirect_stdout(io.StringIO()):
@@ -120,7 +120,7 @@ def _one_process(n: int, engine: str) -> Callable[[], int]:
 
 def _processes(n: int) -> Callable[[], int]:
     """Returns a function that runs `n` seeds as the original's command line does: one program each."""
-    start = "from tag_repro.stable_cli import main; raise SystemExit(main())"
+    start = "from tag_repro.stable_sgd.cli import main; raise SystemExit(main())"
     program = [sys.executable, "-c", start, *SEEDS_LINE]
 
     def work() -> int:

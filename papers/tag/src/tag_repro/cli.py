@@ -5,8 +5,9 @@ from pathlib import Path
 
 from clrepro.errors import UsageError
 from clrepro.records import Outcome
-from tag_repro import stable_cli, tag_cli
-from tag_repro.tf import cli as tf_cli
+from tag_repro.stable_sgd import cli as stable_cli
+from tag_repro.tag import cli as tag_cli
+from tag_repro.tensorflow import cli as tf_cli
 
 
 def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from clrepro.errors import UsageError
-from tag_repro.grammar import Method, parse_opt
+from tag_repro.tag.opt_names import Method, parse_opt
 
 ALIASES = {
     "rot-mnist": "rot-mnist", "rotation-mnist": "rot-mnist", "perm-mnist": "perm-mnist",

@@ -18,9 +18,9 @@ from clrepro.cli import (
     true_false,
 )
 from clrepro.errors import UsageError
+from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress
 from clrepro.records import Outcome
-from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.baselines.settings import APPROACHES, PPOSettings
 from hvcl_repro.program import Parser, exit_code
@@ -127,9 +127,9 @@ def run_once(settings: PPOSettings, flags: dict[str, Any], checkpoint: RunDir) -
 
     adapter.use_one_thread()
     from hvcl_repro.baselines.train import Baseline
-    from hvcl_repro.rl.artefacts import metrics
     from hvcl_repro.rl.curves import matrix
     from hvcl_repro.rl.evaluate import floors
+    from hvcl_repro.rl.outputs import metrics
     from hvcl_repro.rl.references import references
 
     run = Baseline(settings, Seeds(settings.seed), checkpoint, flags["workers"])

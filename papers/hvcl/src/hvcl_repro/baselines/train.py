@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from clrepro.envs import VectorEnv
+from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Course, Progress
-from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.baselines import ppo
 from hvcl_repro.baselines.penalties import EWC, UCL, fisher, load_terms, terms_state

@@ -10,9 +10,9 @@ from typing import Any
 from clrepro.adapters.tf import configure
 from clrepro.cli import finite_float, non_negative_float, non_negative_int, positive_float, positive_int
 from clrepro.errors import UsageError
+from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress
 from clrepro.records import Outcome
-from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.compat import PARTS
 from hvcl_repro.program import Parser, compat_text, exit_code
@@ -124,7 +124,7 @@ def run_once(settings: RLSettings, workers: int, verbose: int, checkpoint: RunDi
     import tensorflow as tf
     import tf_keras
 
-    from hvcl_repro.rl import artefacts
+    from hvcl_repro.rl import outputs
     from hvcl_repro.rl.curves import matrix
     from hvcl_repro.rl.environments import sizes
     from hvcl_repro.rl.evaluate import floors
@@ -144,9 +144,9 @@ def run_once(settings: RLSettings, workers: int, verbose: int, checkpoint: RunDi
     with Progress() as progress:
         result = loop.run(progress)
     reference = references(settings.env_set, settings.train_steps)
-    path = artefacts.write(result, floor, reference, folder)
+    path = outputs.write(result, floor, reference, folder)
     print(f"written to {path}")
-    found, series = artefacts.metrics(result.curves, floor["random"], reference)
+    found, series = outputs.metrics(result.curves, floor["random"], reference)
     return Outcome(
         metrics=found,
         series={"R": matrix(result.curves), "random": floor["random"], "idle": floor["idle"], **series},

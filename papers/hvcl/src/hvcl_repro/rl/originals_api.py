@@ -12,8 +12,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from clrepro.errors import UsageError
-from clrepro.regular_files import read_regular_file
-from clrepro.runs import MAX_BYTES, decode_state, encode_state, write_atomically
+from clrepro.io.checkpoint import MAX_BYTES, decode_state, encode_state, write_atomically
+from clrepro.io.regular_files import read_regular_file
 from clrepro.seeding import Seeds
 from hvcl_repro.rl import sac
 from hvcl_repro.rl.environments import ACT_DIM, OBS_DIM

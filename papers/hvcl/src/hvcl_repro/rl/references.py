@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from clrepro.runs import write_atomically
-from clrepro.texts import load_json_object
+from clrepro.io.checkpoint import write_atomically
+from clrepro.io.strict_json import load_json_object
 from hvcl_repro.rl.environments import SETS
 from hvcl_repro.rl.points import POINTS, Point
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from clrepro.envs import VectorEnv
 from clrepro.errors import UsageError
+from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Course, Progress
-from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.rl.curves import Curves
 from hvcl_repro.rl.environments import ACT_DIM, OBS_DIM, SETS, maker, sizes

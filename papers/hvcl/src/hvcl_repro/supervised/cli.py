@@ -17,9 +17,9 @@ from clrepro.cli import (
     positive_float,
     positive_int,
 )
+from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress
 from clrepro.records import Outcome, canonical_json
-from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.compat import LAYER_PARTS
 from hvcl_repro.program import Parser, compat_text, exit_code

@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from clrepro.io.checkpoint import RunDir
 from clrepro.metrics import continual
 from clrepro.progress import Course, Progress
-from clrepro.runs import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.supervised import mixture, samples
 from hvcl_repro.supervised.benchmarks import Benchmark, Parts, parts

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_repro.engine import Engine, theta_to_numpy
-from mer_repro.network import Problem, SharedNetwork
+from mer_repro.networks import Problem, SharedNetwork
 
 if TYPE_CHECKING:
     import torch

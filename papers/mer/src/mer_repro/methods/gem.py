@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_repro.engine import Engine, FusedEngine
-from mer_repro.guarded import GuardedPast
-from mer_repro.network import Problem, SharedNetwork
-from mer_repro.packed import PackedPast
-from mer_repro.past import FACTORED_ROWS, AutogradPast, FactoredPast
+from mer_repro.gem_gradients import FACTORED_ROWS, AutogradPast, FactoredPast
+from mer_repro.gem_guarded import GuardedPast
+from mer_repro.gem_packed import PackedPast
+from mer_repro.networks import Problem, SharedNetwork
 from mer_repro.qp import nonnegative_dual
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from clrepro.errors import UsageError
 from mer_repro.engine import Engine, load_theta, theta_to_numpy
 from mer_repro.init import glorot_mlp
-from mer_repro.network import Batch, Problem, named_linears
+from mer_repro.networks import Batch, Problem, named_linears
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mer_repro.engine import Engine
 from mer_repro.memory import ReplayMemory
-from mer_repro.network import Problem, SharedNetwork
+from mer_repro.networks import Problem, SharedNetwork
 from mer_repro.sampling import LegacySampler
 
 if TYPE_CHECKING:

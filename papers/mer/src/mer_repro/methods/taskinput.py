@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mer_repro.engine import Engine, load_theta, theta_to_numpy
 from mer_repro.init import default_linear
-from mer_repro.network import Batch, Problem
+from mer_repro.networks import Batch, Problem
 
 if TYPE_CHECKING:
     import torch

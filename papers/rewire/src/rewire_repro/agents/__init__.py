@@ -9,12 +9,12 @@ from rewire_repro.agents.agent import Shape as Shape
 from rewire_repro.agents.ewc import EWCActionAgent
 from rewire_repro.agents.l2 import L2ActionAgent
 from rewire_repro.agents.packnet import PacknetActionAgent
+from rewire_repro.agents.per_task import FromScratchActionAgent, MultiActionAgent
 from rewire_repro.agents.pnn import PNNActionAgent
 from rewire_repro.agents.rewire import RewireActionAgent
-from rewire_repro.agents.several import FromScratchActionAgent, MultiActionAgent
 from rewire_repro.agents.single import ActionAgent
 from rewire_repro.agents.subspace import SubspaceActionAgent
-from rewire_repro.chance import Chance
+from rewire_repro.rng import Chance
 from rewire_repro.settings import fill
 
 AGENTS: dict[str, type[Agent]] = {

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rewire_repro.chance import Chance
 from rewire_repro.networks import Actor, Net, sizes
+from rewire_repro.rng import Chance
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from clrepro.cli import positive_int
 from clrepro.errors import DataError
-from clrepro.regular_files import read_regular_file
+from clrepro.io.regular_files import read_regular_file
 from ta_agem_repro import reader, tracking
 from ta_agem_repro.program import Parser, exit_code
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clrepro.errors import DataError, UsageError
+from clrepro.io.checkpoint import make_folder, write_atomically
 from clrepro.metrics.stats import mean_sd, t_interval
-from clrepro.runs import make_folder, write_atomically
 from ta_agem_repro.program import Parser, exit_code
 from ta_agem_repro.reader import Run, newest
 

@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from clrepro.engines.exact import compiled
+from clrepro.kernels.deterministic_math import compiled
 
 
 @compiled

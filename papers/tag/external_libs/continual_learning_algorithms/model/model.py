@@ -1,5 +1,5 @@
-"""The networks and methods; see tag_repro.tf."""
+"""The networks and methods; see tag_repro.tensorflow."""
 
-from tag_repro.tf.methods import METHODS as METHODS
-from tag_repro.tf.networks import MLP as MLP
-from tag_repro.tf.networks import ResNetS as ResNetS
+from tag_repro.tensorflow.methods import METHODS as METHODS
+from tag_repro.tensorflow.networks import MLP as MLP
+from tag_repro.tensorflow.networks import ResNetS as ResNetS

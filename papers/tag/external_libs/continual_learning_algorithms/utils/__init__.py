@@ -1,1 +1,1 @@
-"""What the original tree calls utils; the code is in tag_repro.tf and clrepro."""
+"""What the original tree calls utils; the code is in tag_repro.tensorflow and clrepro."""

@@ -1,4 +1,4 @@
-"""The tables; see tag_repro.tf.summary."""
+"""The tables; see tag_repro.tensorflow.summary."""
 
-from tag_repro.tf.summary import markdown as markdown
-from tag_repro.tf.summary import summarise as summarise
+from tag_repro.tensorflow.summary import markdown as markdown
+from tag_repro.tensorflow.summary import summarise as summarise

@@ -19,7 +19,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from clrepro.engines.exact import compiled, fma
+from clrepro.kernels.deterministic_math import compiled, fma
 
 P, G, M, V, U_OLD, V_OLD, ALPHA_SUM = range(7)  # columns of the table of addresses
 RMS, ADAGRAD, ADAM = range(3)

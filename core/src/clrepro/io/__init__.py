@@ -1,0 +1,1 @@
+"""Files that survive: atomic writes, locks, checkpoints; strict readers of what others wrote."""

@@ -1,0 +1,1 @@
+"""Stable SGD: `stable_sgd/main.py`, its learners and its loop."""

@@ -1,0 +1,66 @@
+"""`stable_sgd/main.py --engine batched --seeds 0,1,...`: the files of as many runs, made in one."""
+
+from collections.abc import Callable
+from typing import Any
+
+from clrepro.io.checkpoint import RunDir
+from clrepro.progress import Progress
+from clrepro.seeding import Seeds
+from tag_repro.settings import StableSettings
+from tag_repro.stable_sgd.batched_runs import Crew, ManyLearner, make_crew, together
+from tag_repro.stable_sgd.outputs import Writer, trial_id
+from tag_repro.stable_sgd.train import StableResult, run
+from tag_repro.streams import Benchmark, build
+
+
+def run_all(runs: list[StableSettings], flags: dict[str, Any]) -> list[StableResult]:
+    """Do runs that differ in their seed alone, each with its own files and checkpoint; returns their results.
+
+    Raises: what a run raised, when the others have gone on to their ends.
+    """
+    seeds = [Seeds(settings.seed) for settings in runs]
+    benchmarks = [
+        build(settings, each.generator("tasks"), flags["data_dir"], multi_head=False)
+        for settings, each in zip(runs, seeds, strict=True)
+    ]
+    first = benchmarks[0]
+    crew = make_crew(runs[0], seeds, first.stream.n_inputs, first.n_outputs)
+    writers = [
+        Writer(
+            flags["out"] / trial_id(settings), trial_id(settings), plots=not flags["no_plots"],
+            prefix=f"[seed {settings.seed}] ",
+        )
+        for settings in runs
+    ]  # fmt: skip
+    with Progress(len(runs)) as progress:
+        learning = [
+            _loop(crew, number, *each, progress, fresh=not flags["resume"])
+            for number, each in enumerate(zip(runs, seeds, benchmarks, writers, strict=True))
+        ]
+        results = together(crew, learning)
+    for writer, result in zip(writers, results, strict=True):
+        if not isinstance(result, BaseException):
+            writer.finished(result)
+    if problem := next((each for each in results if isinstance(each, BaseException)), None):
+        raise problem
+    return results
+
+
+def _loop(
+    crew: Crew, number: int, settings: StableSettings, seeds: Seeds, benchmark: Benchmark, writer: Writer,
+    progress: Progress, *, fresh: bool,
+) -> Callable[[], StableResult]:  # fmt: skip
+    """The loop of one run, to be called in a thread."""
+
+    def loop() -> StableResult:
+        checkpoint = RunDir(writer.folder.path)
+        with checkpoint.lock():
+            if fresh:
+                checkpoint.remove_state("task")
+            learner = ManyLearner(settings, benchmark, seeds, crew, number)
+            return run(
+                settings, benchmark, seeds, checkpoint=checkpoint, listener=writer, learner=learner,
+                progress=progress,
+            )  # fmt: skip
+
+    return loop

@@ -1,0 +1,168 @@
+"""Stable SGD: tasks one after the other with a rate that falls from task to task; resumable after every task.
+
+The whole method is the regimen: a large first rate, decayed per task, dropout, small batches.
+Source: Mirzadeh et al. 2020; spec section 4.
+"""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clrepro.io.checkpoint import RunDir
+from clrepro.metrics import continual
+from clrepro.metrics.divergence import check_size
+from clrepro.progress import Progress
+from clrepro.seeding import Seeds
+from tag_repro.settings import StableSettings
+from tag_repro.stable_sgd.learners import Learner, make_learner
+from tag_repro.streams import Benchmark
+
+Matrix = NDArray[np.float64]
+TOP = 3  # eigenvalues
+
+
+@dataclass
+class StableResult:
+    """What a run measured.
+
+    accuracy, loss — float64 (T, T), [after task, on task], fractions and nats, nan where not evaluated;
+    displacement — |theta_t - theta_0| after each task, theta_0 the parameters after the first, (T,);
+    eigenvalues — of the Hessian of the loss on the present task's test images, (T, 3), nan if not asked for;
+    seconds — training and evaluation of each task, (T,).
+    """
+
+    settings: StableSettings
+    evidence: dict[str, str]
+    accuracy: Matrix
+    loss: Matrix
+    displacement: NDArray[np.float64]
+    eigenvalues: Matrix
+    seconds: NDArray[np.float64]
+    done: int = 0
+    vectors: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+
+    def metrics(self) -> dict[str, float]:
+        """Returns A, F (maximum including the last row, as the original), F_signed, LA and BWT, fractions."""
+        r = np.nan_to_num(self.accuracy)
+        out = {
+            "A": continual.stable_sgd_average_accuracy(r),
+            "F": continual.stable_sgd_forgetting(r),
+            "F_signed": continual.chaudhry_forgetting(r),
+            "LA": continual.tag_learning_accuracy(r),
+            "BWT": continual.gem_backward(r),
+            "displacement": float(self.displacement[-1]),
+        }
+        for k in range(TOP):
+            out[f"lambda{k + 1}"] = float(self.eigenvalues[-1, k])
+        return out
+
+
+class Listener(Protocol):
+    """What the loop tells whoever prints or writes files."""
+
+    def started(self, settings: StableSettings) -> None:
+        """Before the first task."""
+
+    def task(self, number: int, rate: float) -> None:
+        """Before each task."""
+
+    def evaluated(self, result: StableResult, task: int, learner: Learner) -> None:
+        """After each task, when all its entries are in the result."""
+
+
+def run(
+    settings: StableSettings, benchmark: Benchmark, seeds: Seeds, *, checkpoint: RunDir | None = None,
+    listener: Listener | None = None, learner: Learner | None = None, progress: Progress | None = None,
+) -> StableResult:  # fmt: skip
+    """Train on all tasks, or on those that a checkpoint has left.
+
+    Args: seeds — streams "init", "shuffle", "dropout"; checkpoint — folder of this run alone; learner — who
+        learns, made with the same seeds (default: as the settings' engine says).
+    Raises: FloatingPointError if the network has diverged.
+    """
+    tasks = len(benchmark.stream)
+    empty = np.full((tasks, tasks), np.nan)
+    result = StableResult(
+        settings, benchmark.evidence, empty, empty.copy(), np.zeros(tasks), np.full((tasks, TOP), np.nan),
+        np.zeros(tasks),
+    )  # fmt: skip
+    learner = learner or make_learner(settings, benchmark, seeds)
+    start = _resume(result, learner, seeds, checkpoint)
+    if listener is not None:
+        listener.started(settings)
+    shuffle = seeds.generator("shuffle")
+    with (progress or Progress.silent()).run(tasks, result.done) as course:
+        for number in range(result.done, tasks):
+            began, rate = time.perf_counter(), settings.rate(number)
+            if listener is not None:
+                listener.task(number, rate)
+            task = benchmark.stream[number]
+            for epoch in range(settings.epochs_per_task):
+                order = shuffle.permutation(len(task.y_train))
+                loss = learner.epoch(task.x_train, task.y_train, order, rate, benchmark.outputs(number))
+                if not np.isfinite(loss):
+                    raise FloatingPointError(f"the loss is {loss} in task {number + 1}; lower --lr")
+                course.at(number + (epoch + 1) / (settings.epochs_per_task + 1))  # then the evaluation
+            _evaluate(result, learner, benchmark, number)
+            start = learner.vector() if start is None else start
+            result.displacement[number] = np.linalg.norm(learner.vector() - start)
+            if settings.compute_eigenspectrum:
+                _spectrum(result, learner, benchmark, number, seeds)
+            result.seconds[number] = time.perf_counter() - began
+            result.done = number + 1
+            if listener is not None:
+                listener.evaluated(result, number, learner)
+            # Last: a run that is killed before it does the task again, files and all.
+            if checkpoint is not None:
+                checkpoint.save_state("task", _state(result, learner, seeds, start))
+            course.at(number + 1)
+    return result
+
+
+def _evaluate(result: StableResult, learner: Learner, benchmark: Benchmark, number: int) -> None:
+    """Fill row `number` of both matrices: the tasks seen so far."""
+    for seen in range(number + 1):
+        x, y = benchmark.test(seen)
+        result.accuracy[number, seen], result.loss[number, seen] = learner.evaluate(
+            x, y, benchmark.outputs(seen)
+        )
+        check_size(result.loss[number, seen], f"its losses on task {seen + 1}", "lower --lr")
+
+
+def _spectrum(
+    result: StableResult, learner: Learner, benchmark: Benchmark, number: int, seeds: Seeds
+) -> None:
+    """Note the three eigenvalues of largest size of the loss on the present task's test images."""
+    from tag_repro.hessian.curvature import top_eigenpairs
+
+    seed = seeds.integer(f"eigen/{number}")
+    values, vectors = top_eigenpairs(learner.module(), benchmark, number, TOP, seed)
+    result.eigenvalues[number], result.vectors[number] = values, vectors
+
+
+def _state(
+    result: StableResult, learner: Learner, seeds: Seeds, start: NDArray[np.float32]
+) -> dict[str, Any]:
+    names = ("accuracy", "loss", "displacement", "eigenvalues", "seconds")
+    return {
+        "learner": learner.state(), "seeds": seeds.state(), "start": start, "done": result.done,
+        **{name: getattr(result, name) for name in names},
+    }  # fmt: skip
+
+
+def _resume(
+    result: StableResult, learner: Learner, seeds: Seeds, checkpoint: RunDir | None
+) -> NDArray[np.float32] | None:
+    """Continue from the checkpoint, if there is one; returns the parameters after the first task."""
+    saved = checkpoint.load_state("task") if checkpoint is not None else None
+    if saved is None:
+        return None
+    learner.load(saved["learner"])
+    seeds.load(saved["seeds"])
+    for name in ("accuracy", "loss", "displacement", "eigenvalues", "seconds"):
+        getattr(result, name)[...] = saved[name]
+    result.done = int(saved["done"])
+    return np.asarray(saved["start"], np.float32)

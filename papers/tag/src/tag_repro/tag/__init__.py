@@ -1,0 +1,1 @@
+"""The TAG driver: `main.py`, its methods and its loop."""

@@ -1,0 +1,98 @@
+"""VAN: nothing but the present batch's loss; also what the other methods build on."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from clrepro.adapters import tf as adapter
+from tag_repro.streams import Benchmark
+from tag_repro.tensorflow.losses import loss_and_gradients, mean_loss
+from tag_repro.tensorflow.optimizers import Optimizer
+from tag_repro.tensorflow.settings import TfSettings
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+Losses = NDArray[np.float32]
+
+
+class VAN:
+    """Naive SGD.
+
+    Args: network — see `tag_repro.tensorflow.networks`; rng — draws from the memory, if the method has one.
+    """
+
+    def __init__(
+        self, settings: TfSettings, network: Any, benchmark: Benchmark, rng: np.random.Generator
+    ) -> None:
+        self.settings, self.network, self.benchmark, self.rng = settings, network, benchmark, rng
+        self.optimizer = Optimizer(settings.optim, network.weights)
+        self.compiled: dict[str, Any] = {}
+        self._plain = self.compile("plain", self.plain_step, batches=1)
+
+    def compile(self, name: str, step: Callable[..., Any], *, batches: int) -> Any:
+        """Returns a compiled loop over steps; `step` takes images and labels of so many batches.
+
+        The loop takes each of them with an axis of steps in front, of any sizes, and returns what the steps
+        return, (steps,).  One signature for all sizes and tasks: it is traced once for a whole run.
+        """
+        batch = (
+            tf.TensorSpec([None, None, self.benchmark.stream.n_inputs], tf.uint8),
+            tf.TensorSpec([None, None], tf.int64),
+        )
+
+        def loop(*parts: Any) -> Any:
+            one_at_a_time = {"fn_output_signature": tf.float32, "parallel_iterations": 1}
+            return tf.map_fn(lambda own: step(*own), parts, **one_at_a_time)
+
+        self.compiled[name] = tf.function(loop, input_signature=batch * batches, autograph=False)
+        return self.compiled[name]
+
+    def gradients(self, x: Any, y: Any) -> tuple[Any, list[Any]]:
+        """Returns the loss on a batch and its gradients, units dropped as in training."""
+
+        def loss() -> Any:
+            logits = self.network(x, training=True, dropping=True)
+            return mean_loss(logits, y, self.benchmark.classes_per_task)
+
+        return loss_and_gradients(loss, self.network.weights)
+
+    def plain_step(self, x: Any, y: Any) -> Any:
+        """One step on a batch; returns its loss."""
+        loss, gradients = self.gradients(x, y)
+        self.optimizer.apply(gradients)
+        return loss
+
+    def observe(self, x: Images, y: Labels, task: int) -> Losses:
+        """Learn from batches of a task, one after the other; returns the loss before each step, (steps,).
+
+        Args: x — (steps, n, inputs); y — (steps, n), numbered over all tasks.
+        """
+        return np.asarray(self._plain(x, y))
+
+    def end_task(self, task: int) -> None:
+        """A task is over."""
+        self.optimizer.restart()
+
+    def variables(self) -> list[Any]:
+        """The TensorFlow variables that a checkpoint keeps."""
+        slots = [slot for slots in self.optimizer.slots for slot in slots]
+        return [*self.network.weights, *self.network.statistics, *slots, *self.optimizer.powers]
+
+    def state(self) -> dict[str, Any]:
+        """Returns what the rest of a run depends on, at the end of a task."""
+        return {"variables": adapter.values(self.variables()), **self.memory_state()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        adapter.assign(self.variables(), state["variables"])
+        self.load_memory(state)
+
+    def memory_state(self) -> dict[str, Any]:
+        """Returns what is remembered outside of TensorFlow."""
+        return {}
+
+    def load_memory(self, state: dict[str, Any]) -> None:
+        """Continue from what `memory_state` returned."""

@@ -33,8 +33,8 @@ FILTERS = [
 
 def draw(labels: NDArray[np.int64], per_class: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Returns sorted indices int64 (10 * per_class,), the same number of every class."""
-    picks = [rng.choice(np.flatnonzero(labels == digit), per_class, replace=False) for digit in range(10)]
-    return np.sort(np.concatenate(picks))
+    indices = [rng.choice(np.flatnonzero(labels == digit), per_class, replace=False) for digit in range(10)]
+    return np.sort(np.concatenate(indices))
 
 
 def main() -> None:

@@ -69,7 +69,7 @@ def straight(work: Work) -> Straight:
 def works_one_by_one(
     seed: int, pythons: dict[str, str], papers: list[str] | None, quick: bool
 ) -> Iterator[tuple[Work, Path, random.Random]]:
-    """Yields each work with a folder of its own, which is gone at the end, and its source of chance."""
+    """Yields each work with a folder of its own, which is gone at the end, and its rng."""
     with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
         for number, work in enumerate(all_works(session() / "shared", pythons, papers, quick)):
             folder = Path(name) / str(number)

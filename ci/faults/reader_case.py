@@ -12,7 +12,7 @@ from clrepro.errors import BusyError, DataError, UsageError
 
 # What a file of other content, which its reader takes for a good one, means:
 CHECKSUM = "checksum"  # a loss: the file holds its own checksum, so every change must be noticed
-EVIDENCE = "evidence"  # the user's data in a format without checksum: its sha256 goes into the run's record
+EVIDENCE = "checksums"  # the user's data in a format without checksum: its sha256 goes into the run's record
 AUTHORED = "authored"  # written by hand: another text is another statement of its author
 
 

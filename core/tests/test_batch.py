@@ -27,7 +27,7 @@ def problem(sizes, capacity=30, seed=0, share=0.6):
     return layout, theta, *made, rng
 
 
-def expected(layout, theta, rows, picks, memory, slots, rate):
+def expected(layout, theta, rows, indices, memory, slots, rate):
     """The step in float64 with both gradients in full."""
     at = theta.astype(np.float64)
 
@@ -38,7 +38,7 @@ def expected(layout, theta, rows, picks, memory, slots, rate):
         loss = np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(y)), y])
         return loss, mlp.gradient(layout, at, x, y)
 
-    loss, g = of(rows, picks)
+    loss, g = of(rows, indices)
     if not len(slots):
         return at - rate * g, [loss, 0, 0, 0]
     _, r = of(memory, slots)
@@ -51,9 +51,9 @@ def test_steps_equal_gradients_built_in_full(sizes, n, m):
     layout, theta, rows, memory, rng = problem(sizes)
     trainer, projected = batch.BatchTrainer(layout), 0
     for _ in range(25):
-        picks, slots = rng.integers(0, 30, (1, n)), rng.integers(0, 30, (1, m))
-        new, told = expected(layout, theta, rows, picks[0], memory, slots[0], 0.1)
-        (out,) = trainer.agem_steps(theta, rows, picks, memory, slots, 0.1)
+        indices, slots = rng.integers(0, 30, (1, n)), rng.integers(0, 30, (1, m))
+        new, told = expected(layout, theta, rows, indices[0], memory, slots[0], 0.1)
+        (out,) = trainer.agem_steps(theta, rows, indices, memory, slots, 0.1)
         np.testing.assert_allclose(out, told, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(theta, new, atol=2e-6)
         projected += out[1] < 0
@@ -62,15 +62,15 @@ def test_steps_equal_gradients_built_in_full(sizes, n, m):
 
 def test_many_steps_in_a_call_are_the_steps_one_by_one():
     layout, theta, rows, memory, rng = problem((40, 17, 10))
-    picks, slots = rng.integers(0, 30, (20, 10)), rng.integers(0, 30, (20, 7))
+    indices, slots = rng.integers(0, 30, (20, 10)), rng.integers(0, 30, (20, 7))
     apart, told = theta.copy(), []
     trainer = batch.BatchTrainer(layout)
     trainer.agem_steps(
-        theta.copy(), rows, picks, memory, np.tile(slots, 3), 0.1
+        theta.copy(), rows, indices, memory, np.tile(slots, 3), 0.1
     )  # leaves a work space too large
     for b in range(20):
-        told.append(trainer.agem_steps(apart, rows, picks[b : b + 1], memory, slots[b : b + 1], 0.1)[0])
-    together = batch.BatchTrainer(layout).agem_steps(theta, rows, picks, memory, slots, 0.1)
+        told.append(trainer.agem_steps(apart, rows, indices[b : b + 1], memory, slots[b : b + 1], 0.1)[0])
+    together = batch.BatchTrainer(layout).agem_steps(theta, rows, indices, memory, slots, 0.1)
     np.testing.assert_array_equal(together, told)
     np.testing.assert_array_equal(theta, apart)
 
@@ -79,9 +79,9 @@ def test_black_inputs_and_rows_without_any_active_unit_are_no_special_case():
     layout, theta, rows, memory, _ = problem((40, 17, 10))
     rows.put(0, np.zeros(40, np.float32), 3)
     theta[layout.offsets[0] :][: 41 * 17] = -1.0  # every hidden unit is off
-    picks, slots = np.array([[0, 0, 1]]), np.array([[2, 3]])
-    new, told = expected(layout, theta, rows, picks[0], memory, slots[0], 0.5)
-    (out,) = batch.BatchTrainer(layout).agem_steps(theta, rows, picks, memory, slots, 0.5)
+    indices, slots = np.array([[0, 0, 1]]), np.array([[2, 3]])
+    new, told = expected(layout, theta, rows, indices[0], memory, slots[0], 0.5)
+    (out,) = batch.BatchTrainer(layout).agem_steps(theta, rows, indices, memory, slots, 0.5)
     np.testing.assert_allclose(out, told, rtol=1e-5)
     np.testing.assert_allclose(theta, new, atol=1e-6)
 
@@ -111,13 +111,13 @@ def test_aligned_starts_on_a_cache_line():
         assert made.flags.c_contiguous
 
 
-def reference_sgd(layout, theta, x, y, picks, rate, momentum, keep, classes):
+def reference_sgd(layout, theta, x, y, indices, rate, momentum, keep, classes):
     """Momentum SGD in float64 on a dense network with the given dropout factors."""
     low, high = classes
     layers = [(w.astype(float).copy(), b.astype(float).copy()) for w, b in layout.views(theta)]
     speed = [(np.zeros_like(w), np.zeros_like(b)) for w, b in layers]
     losses = []
-    for number, pick in enumerate(picks):
+    for number, pick in enumerate(indices):
         h, n = [x[pick] / 255], len(pick)
         for k, (w, b) in enumerate(layers[:-1]):
             h.append(np.maximum(h[-1] @ w + b, 0) * keep[number, k, :n, : w.shape[1]])
@@ -149,9 +149,9 @@ def test_sgd_with_momentum_dropout_and_masked_classes(momentum, dropout, sizes, 
     x = rng.integers(0, 256, (30, sizes[0])).astype(np.uint8) * (rng.random((30, sizes[0])) < 0.6)
     y = rng.integers(*classes, 30)
     trainer = batch.BatchTrainer(layout)
-    picks = rng.integers(0, 30, (30, n))
+    indices = rng.integers(0, 30, (30, n))
     keep = (rng.random(trainer.keep_shape(30, n)) >= dropout).astype(np.float32) / np.float32(1 - dropout)
-    want, losses = reference_sgd(layout, theta, x, y, picks, 0.1, momentum, keep, classes)
+    want, losses = reference_sgd(layout, theta, x, y, indices, 0.1, momentum, keep, classes)
     velocity = np.zeros_like(theta) if momentum else None
     told = [
         trainer.sgd_steps(
@@ -159,7 +159,7 @@ def test_sgd_with_momentum_dropout_and_masked_classes(momentum, dropout, sizes, 
             velocity,
             x,
             y,
-            picks[a:b],
+            indices[a:b],
             0.1,
             momentum,
             keep=keep[a:b] if dropout else None,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clrepro.bench import Contest, Scaling, measure, run
+from clrepro.bench import Benchmark, Scaling, measure, run
 from clrepro.bench.__main__ import keep, main
 from clrepro.bench.rows import Replay
 
@@ -25,25 +25,25 @@ def busy(seconds: float) -> Callable[[], int]:
 
 
 def test_a_ratio_is_the_rival_s_time_over_ours() -> None:
-    contest = Contest("work", "unit", {"ours": busy(0.01), "rival": busy(0.04)}, promised={"rival": 2.0})
-    standing = run(contest)
-    (row,) = standing.rows("paper")
-    assert 0.004 < standing.median("ours") < 0.02
+    benchmark = Benchmark("work", "unit", {"ours": busy(0.01), "peer": busy(0.04)}, promised={"peer": 2.0})
+    timing = run(benchmark)
+    (row,) = timing.rows("paper")
+    assert 0.004 < timing.median("ours") < 0.02
     assert 2 < row["ratio"]["median"] < 8
     assert row["ratio"]["low"] <= row["ratio"]["median"] <= row["ratio"]["high"]
     assert (row["verdict"], row["promised"], row["clock"]) == ("kept", 2.0, "processor")
-    assert [way["name"] for way in row["ways"]] == ["ours", "rival"]
+    assert [way["name"] for way in row["variants"]] == ["ours", "peer"]
 
 
-@pytest.mark.parametrize(("promised", "verdict"), [({"rival": 50.0}, "missed"), ({}, "none")])
+@pytest.mark.parametrize(("promised", "verdict"), [({"peer": 50.0}, "missed"), ({}, "none")])
 def test_a_promise_can_be_missed_or_absent(promised: dict[str, float], verdict: str) -> None:
-    contest = Contest("w", "u", {"ours": busy(0.002), "rival": busy(0.004)}, promised=promised)
-    assert run(contest).rows("p")[0]["verdict"] == verdict
+    benchmark = Benchmark("w", "u", {"ours": busy(0.002), "peer": busy(0.004)}, promised=promised)
+    assert run(benchmark).rows("p")[0]["verdict"] == verdict
 
 
 def test_without_a_rival_there_is_a_time_and_no_ratio() -> None:
-    (row,) = run(Contest("w", "u", {"ours": busy(0.001)}, rounds=2)).rows("p")
-    assert (row["ratio"], row["verdict"], row["ways"][0]["rounds"]) == (None, "none", 2)
+    (row,) = run(Benchmark("w", "u", {"ours": busy(0.001)}, rounds=2)).rows("p")
+    assert (row["ratio"], row["verdict"], row["variants"][0]["rounds"]) == (None, "none", 2)
 
 
 def test_a_growth_has_a_point_per_size_and_side() -> None:
@@ -75,7 +75,7 @@ def test_rows_of_other_papers_stay(tmp_path: Path) -> None:
 
 def test_the_replay_that_is_timed_draws_what_was_stored() -> None:
     replay = Replay(500)
-    assert (replay.add(), replay.draw()) == (1000, 2560)
+    assert (replay.add(), replay.sample()) == (1000, 2560)
 
 
 def test_an_unknown_paper_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

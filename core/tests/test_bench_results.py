@@ -19,7 +19,7 @@ BENCH = {
             "paper": "mer",
             "name": "inner loop",
             "unit": "s per step", "target": "≥ 10×", "clock": "processor",
-            "ways": [{"name": "ours", "median": 1e-6, "low": 9e-7, "high": 2e-6, "rounds": 5}],
+            "variants": [{"name": "ours", "median": 1e-6, "low": 9e-7, "high": 2e-6, "rounds": 5}],
             "ratio": {"of": "theirs", "to": "ours", "median": 12.0, "low": 11, "high": 14.5},
             "promised": 10,
             "verdict": "kept",
@@ -69,7 +69,7 @@ def changed(body, place, value):
 def test_a_good_bench_is_read_whole(tmp_path):
     bench = read_bench(stored(tmp_path, BENCH))
     row = bench.rows[0]
-    assert (row.paper, row.promised, row.verdict, row.ways[0].rounds) == ("mer", 10.0, "kept", 5)
+    assert (row.paper, row.promised, row.verdict, row.variants[0].rounds) == ("mer", 10.0, "kept", 5)
     assert (row.ratio.of, row.ratio.to, row.ratio.median) == ("theirs", "ours", 12.0)
     assert bench.scaling[0].lines[0].y == (0.5, 0.75)
     nothing = changed(changed(BENCH, ("rows", 0, "promised"), None), ("rows", 0, "verdict"), "none")
@@ -96,8 +96,8 @@ def test_good_faults_are_read_whole(tmp_path):
         ("bench", ("rows", 0, "ratio", "median"), 0, "median"),
         ("bench", ("rows", 0, "ratio", "low"), True, "low"),
         ("bench", ("rows", 0, "ratio", "to"), ..., "to"),
-        ("bench", ("rows", 0, "ways", 0, "rounds"), 2.5, "rounds"),
-        ("bench", ("rows", 0, "ways", 0, "median"), -1.0, "median"),
+        ("bench", ("rows", 0, "variants", 0, "rounds"), 2.5, "rounds"),
+        ("bench", ("rows", 0, "variants", 0, "median"), -1.0, "median"),
         ("bench", ("rows", 0, "promised"), "ten", "promised"),
         ("bench", ("scaling", 0, "log"), 1, "log"),
         ("bench", ("scaling", 0, "lines", 0, "x"), [0, 1], "logarithmic"),

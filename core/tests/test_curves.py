@@ -7,7 +7,7 @@ import pytest
 
 from clrepro.claims import Claims
 from clrepro.records import RunRecord
-from clrepro.report.bench_results import Contest, Line, Ratio, Scaling
+from clrepro.report.bench_results import Benchmark, Line, Ratio, Scaling
 from clrepro.report.tables import results_table
 
 pytest.importorskip("matplotlib")
@@ -78,15 +78,17 @@ def test_too_few_points_gaps_and_misfits_are_no_curve(series):
     assert training_curves(table(series), "rot") is None
 
 
-def contest(name, by, promised, verdict):
-    return Contest(
+def benchmark(name, by, promised, verdict):
+    return Benchmark(
         "mer", name, "step", "", "wall", (), Ratio("a", "b", by, by * 0.9, by * 1.1), promised, verdict
     )
 
 
 def test_bars_begin_at_one_and_show_what_was_missed():
-    svg = ratio_bars("mer", [contest("quick", 8.0, 4.0, "kept"), contest("slow", 0.5, 2.0, "missed")])
-    assert svg == ratio_bars("mer", [contest("quick", 8.0, 4.0, "kept"), contest("slow", 0.5, 2.0, "missed")])
+    svg = ratio_bars("mer", [benchmark("quick", 8.0, 4.0, "kept"), benchmark("slow", 0.5, 2.0, "missed")])
+    assert svg == ratio_bars(
+        "mer", [benchmark("quick", 8.0, 4.0, "kept"), benchmark("slow", 0.5, 2.0, "missed")]
+    )
     bars = {}
     for d, colour in re.findall(r'<path d="([^"]*)"[^>]*style="fill: (#\w+)', svg):
         if "z" in d:

@@ -40,9 +40,9 @@ def test_counters_that_cannot_be_are_refused(made, seen):
 )
 def test_nobody_offers_less_than_nothing(made, n):
     buffer = made()
-    buffer.offer(3)
+    buffer.add(3)
     with pytest.raises(ValueError, match="items offered"):
-        buffer.offer(n)
+        buffer.add(n)
     assert buffer.seen == 3
 
 
@@ -72,20 +72,20 @@ def test_a_total_that_no_float_holds_is_refused_and_changes_nothing():
 
 def test_priorities_whose_weights_add_up_too_high_leave_the_buffer_as_it_was():
     buffer = Prioritized(4, 2.0, rng())
-    buffer.offer(2)
+    buffer.add(2)
     with pytest.raises(ValueError, match="weights"):
         buffer.update([0], [1e200])
     assert buffer.max_priority == 1.0
     buffer.update([0], [1e154])
     with pytest.raises(ValueError, match="2 more items of the largest priority"):
-        buffer.offer(2)
+        buffer.add(2)
     assert (buffer.seen, buffer.size) == (2, 2)
     assert buffer.sample(5, 0.4)[0].tolist() == [0] * 5
 
 
 def test_priority_0_is_not_sampled_whatever_alpha():
     buffer = Prioritized(3, 0.0, rng())
-    buffer.offer(3)
+    buffer.add(3)
     buffer.update([0, 1, 2], [0.0, 5.0, 2.0])
     assert set(buffer.sample(300, 0.5)[0].tolist()) == {1, 2}
     np.testing.assert_array_equal(buffer.sample(9, 0.5)[1], 1)  # uniform over those that are
@@ -98,7 +98,7 @@ def test_priority_0_is_not_sampled_whatever_alpha():
 )  # fmt: skip
 def test_a_prioritised_state_whose_parts_differ_is_not_loaded(change):
     one = Prioritized(4, 0.6, rng())
-    one.update(one.offer(3), [1.0, 2.0, 3.0])
+    one.update(one.add(3), [1.0, 2.0, 3.0])
     other = Prioritized(4, 0.6, rng())
     with pytest.raises(ValueError, match=r"weights|items seen"):
         other.load({**one.state(), **change})
@@ -107,7 +107,7 @@ def test_a_prioritised_state_whose_parts_differ_is_not_loaded(change):
 
 def test_slots_are_whole_numbers():
     buffer = Prioritized(4, 0.6, rng())
-    buffer.offer(3)
+    buffer.add(3)
     with pytest.raises(ValueError, match="integers"):
         buffer.update([0.9], [1.0])
 

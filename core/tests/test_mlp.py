@@ -111,21 +111,21 @@ def test_sequence_of_steps_follows_the_numpy_reference():
     """400 single-example steps stay within 1e-5 of plain numpy ones (MER contract 6.5)."""
     layout, theta, x, y = network((12, 9, 8, 4), 7)
     rows, trainer = stored(x, y), mlp.Trainer(layout)
-    picks = np.random.default_rng(7).integers(0, len(y), 400)
+    indices = np.random.default_rng(7).integers(0, len(y), 400)
     plain = theta.copy()
-    for pick in picks:
+    for pick in indices:
         plain -= np.float32(0.02) * mlp.gradient(layout, plain, x[pick : pick + 1], y[pick : pick + 1])
-    trainer.sgd_steps(theta, rows, picks, 0.02)
+    trainer.sgd_steps(theta, rows, indices, 0.02)
     assert np.abs(theta - plain).max() < 1e-5
 
 
 def test_repeating_a_run_gives_the_same_bits():
     layout, theta, x, y = network((12, 9, 8, 4), 8)
-    picks = np.random.default_rng(8).integers(0, len(y), 300)
+    indices = np.random.default_rng(8).integers(0, len(y), 300)
     results = []
     for _ in range(2):
         own = theta.copy()
-        mlp.Trainer(layout).sgd_steps(own, stored(x, y), picks, 0.05)
+        mlp.Trainer(layout).sgd_steps(own, stored(x, y), indices, 0.05)
         results.append(own.tobytes())
     assert results[0] == results[1]
 

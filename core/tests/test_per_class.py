@@ -18,7 +18,7 @@ def test_each_class_keeps_its_latest(capacity, blocks):
     queues = [deque(maxlen=capacity) for _ in range(N_CLASSES)]
     item = 0
     for labels in blocks:
-        for label, slot in zip(labels, buffer.offer(labels), strict=True):
+        for label, slot in zip(labels, buffer.add(labels), strict=True):
             assert slot // capacity == label
             held[int(slot)] = item
             queues[label].append(item)
@@ -33,19 +33,19 @@ def test_each_class_keeps_its_latest(capacity, blocks):
 
 def test_draws_are_uniform_over_all_that_is_stored():
     buffer, rng = PerClass(3, N_CLASSES), np.random.default_rng(0)
-    assert buffer.draw(4, rng).shape == (0,)
-    buffer.offer([0, 2, 2, 3, 3, 3, 3])
-    counts = np.bincount(buffer.draw(12_000, rng), minlength=12)
+    assert buffer.sample(4, rng).shape == (0,)
+    buffer.add([0, 2, 2, 3, 3, 3, 3])
+    counts = np.bincount(buffer.sample(12_000, rng), minlength=12)
     assert np.flatnonzero(counts).tolist() == [0, 6, 7, 9, 10, 11]
     assert ((counts[counts > 0] - 2000) ** 2 / 2000).sum() < 20.5  # 5 degrees of freedom, p = 0.001
 
 
 def test_saved_and_loaded_it_goes_on_the_same():
     one, other = PerClass(2, 3), PerClass(2, 3)
-    one.offer([0, 0, 0, 2])
+    one.add([0, 0, 0, 2])
     state = one.state()
     other.load(state)
-    assert one.offer([0, 2, 1]).tolist() == other.offer([0, 2, 1]).tolist() == [1, 5, 2]
+    assert one.add([0, 2, 1]).tolist() == other.add([0, 2, 1]).tolist() == [1, 5, 2]
     assert state["seen"].tolist() == [3, 0, 1]  # a copy, not a view
     with pytest.raises(ValueError, match="2 slots for each of 3 classes"):
         PerClass(3, 3).load(state)
@@ -55,7 +55,7 @@ def test_saved_and_loaded_it_goes_on_the_same():
 def test_labels_that_cannot_be_are_refused_and_not_counted(labels):
     buffer = PerClass(2, 3)
     with pytest.raises(ValueError, match="labels"):
-        buffer.offer(labels)
+        buffer.add(labels)
     assert buffer.seen == 0
     with pytest.raises(ValueError, match="label 3"):
         buffer.slots_of(3)

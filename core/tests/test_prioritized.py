@@ -77,7 +77,7 @@ def test_updates_that_cannot_be_change_nothing(place, weight):
 def filled(alpha, priorities, seed=0, capacity=None):
     rng = np.random.default_rng(seed)
     buffer = Prioritized(capacity or len(priorities), alpha, rng)
-    buffer.update(buffer.offer(len(priorities)), priorities)
+    buffer.update(buffer.add(len(priorities)), priorities)
     return buffer
 
 
@@ -119,9 +119,9 @@ def test_full_correction_makes_the_weighted_mean_that_of_uniform_draws():
 def test_new_items_get_the_largest_priority_and_the_oldest_place():
     buffer = Prioritized(3, 1.0, np.random.default_rng(0))
     assert buffer.sample(4, 0.5)[0].shape == (0,)
-    buffer.update(buffer.offer(3), [1.0, 5.0, 2.0])
+    buffer.update(buffer.add(3), [1.0, 5.0, 2.0])
     buffer.update([1], [0.1])
-    assert buffer.offer(1).tolist() == [0]
+    assert buffer.add(1).tolist() == [0]
     np.testing.assert_allclose(buffer._tree.leaves, [5.0, 0.1, 2.0])
     assert (buffer.size, buffer.seen, buffer.max_priority) == (3, 4, 5.0)
 
@@ -137,11 +137,11 @@ def test_an_item_of_priority_0_never_comes_and_all_zero_is_refused():
 def test_saved_and_loaded_it_goes_on_the_same():
     rng, other_rng = np.random.default_rng(5), np.random.default_rng(6)
     one, other = Prioritized(50, 0.6, rng), Prioritized(50, 0.6, other_rng)
-    one.update(one.offer(40), np.random.default_rng(7).random(40))
+    one.update(one.add(40), np.random.default_rng(7).random(40))
     other.load(one.state())
     other_rng.bit_generator.state = rng.bit_generator.state
     for buffer in (one, other):
-        buffer.offer(20)
+        buffer.add(20)
     for mine, theirs in zip(one.sample(99, 0.5), other.sample(99, 0.5), strict=True):
         np.testing.assert_array_equal(mine, theirs)
     with pytest.raises(ValueError, match=r"this buffer has 0\.5"):
@@ -155,7 +155,7 @@ def test_saved_and_loaded_it_goes_on_the_same():
 )
 def test_updates_of_what_is_not_stored_are_refused(slots, priorities):
     buffer = Prioritized(4, 1.0, np.random.default_rng(0))
-    buffer.offer(2)
+    buffer.add(2)
     with pytest.raises(ValueError, match=r"filled ones|finite, 0 or larger|equally long"):
         buffer.update(slots, priorities)
     buffer.update([], [])

@@ -1,11 +1,11 @@
-"""READMEs: the generated block, and the ledger of differences as safe HTML."""
+"""READMEs: the generated block, and the differences of differences as safe HTML."""
 
 from pathlib import Path
 
 import pytest
 
 from clrepro.errors import DataError
-from clrepro.report.readme import ledger, markdown_html, readme_block
+from clrepro.report.readme import differences, markdown_html, readme_block
 
 PAPERS = Path(__file__).resolve().parents[2] / "papers"
 
@@ -27,14 +27,17 @@ def test_readme_block_is_idempotent_and_strict():
 
 def test_the_ledger_is_the_section_under_its_heading_alone():
     text = "# T\n\n## Differences from the original\n\none\n\n### more\n\ntwo\n\n## Speed\n\nfast\n"
-    assert ledger(text) == ("Differences from the original", "one\n\n### more\n\ntwo")
-    assert ledger("## Differences from the originals\nlast\n") == ("Differences from the originals", "last")
-    assert ledger("# T\n\n## Speed\n") == ("", "")
+    assert differences(text) == ("Differences from the original", "one\n\n### more\n\ntwo")
+    assert differences("## Differences from the originals\nlast\n") == (
+        "Differences from the originals",
+        "last",
+    )
+    assert differences("# T\n\n## Speed\n") == ("", "")
 
 
 @pytest.mark.parametrize("paper", sorted(path.parent.name for path in PAPERS.glob("*/README.md")))
 def test_every_paper_has_a_ledger_with_a_table(paper):
-    heading, text = ledger((PAPERS / paper / "README.md").read_text(encoding="utf-8"))
+    heading, text = differences((PAPERS / paper / "README.md").read_text(encoding="utf-8"))
     html = markdown_html(text, heading)
     rows = sum(line.startswith("|") for line in text.splitlines())
     tables = html.count("<thead>")

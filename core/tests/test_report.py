@@ -84,7 +84,7 @@ def test_a_measurement_that_cannot_be_used_is_one_line_and_stops_nothing(
 ) -> None:
     out = tmp_path / "results"
     store(out / "fake" / "quick", 0)
-    (out / "bench.json").write_text('{"contests": []}')
+    (out / "bench.json").write_text('{"benchmarks": []}')
     faults = {"schema": 1, "machine": {}, "made": "2026-11-21", "rows": []}
     (make_folder(fake_paper.home / "docs" / "measured") / "faults.json").write_text(json.dumps(faults))
     tables, problems = tables_from(fake_paper.home, [out])
@@ -92,7 +92,7 @@ def test_a_measurement_that_cannot_be_used_is_one_line_and_stops_nothing(
     door = write_report(fake_paper.home, out, tables, [out])
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert said.startswith(f"left out: {out / 'bench.json'}: unknown field 'contests'")
+    assert said.startswith(f"left out: {out / 'bench.json'}: unknown field 'benchmarks'")
     assert "unknown field" in (door.parent / "report" / "bench.html").read_text()
     assert "Measured 21 November 2026" in (door.parent / "report" / "faults.html").read_text()
     assert "<td>walk/6</td>" in (door.parent / "report" / "fake.html").read_text()

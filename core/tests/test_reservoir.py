@@ -14,7 +14,7 @@ def survivors(law, block):
     for _ in range(N_RUNS):
         reservoir, held = Reservoir(SLOTS, rng, law), np.full(SLOTS, -1)
         for start in range(0, N_ITEMS, block):
-            for item, slot in enumerate(reservoir.offer(min(block, N_ITEMS - start)), start):
+            for item, slot in enumerate(reservoir.add(min(block, N_ITEMS - start)), start):
                 if slot >= 0:
                     held[slot] = item
         counts[held] += 1
@@ -45,11 +45,11 @@ def test_the_legacy_law_favours_the_first_items(block):
 
 def test_the_first_items_fill_the_slots_in_order():
     reservoir = Reservoir(4, np.random.default_rng(0))
-    assert reservoir.offer(3).tolist() == [0, 1, 2]
+    assert reservoir.add(3).tolist() == [0, 1, 2]
     assert (reservoir.size, reservoir.seen) == (3, 3)
-    assert reservoir.offer(2)[0] == 3
+    assert reservoir.add(2)[0] == 3
     assert (reservoir.size, reservoir.seen) == (4, 5)
-    assert reservoir.offer(0).shape == (0,)
+    assert reservoir.add(0).shape == (0,)
 
 
 def test_a_single_slot_takes_the_nth_item_one_time_in_n():
@@ -57,15 +57,15 @@ def test_a_single_slot_takes_the_nth_item_one_time_in_n():
     rng = np.random.default_rng(1)
     for _ in range(6000):
         reservoir = Reservoir(1, rng)
-        taken += reservoir.offer(6) == 0
+        taken += reservoir.add(6) == 0
     np.testing.assert_allclose(taken / 6000, 1 / np.arange(1, 7), atol=0.025)
 
 
 def test_draws_are_uniform_over_what_is_stored():
     reservoir = Reservoir(10, np.random.default_rng(2))
-    assert reservoir.draw(5).shape == (0,)
-    reservoir.offer(4)
-    counts = np.bincount(reservoir.draw(8000), minlength=10)
+    assert reservoir.sample(5).shape == (0,)
+    reservoir.add(4)
+    counts = np.bincount(reservoir.sample(8000), minlength=10)
     assert counts[4:].sum() == 0
     assert ((counts[:4] - 2000) ** 2 / 2000).sum() < 16.3  # 3 degrees of freedom, p = 0.001
 
@@ -73,11 +73,11 @@ def test_draws_are_uniform_over_what_is_stored():
 def test_saved_and_loaded_it_goes_on_the_same():
     rng, other_rng = np.random.default_rng(3), np.random.default_rng(99)
     one, other = Reservoir(5, rng), Reservoir(5, other_rng)
-    one.offer(50)
+    one.add(50)
     other.load(one.state())
     other_rng.bit_generator.state = rng.bit_generator.state
-    np.testing.assert_array_equal(one.offer(100), other.offer(100))
-    np.testing.assert_array_equal(one.draw(20), other.draw(20))
+    np.testing.assert_array_equal(one.add(100), other.add(100))
+    np.testing.assert_array_equal(one.sample(20), other.sample(20))
 
 
 @pytest.mark.parametrize(("capacity", "law"), [(0, "exact"), (-1, "exact"), (3, "other")])

@@ -11,7 +11,7 @@ from clrepro.claims import Claims, Gap, Ordering, Reference, Second, Value
 from clrepro.errors import DataError
 from clrepro.records import RunRecord
 from clrepro.report import results_table, write_site
-from clrepro.report.bench_results import Bench, Contest, Fault, Faults, Line, Ratio, Scaling, Way
+from clrepro.report.bench_results import Bench, Benchmark, Fault, Faults, Line, Ratio, Scaling, Variant
 from clrepro.report.page import Offer, PaperFacts
 from clrepro.report.site import Measured, _day_and_hour, _figures, _hours, _seconds, _unbroken
 
@@ -56,9 +56,9 @@ MEASURED = Measured(
         {"cpu": f"a {HOSTILE}"},
         "2026-01-02T03:04:05",
         (
-            Contest(
+            Benchmark(
                 "mer", f"inner loop {HOSTILE}", "step", f"≥ 10× {HOSTILE}", "processor",
-                (Way("ours", 1e-6, 9e-7, 2e-6, 5),),
+                (Variant("ours", 1e-6, 9e-7, 2e-6, 5),),
                 Ratio("theirs", "ours", 12.0, 11.0, 14.0), 10.0, "kept",
             ),
         ),
@@ -208,10 +208,10 @@ def test_figures_stand_in_the_page_as_drawings(pages):
 
 def test_the_full_profile_is_first_and_the_ledger_is_there(pages):
     html = pages["mer"]
-    assert html.index('id="full"') < html.index('id="quick"') < html.index('id="ledger"')
-    assert '<h2 id="ledger">Differences from the original</h2>' in html
+    assert html.index('id="full"') < html.index('id="quick"') < html.index('id="differences"')
+    assert '<h2 id="differences">Differences from the original</h2>' in html
     assert "<td><code>x</code></td>" in html
-    assert 'id="ledger"' not in pages["tag"]  # nothing was said of its README
+    assert 'id="differences"' not in pages["tag"]  # nothing was said of its README
 
 
 def test_a_row_shows_reference_status_verdict_seeds_and_commands(pages):

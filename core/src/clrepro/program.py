@@ -15,7 +15,7 @@ OUT_OF_MEMORY = re.compile(r"allocate memory|out of memory", re.IGNORECASE)
 
 
 class Parser(cli.Parser):
-    """argparse, but a wrong flag raises UsageError, so that every door reports it in one way."""
+    """argparse, but a wrong flag raises UsageError, so that every program reports it in one way."""
 
     def error(self, message: str) -> NoReturn:
         """Raises: UsageError with argparse's reason and the program's name."""

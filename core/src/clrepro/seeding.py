@@ -1,4 +1,4 @@
-"""One seed, many independent named streams of chance; adding a consumer never moves another's numbers."""
+"""One seed, many independent named random generators; adding a consumer never moves another's numbers."""
 
 import hashlib
 from typing import Any

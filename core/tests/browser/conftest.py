@@ -16,7 +16,7 @@ import pytest
 from clrepro.claims import Claims, Ordering, Reference, Value
 from clrepro.records import RunRecord
 from clrepro.report import results_table, write_site
-from clrepro.report.bench_results import Bench, Contest, Fault, Faults, Line, Ratio, Scaling, Way
+from clrepro.report.bench_results import Bench, Benchmark, Fault, Faults, Line, Ratio, Scaling, Variant
 from clrepro.report.page import Offer, PaperFacts
 from clrepro.report.site import Measured
 
@@ -142,20 +142,20 @@ README = "## Differences from the original\n\n| there | here |\n|---|---|\n| `a`
 FACTS = PaperFacts(
     "mer", CLAIMS.title, CLAIMS.metrics, CLAIMS.notes, (Offer("quick", 2, 6, "5 min"),), README
 )
-NAME = "a name of a contest that is long enough to need more than a single line of the table"
-WAYS = (Way("ours", 1e-6, 9e-7, 2e-6, 5), Way("theirs", 1e-5, 9e-6, 2e-5, 5))
+NAME = "a name of a benchmark that is long enough to need more than a single line of the table"
+VARIANTS = (Variant("ours", 1e-6, 9e-7, 2e-6, 5), Variant("theirs", 1e-5, 9e-6, 2e-5, 5))
 MEASURED = Measured(
     Bench(
         {"cpu": "some"},
         "2026-01-02T03:04:05",
         tuple(
-            Contest(
+            Benchmark(
                 "mer",
                 f"{name} {NAME}",
                 "step",
                 "",
                 "wall",
-                WAYS,
+                VARIANTS,
                 Ratio("theirs", "ours", by, by, by),
                 5.0,
                 word,

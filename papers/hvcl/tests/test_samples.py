@@ -1,4 +1,4 @@
-"""Samples and their judge: a fake generator of real images, answers by hand, streams of chance apart."""
+"""Samples and their judge: a fake generator of real images, answers by hand, random generators apart."""
 
 from dataclasses import replace
 

@@ -11,7 +11,7 @@ import pytest
 from clrepro.errors import DataError, UsageError
 from mer_repro import get_data, outputs, train
 from mer_repro.cli import checkpoint_folder, main, parse, run_program
-from mer_repro.data import evidence
+from mer_repro.data import checksums
 from mer_repro.methods import Online
 
 PAPER = Path(__file__).resolve().parents[1]
@@ -173,7 +173,7 @@ def only_text(folder):
 def test_the_same_run_twice_at_once_is_refused(task_files, tmp_path, capsys):
     flags = online(task_files, "--save_path", str(tmp_path), "--checkpoint_dir", str(tmp_path / "c"))
     settings = parse(flags)
-    with checkpoint_folder(settings, evidence(task_files / "lazy.pt")):
+    with checkpoint_folder(settings, checksums(task_files / "lazy.pt")):
         assert main(flags) == 1
     assert "in use by process" in capsys.readouterr().err
 

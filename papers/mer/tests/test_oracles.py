@@ -11,7 +11,7 @@ from mer_repro.engine import theta_to_numpy
 from mer_repro.methods import METHODS, gem
 from mer_repro.networks import Problem
 from mer_repro.qp import nonnegative_dual
-from mer_repro.rngs import Streams
+from mer_repro.rngs import Rngs
 from mer_repro.settings import Settings
 
 N_TASKS, N_INPUTS, N_CLASSES = 3, 12, 4
@@ -41,7 +41,7 @@ def examples(seed=0, n=20):
 def learner(model, engine="fused", **flags):
     values = {"n_hiddens": 8, "lr": 0.1, "seed": 3, **FLAGS[model], **flags}
     settings = Settings(model=model, engine=engine, **values)
-    return METHODS[model](Problem(settings, N_INPUTS, N_CLASSES, N_TASKS, Streams(settings.seed)))
+    return METHODS[model](Problem(settings, N_INPUTS, N_CLASSES, N_TASKS, Rngs(settings.seed)))
 
 
 def trained(model, engine="fused", batch=1, tasks=N_TASKS, **flags):
@@ -79,16 +79,16 @@ def test_two_runs_of_one_seed_are_equal(model, engine):
 def test_continuing_from_a_saved_state_equals_the_straight_run(model, engine):
     """O14: stop after a task, save parameters, memory, counters and generators, go on in a fresh learner."""
     straight = weights(trained(model, engine))
-    streams = Streams(3)
+    rngs = Rngs(3)
     values = {"n_hiddens": 8, "lr": 0.1, "seed": 3, **FLAGS[model]}
-    problem = Problem(Settings(model=model, engine=engine, **values), N_INPUTS, N_CLASSES, N_TASKS, streams)
+    problem = Problem(Settings(model=model, engine=engine, **values), N_INPUTS, N_CLASSES, N_TASKS, rngs)
     first = METHODS[model](problem)
     data = list(examples())
     for x, t, y in data[:2]:
         for i in range(len(y)):
             first.observe(x[i : i + 1], t, y[i : i + 1])
-    saved, generators = first.state(), streams.state()
-    fresh = Streams(99)
+    saved, generators = first.state(), rngs.state()
+    fresh = Rngs(99)
     second = METHODS[model](Problem(problem.settings, N_INPUTS, N_CLASSES, N_TASKS, fresh))
     second.load(saved)
     fresh.load(generators)
@@ -259,8 +259,8 @@ def test_gem_uses_only_filled_slots():
 
 def answers(method, x, y, v):
     """G g, G G' and the layers of g + G'v as arrays, output-major in both engines."""
-    picks = method.net.batch.put(x, y)
-    dots, gram = method.past.compare(method.net.theta, method.net.batch.rows, picks), method.past.gram()
+    indices = method.net.batch.put(x, y)
+    dots, gram = method.past.compare(method.net.theta, method.net.batch.rows, indices), method.past.gram()
     step = method.past.direction(v)
     gem_packed = torch.from_numpy(step) if method.net.engine.name == "reference" else step
     return [dots, gram, *(part.numpy() for pair in method.net.engine.unpack(gem_packed) for part in pair)]
@@ -314,12 +314,12 @@ def test_gem_holds_its_constraints_at_every_size_of_gradient(factored, scales, m
     monkeypatch.setattr(gem, "FACTORED_ROWS", 1200 if factored else 0)
     method = trained("gem", "fused", n_memories=6)
     x, _, y = next(iter(examples(9, 2)))
-    picks, found = method.net.batch.put(x, y), []
+    indices, found = method.net.batch.put(x, y), []
     for g_scale, r_scale in ((1.0, 1.0), scales):
         with monkeypatch.context() as patch:
             scale_errors(patch, g_scale, r_scale)
             method.past.past.forget()
-            dots = method.past.compare(method.net.theta, method.net.batch.rows, picks)
+            dots = method.past.compare(method.net.theta, method.net.batch.rows, indices)
             gram = method.past.gram()
             # Turned until it does not oppose what it opposed: all signs are set against it.
             v = nonnegative_dual(gram, -np.abs(dots), 0.0)

@@ -11,7 +11,7 @@ from mer_repro.memory import ReplayMemory
 from mer_repro.sampling import FastSampler, LegacySampler
 
 
-def plain_picks(rng, size, n):
+def plain_indices(rng, size, n):
     """The original's draw, transcribed from its description: shuffle everything, take position j."""
     order = list(range(size))
     out = []
@@ -27,7 +27,7 @@ def test_compiled_legacy_draws_are_pythons_and_leave_the_generator_there(size, n
     sampler = LegacySampler(size, ours, compiled=True)
     sampler.load({"age": size})
     for _ in range(5):
-        assert sampler.draw(n).tolist() == plain_picks(plain, size, n)
+        assert sampler.sample(n).tolist() == plain_indices(plain, size, n)
         assert ours.getstate() == plain.getstate()
         assert ours.random() == plain.random()  # other uses of the generator may come in between
 
@@ -58,8 +58,8 @@ def test_uncompiled_legacy_draws_are_the_same():
     slow, fast = (LegacySampler(50, random.Random(1), compiled) for compiled in (False, True))
     for sampler in (slow, fast):
         for _ in range(60):
-            sampler.offer()
-    assert slow.draw(30).tolist() == fast.draw(30).tolist()
+            sampler.add()
+    assert slow.sample(30).tolist() == fast.sample(30).tolist()
     assert slow.order(9).tolist() == fast.order(9).tolist()
 
 
@@ -70,8 +70,8 @@ def test_draws_are_uniform_independent_and_repeat(kind):
     else:
         sampler = LegacySampler(7, random.Random(2), compiled=True)
     for _ in range(7):
-        sampler.offer()
-    draws = np.concatenate([sampler.draw(7) for _ in range(15_000)])
+        sampler.add()
+    draws = np.concatenate([sampler.sample(7) for _ in range(15_000)])
     assert chisquare(np.bincount(draws, minlength=7)).pvalue > 1e-3
     pairs = np.zeros((7, 7))
     np.add.at(pairs, (draws[:-1], draws[1:]), 1)
@@ -92,7 +92,7 @@ def test_reservoir_law(kind):
             sampler = LegacySampler(m, random.Random(trial), compiled=True)
         slots = np.full(m, -1)
         for item in range(n):
-            slot = sampler.offer()
+            slot = sampler.add()
             assert (item < m) == (slot == item) or slot != item
             if slot >= 0:
                 slots[slot] = item
@@ -105,6 +105,6 @@ def test_reservoir_law(kind):
 
 def test_a_draw_never_exceeds_what_is_stored():
     sampler = FastSampler(5, np.random.default_rng(0))
-    assert len(sampler.draw(3)) == 0
-    sampler.offer()
-    assert sampler.draw(3).tolist() == [0]
+    assert len(sampler.sample(3)) == 0
+    sampler.add()
+    assert sampler.sample(3).tolist() == [0]

@@ -15,7 +15,7 @@ from mer_repro.evaluate import Evaluator
 from mer_repro.learner import Learner
 from mer_repro.methods import METHODS
 from mer_repro.networks import Problem
-from mer_repro.rngs import Streams
+from mer_repro.rngs import Rngs
 from mer_repro.settings import Settings
 
 SETTINGS = Settings(
@@ -37,7 +37,7 @@ def tasks(task_files):
 
 def test_batches_are_the_tasks_in_order_each_index_once(tasks):
     settings = replace(SETTINGS, batch_size=7, n_epochs=2)
-    continuum = train.Continuum(settings, tasks, Streams(0))
+    continuum = train.Continuum(settings, tasks, Rngs(0))
     batches = list(continuum.batches())
     assert [b.task for b in batches] == sorted(b.task for b in batches)
     assert [len(b.y) for b in batches] == 3 * (
@@ -53,7 +53,7 @@ def test_batches_are_the_tasks_in_order_each_index_once(tasks):
 
 def test_every_model_sees_the_same_stream(tasks):
     streams = [
-        [batch.y for batch in train.Continuum(replace(SETTINGS, model=model), tasks, Streams(4)).batches()]
+        [batch.y for batch in train.Continuum(replace(SETTINGS, model=model), tasks, Rngs(4)).batches()]
         for model in ("online", "meralg7")
     ]
     np.testing.assert_array_equal(streams[0], streams[1])
@@ -70,7 +70,7 @@ def test_draw_order_is_the_originals(tasks):
     chosen = [torch.randperm(200)[:40].tolist() for _ in range(3)]
     for one in chosen:
         random.shuffle(one)
-    continuum = train.Continuum(SETTINGS, tasks, Streams(9))
+    continuum = train.Continuum(SETTINGS, tasks, Rngs(9))
     assert [part.tolist() for part in continuum._indices] == chosen
 
 
@@ -138,8 +138,8 @@ def test_lazy_and_dense_files_train_and_evaluate_alike(task_files):
 @pytest.mark.parametrize("model", ["online", "taskinput", "independent"])
 def test_folded_evaluation_counts_what_plain_evaluation_counts(tasks, model):
     settings = Settings(model=model, n_hiddens=60, n_layers=1, lr=0.02)
-    learner = Learner(Problem(settings, 784, 10, 3, Streams(0)))
-    for batch in train.Continuum(replace(settings, samples_per_task=180), tasks, Streams(0)).batches():
+    learner = Learner(Problem(settings, 784, 10, 3, Rngs(0)))
+    for batch in train.Continuum(replace(settings, samples_per_task=180), tasks, Rngs(0)).batches():
         learner.observe(batch.x, batch.task, batch.y)
     accuracies = Evaluator(tasks, legacy=False).accuracies(learner.method)
     for t in range(3):
@@ -149,7 +149,7 @@ def test_folded_evaluation_counts_what_plain_evaluation_counts(tasks, model):
 
 
 def test_legacy_evaluation_drops_the_last_hit_but_not_the_divisor(tasks):
-    learner = Learner(Problem(SETTINGS, 784, 10, 3, Streams(0)))
+    learner = Learner(Problem(SETTINGS, 784, 10, 3, Rngs(0)))
     right, legacy = (Evaluator(tasks, flag).accuracies(learner.method) for flag in (False, True))
     for t in range(3):
         hit = learner.forward(tasks.test_rows(t), t).argmax(1).numpy() == tasks.test_labels(t)
@@ -218,7 +218,7 @@ def test_a_diverged_learner_is_no_result(tasks, model, engine):
 
 
 def test_one_weight_that_is_no_number_is_found_though_every_output_is_one(tasks):
-    learner = Learner(Problem(SETTINGS, 784, 10, 3, Streams(0)))
+    learner = Learner(Problem(SETTINGS, 784, 10, 3, Rngs(0)))
     learner.check_finite(1)
     learner.method.net.theta[0] = np.nan  # of the first corner, black in every image
     assert np.isfinite(Evaluator(tasks, False).accuracies(learner.method)).all()

@@ -11,7 +11,7 @@ torch.set_num_threads(1)
 
 from rewire_repro import config  # noqa: E402
 from rewire_repro.agents import Shape, make_agent  # noqa: E402
-from rewire_repro.rng import Chance  # noqa: E402
+from rewire_repro.rng import Rngs  # noqa: E402
 
 CPU = torch.device("cpu")
 GENERIC = {"hidden_size": 8, "start_steps": 0, "layer_norm": False}
@@ -25,7 +25,7 @@ def agent():
 
     def make(name, seed=0, n_in=5, n_actions=3, n_tasks=4, faithful=False, **values):
         shape = Shape(n_in, n_actions, n_tasks)
-        return make_agent(name, {**GENERIC, **values}, shape, Chance(seed, CPU), faithful)
+        return make_agent(name, {**GENERIC, **values}, shape, Rngs(seed, CPU), faithful)
 
     return make
 

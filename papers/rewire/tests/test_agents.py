@@ -1,4 +1,4 @@
-"""Oracles of the eight rival methods: what is frozen stays, penalties and shares are exact."""
+"""Oracles of the eight peer methods: what is frozen stays, penalties and shares are exact."""
 
 import copy
 
@@ -19,7 +19,7 @@ KINDS = [name for name in AGENTS if name != "RewireActionAgent"]
 def train(policy, obs, steps=5, lr=1e-2):
     """A few steps of Adam towards outputs of one."""
     adam = FlatAdam(policy.trainable(), lr, free=policy.free())
-    context = policy.draw(len(obs), "new") if policy.context_width else None
+    context = policy.sample(len(obs), "new") if policy.context_width else None
     for _ in range(steps):
         loss = (policy.forward(obs, context) - 1).square().sum()
         extra = policy.regularizer(obs, torch.zeros(1))
@@ -231,10 +231,10 @@ def test_actors_are_deterministic_and_frozen(agent, obs, name):
     policy = agent(name)
     task(policy, obs)
     act = policy.actor(0)
-    before, chance = act(obs), str(policy.chance.state())
+    before, rngs = act(obs), str(policy.rngs.state())
     assert torch.equal(act(obs), before)
     assert before.shape == (6, 3)
-    assert str(policy.chance.state()) == chance
+    assert str(policy.rngs.state()) == rngs
 
 
 @pytest.mark.parametrize(

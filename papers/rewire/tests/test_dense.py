@@ -84,7 +84,7 @@ def test_updates_are_those_of_the_straightforward_loop(hidden, batch, monkeypatc
         drawn.append(torch.randn(shape, generator=noise))
         return drawn[-1]
 
-    monkeypatch.setattr(ours.chance, "normal", normal)
+    monkeypatch.setattr(ours.rngs, "normal", normal)
     monkeypatch.setattr(torch, "randn_like", lambda mu: drawn.pop(0))
     for i in range(6):
         one = replay.sample(batch, np.random.default_rng(i))

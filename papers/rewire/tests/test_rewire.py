@@ -206,11 +206,11 @@ def test_evaluation_draws_nothing(agent, obs):
     policy = agent(NAME, beta=0.0)
     learn(policy, 2)
     state = torch.random.get_rng_state()
-    before = policy.chance.state()
+    before = policy.rngs.state()
     one, two = policy.actor(0)(obs), policy.actor(0)(obs)
     assert torch.equal(one, two)
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert str(policy.chance.state()) == str(before)
+    assert str(policy.rngs.state()) == str(before)
 
 
 def test_sizes_of_the_contract(agent):
@@ -231,7 +231,7 @@ def test_a_state_brings_everything_back(agent, obs):
     other = agent(NAME, seed=5, cycle=-1, beta=0.1)
     other.load(policy.state())
     assert all(torch.equal(other.actor(t)(obs), policy.actor(t)(obs)) for t in (None, 0, 1, 2))
-    other.chance.load(policy.chance.state())
+    other.rngs.load(policy.rngs.state())
     assert torch.equal(other.forward(obs, None), policy.forward(obs, None))
     other.roll_back()
     policy.roll_back()

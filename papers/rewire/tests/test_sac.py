@@ -10,7 +10,7 @@ from rewire_repro.flat import FlatAdam
 from rewire_repro.gaussian import split, squash
 from rewire_repro.networks import Net, TwinCritics, sizes
 from rewire_repro.replay import Batch, Replay
-from rewire_repro.rng import Chance
+from rewire_repro.rng import Rngs
 from rewire_repro.sac import Sac, target
 from rewire_repro.train import Training
 
@@ -94,8 +94,8 @@ def test_clipping_bounds_the_gradient():
 
 def make_sac(agent, values, seed=0):
     policy = agent("ActionAgent", seed=seed, n_in=4, n_actions=2)
-    critic = TwinCritics(6, 8, policy.chance.stream("init"))
-    return Sac(policy, critic, values, policy.chance, False, "update")
+    critic = TwinCritics(6, 8, policy.rngs.stream("init"))
+    return Sac(policy, critic, values, policy.rngs, False, "update")
 
 
 def test_target_critics_follow_at_their_rate(agent, values):
@@ -167,13 +167,13 @@ def test_the_horizon_bootstraps_and_the_end_of_a_task_does_not(agent, values, te
         batch_size=64,
     )  # fmt: skip
     policy = agent("ActionAgent", n_in=4, n_actions=2)
-    critic = TwinCritics(6, 8, policy.chance.stream("init"))
+    critic = TwinCritics(6, 8, policy.rngs.stream("init"))
     training = Training(
         policy,
         critic,
         Chain(terminal),
         quick,
-        policy.chance,
+        policy.rngs,
         n_steps=1600,
         start_steps=10_000,
         faithful=faithful,
@@ -238,7 +238,7 @@ def test_the_point_mass_is_learnt_nearly_as_well_as_its_best_linear_controller(c
 
 
 def test_streams_do_not_move_each_other():
-    one, two = Chance(3, CPU), Chance(3, CPU)
+    one, two = Rngs(3, CPU), Rngs(3, CPU)
     two.normal("other", 5)
     assert torch.equal(one.normal("x", 4), two.normal("x", 4))
     assert not torch.equal(one.normal("y", 4), two.normal("z", 4))

@@ -6,12 +6,12 @@ import torch
 
 def test_csp_combinations_lie_on_the_simplex(agent):
     policy = agent("SubspaceActionAgent", dist_type="peaked")
-    assert torch.equal(policy.draw(3, "new"), torch.ones(3, 1))
+    assert torch.equal(policy.sample(3, "new"), torch.ones(3, 1))
     policy.set_task(None)
     for _ in range(2):
         policy.choose([1.0] * len(policy.anchors), keep=True)
         policy.set_task(None)
-    new, old = policy.draw(500, "new"), policy.draw(500, "old")
+    new, old = policy.sample(500, "new"), policy.sample(500, "old")
     for rows in (new, old):
         assert float(rows.min()) >= 0
         assert torch.allclose(rows.sum(1), torch.ones(500))

@@ -75,8 +75,8 @@ def test_fused_and_plain_steps_agree_for_both_signs():
             learner.remember(slot, kept_x[slot].astype(np.float32) / np.float32(255), int(kept_y[slot]))
     rng, projected = np.random.default_rng(4), 0
     for step in range(120):
-        picks, slots = rng.integers(0, 60, 10), rng.integers(0, 40, 10 if step % 4 else 0)
-        fused, plain = (learner.steps(picks[None], slots[None], 0.05)[0] for learner in learners)
+        indices, slots = rng.integers(0, 60, 10), rng.integers(0, 40, 10 if step % 4 else 0)
+        fused, plain = (learner.steps(indices[None], slots[None], 0.05)[0] for learner in learners)
         np.testing.assert_allclose(fused, plain, rtol=2e-4, atol=2e-5)
         projected += fused[1] < 0
         for (a, b), (c, d) in zip(learners[0].layers(), learners[1].layers(), strict=True):
@@ -84,7 +84,7 @@ def test_fused_and_plain_steps_agree_for_both_signs():
             np.testing.assert_allclose(b, d, atol=1e-6)
         learners[1].load(_as_reference(learners[0], learners[1]))
     assert 20 < projected < 100
-    np.testing.assert_allclose(learners[0].loss(picks), learners[1].loss(picks), rtol=1e-5)
+    np.testing.assert_allclose(learners[0].loss(indices), learners[1].loss(indices), rtol=1e-5)
 
 
 def _as_reference(fused, reference):

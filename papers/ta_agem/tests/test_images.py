@@ -82,7 +82,7 @@ def test_every_layout_is_found(place, tmp_path):
     images = load_images("mnist", tmp_path)
     assert images.x_train.shape == (3, 784)
     assert images.y_test.tolist() == [0, 1, 2]
-    assert all(len(digest) == 64 for digest in images.evidence.values())
+    assert all(len(digest) == 64 for digest in images.checksums.values())
 
 
 @pytest.mark.usefixtures("any_content")
@@ -160,7 +160,7 @@ def test_digits_are_all_there():
     images = load_images("digits")
     assert (len(images.y_train), len(images.y_test)) == (1400, 397)
     assert images.x_train.max() == 255
-    assert len(next(iter(images.evidence.values()))) == 64
+    assert len(next(iter(images.checksums.values()))) == 64
 
 
 def test_loaders_give_the_tasks_as_batches(tmp_path):

@@ -124,7 +124,7 @@ def test_bounds_hold_after_every_offer(seed, q, p, policy, removal):
     for step in range(60):
         x, label = np.round(rng.normal(size=2), 1).astype(np.float32), int(rng.integers(3))
         offered.append((*x.tolist(), label))
-        slot = memory.offer(x, label, step // 20)
+        slot = memory.add(x, label, step // 20)
         assert -1 <= slot < memory.capacity
         check(memory, offered, q, p)
 
@@ -210,10 +210,10 @@ def test_three_far_gaussians_are_all_remembered():
 
 def test_a_label_too_many_is_refused():
     memory = ClusteringMemory(1, 1, num_pools=2)
-    memory.offer(np.zeros(2, np.float32), 5)
-    memory.offer(np.zeros(2, np.float32), 6)
+    memory.add(np.zeros(2, np.float32), 5)
+    memory.add(np.zeros(2, np.float32), 6)
     with pytest.raises(ValueError, match=r"label 7: all 2 pools are taken by \[5, 6\]"):
-        memory.offer(np.zeros(2, np.float32), 7)
+        memory.add(np.zeros(2, np.float32), 7)
 
 
 def test_another_length_is_refused():
@@ -246,13 +246,13 @@ def test_saved_and_loaded_it_goes_on_the_same(kind):
     rng = np.random.default_rng(4)
     straight = make(rng)
     for item in stream[:60]:
-        straight.offer(*item)
+        straight.add(*item)
     other_rng = np.random.default_rng(4)
     other_rng.bit_generator.state = rng.bit_generator.state
     resumed = make(other_rng)
     resumed.load(straight.state())
     for item in stream[60:]:
-        assert straight.offer(*item) == resumed.offer(*item)
+        assert straight.add(*item) == resumed.add(*item)
     for name, column in straight.contents().items():
         np.testing.assert_array_equal(column, resumed.contents()[name])
     assert straight.get_pool_sizes() == resumed.get_pool_sizes()
@@ -274,7 +274,7 @@ def test_a_state_of_another_shape_is_not_loaded(kind, told, shape):
     full = make(3, 2, 3)
     data = np.random.default_rng(3)
     for i in range(90):
-        full.offer(data.normal(size=4).astype(np.float32), i % 3)
+        full.add(data.normal(size=4).astype(np.float32), i % 3)
     state = full.state()
     if not told:
         state["pools"] = [
@@ -289,16 +289,16 @@ def test_a_state_of_another_shape_is_not_loaded(kind, told, shape):
 
 def test_a_state_of_another_policy_is_not_loaded():
     one, other = (ClusteringMemory(3, 2, num_pools=3, policy=policy) for policy in ("main", "paper"))
-    one.offer(np.ones(3, np.float32), 1)
+    one.add(np.ones(3, np.float32), 1)
     with pytest.raises(ValueError, match="state of a pool of"):
         other.load(one.state())
 
 
 def test_a_sample_of_another_length_is_not_counted():
     memory = ClassReservoirs(3, 2, 3, np.random.default_rng(0))
-    memory.offer(np.ones(4, np.float32), 1)
+    memory.add(np.ones(4, np.float32), 1)
     with pytest.raises(ValueError, match="length 3"):
-        memory.offer(np.ones(3, np.float32), 1)
+        memory.add(np.ones(3, np.float32), 1)
     assert memory.get_sample_throughputs() == {1: 1}
 
 
@@ -328,7 +328,7 @@ def test_a_reservoir_per_class_stays_a_uniform_sample():
     for _ in range(600):
         memory = ClassReservoirs(2, 2, 2, rng)
         for i in range(40):
-            memory.offer(np.array([i], np.float32), i % 2)
+            memory.add(np.array([i], np.float32), i % 2)
         for i in memory.contents()["samples"][:, 0]:
             kept[int(i)] += 1
     expected = 600 * 4 / 20

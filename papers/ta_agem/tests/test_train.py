@@ -148,8 +148,8 @@ def test_a_diverging_run_ends_with_a_reason(images):
 def test_a_network_that_the_last_step_has_broken_is_no_result(images, monkeypatch):
     real = train.Run.steps
 
-    def broken(self, picks, slots):
-        losses = real(self, picks, slots)
+    def broken(self, indices, slots):
+        losses = real(self, indices, slots)
         state = self.learner.state()
         for value in state.values():
             if getattr(value, "dtype", None) == np.float32:

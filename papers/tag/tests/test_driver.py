@@ -15,7 +15,7 @@ from tag_repro.inputs import scaled
 from tag_repro.networks.models import AlexNet, LeNet, ResNetS
 from tag_repro.networks.resnet18 import ResNet18, load_pretrained
 from tag_repro.settings import TagSettings
-from tag_repro.streams import Benchmark, build
+from tag_repro.streams import TaskStream, build
 from tag_repro.tag import grid
 from tag_repro.tag.opt_names import parse_opt
 from tag_repro.tag.train import Run
@@ -53,8 +53,8 @@ def tasks():
     return build(SMALL, Seeds(0).generator("tasks"), None, multi_head=True)
 
 
-def run(settings, benchmark, checkpoint=None):
-    return Run(settings, benchmark, Seeds(settings.seed), checkpoint)
+def run(settings, task_stream, checkpoint=None):
+    return Run(settings, task_stream, Seeds(settings.seed), checkpoint)
 
 
 def same(one, two):
@@ -146,12 +146,12 @@ def test_real_five_sets_are_read_in_the_published_order(monkeypatch):
     settings = TagSettings(dataset="5data", tasks=5, images="5data")
     found = build(settings, Seeds(0).generator("tasks"), None, multi_head=True)
     assert [int(task.x_train[0, 0]) for task in found.stream] == [1, 2, 3, 4, 5]
-    assert found.evidence == {f"{name}/file": name for name in image_streams.FIVE}
+    assert found.checksums == {f"{name}/file": name for name in image_streams.FIVE}
 
 
 def test_pixels_become_numbers():
     image = torch.tensor([[0, 255, 51]], dtype=torch.uint8)
-    flat = Benchmark("x", None, 1, True, {})
+    flat = TaskStream("x", None, 1, True, {})
     torch.testing.assert_close(scaled(image, flat), torch.tensor([[0.0, 1.0, 0.2]]))
     colour = replace(flat, shape=(3, 1, 1))
     for scale, wanted in (
@@ -266,7 +266,7 @@ def test_a_grid_goes_on_where_it_stopped_and_names_the_best(tmp_path, monkeypatc
     scores = {0.1: 0.3, 0.05: 0.9, 0.01: 0.5, 0.001: 0.2}
     asked = []
 
-    def score(settings, benchmark, progress):
+    def score(settings, task_stream, progress):
         asked.append(settings.lr)
         if len(asked) == 3:
             raise KeyboardInterrupt
@@ -340,8 +340,8 @@ def test_settings_that_cannot_be(changes, part):
 
 def test_one_head_learns_from_a_sample_of_all_tasks():
     settings = replace(SMALL, opt="", multi=3, tasks=3, epochs_per_task=2, lr=0.1, batch_size=32)
-    benchmark = build(settings, Seeds(0).generator("tasks"), None, multi_head=False)
-    one = Run(settings, benchmark, Seeds(1))
+    task_stream = build(settings, Seeds(0).generator("tasks"), None, multi_head=False)
+    one = Run(settings, task_stream, Seeds(1))
     result = one.train()
     assert one.network.head.out_features == 10
     assert result.metrics().keys() == {"A"}

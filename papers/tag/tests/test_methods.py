@@ -12,7 +12,7 @@ from torch.nn import functional
 from clrepro.streams import Stream, Task
 from tag_repro.losses import mixed_loss, statistics_kept, task_loss
 from tag_repro.settings import TagSettings
-from tag_repro.streams import Benchmark
+from tag_repro.streams import TaskStream
 from tag_repro.tag.methods import METHODS
 from tag_repro.tag.methods.agem import AGEM, project
 from tag_repro.tag.methods.ewc import EWC
@@ -30,17 +30,17 @@ def bench(tasks=TASKS, classes=CLASSES, replay_classes=None):
         return Task(f"{number}", x, y, x, y, tuple(range(classes)))
 
     stream = Stream("tiny", [lambda k=k: make(k) for k in range(tasks)], INPUTS, classes)
-    return Benchmark("tiny", stream, classes, True, {}, replay_classes=replay_classes or classes * tasks)
+    return TaskStream("tiny", stream, classes, True, {}, replay_classes=replay_classes or classes * tasks)
 
 
-def method(name, network=None, benchmark=None, **settings):
+def method(name, network=None, task_stream=None, **settings):
     """The method, its network with known parameters."""
     torch.manual_seed(0)
-    benchmark = benchmark or bench()
-    network = network or nn.Linear(INPUTS, benchmark.n_outputs)
+    task_stream = task_stream or bench()
+    network = network or nn.Linear(INPUTS, task_stream.n_outputs)
     given = SimpleNamespace(mem_size=2, lambd=3.0, ewc_fisher="empirical") if not settings else None
     given = given or SimpleNamespace(**{"mem_size": 2, "lambd": 3.0, "ewc_fisher": "empirical", **settings})
-    return METHODS[name](given, network, benchmark, np.random.default_rng(1))
+    return METHODS[name](given, network, task_stream, np.random.default_rng(1))
 
 
 def batch(task, n=8, seed=0):
@@ -213,7 +213,7 @@ def test_the_minimum_of_a_linear_gaussian_loss_with_the_penalty(lambd):
 
 
 def test_replay_adds_the_gradient_on_remembered_examples():
-    er = method("er", benchmark=bench(replay_classes=4))
+    er = method("er", task_stream=bench(replay_classes=4))
     x, y = batch(0)
     er.gradients(x, y, 0)
     plain = method("")
@@ -233,13 +233,13 @@ def test_replay_adds_the_gradient_on_remembered_examples():
 def test_every_example_of_a_stream_is_remembered_with_the_same_probability():
     """Batches of 10 from a stream of 500 into 25 slots, many times: also those right after the filling."""
     counts = np.zeros(500)
-    er = method("er", benchmark=bench(classes=5, tasks=5, replay_classes=5), mem_size=5)
+    er = method("er", task_stream=bench(classes=5, tasks=5, replay_classes=5), mem_size=5)
     repetitions = 600
     for seed in range(repetitions):
         er.policy = type(er.policy)(25, np.random.default_rng(seed))
         held = np.full(25, -1)
         for start in range(0, 500, 10):
-            for offset, slot in enumerate(er.policy.offer(10).tolist()):
+            for offset, slot in enumerate(er.policy.add(10).tolist()):
                 if slot >= 0:
                     held[slot] = start + offset
         counts[held] += 1

@@ -117,12 +117,12 @@ def test_resumed_runs_go_on_counting(tmp_path):
         settings, folder = replace(settings, tasks=3), RunDir(tmp_path / kind)
         for progress in (Stopping(stream=out), Progress(stream=out, delay=0.0, title=f"{kind}: ")):
             seeds = Seeds(1)
-            benchmark = build(settings, seeds.generator("tasks"), None, multi_head=multi_head)
+            task_stream = build(settings, seeds.generator("tasks"), None, multi_head=multi_head)
             try:
                 if multi_head:
-                    driver.Run(settings, benchmark, seeds, folder).train(progress=progress)
+                    driver.Run(settings, task_stream, seeds, folder).train(progress=progress)
                 else:
-                    stable.run(settings, benchmark, seeds, checkpoint=folder, progress=progress)
+                    stable.run(settings, task_stream, seeds, checkpoint=folder, progress=progress)
             except KeyboardInterrupt:
                 assert isinstance(progress, Stopping)
     assert [line.partition(",")[0] for line in out.getvalue().splitlines()] == [

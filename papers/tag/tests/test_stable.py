@@ -26,8 +26,8 @@ SMALL = StableSettings(tasks=3, epochs_per_task=2, hiddens=20, images="digits", 
 
 def run(settings, **options):
     seeds = Seeds(settings.seed)
-    benchmark = build(settings, seeds.generator("tasks"), None, multi_head=False)
-    return stable.run(settings, benchmark, seeds, **options)
+    task_stream = build(settings, seeds.generator("tasks"), None, multi_head=False)
+    return stable.run(settings, task_stream, seeds, **options)
 
 
 def numbers(result):
@@ -136,18 +136,20 @@ def test_tasks_begin_upright_or_unpermuted():
         turned = angles(tasks, 0, step)
         assert all(step * (t - 1) < angle <= step * t for t, angle in enumerate(turned))
         np.testing.assert_allclose(turned[:2], [-0.5488135 * step, 0.28481063 * step])  # numpy's for seed 0
-    benchmark = build(replace(SMALL, dataset="perm-mnist"), seeds.generator("tasks"), None, multi_head=False)
-    first, second = benchmark.stream[0], benchmark.stream[1]
+    task_stream = build(
+        replace(SMALL, dataset="perm-mnist"), seeds.generator("tasks"), None, multi_head=False
+    )
+    first, second = task_stream.stream[0], task_stream.stream[1]
     assert (np.sort(first.x_train, axis=1) == np.sort(second.x_train, axis=1)).all()
     assert (first.x_train != second.x_train).any()
     assert len(first.y_train) == 1400
-    assert benchmark.outputs(2) == (0, 10)
+    assert task_stream.outputs(2) == (0, 10)
 
 
 def test_outputs_of_several_heads_follow_each_other():
-    benchmark = build(SMALL, np.random.default_rng(0), None, multi_head=True)
-    assert [benchmark.outputs(task) for task in range(3)] == [(0, 10), (10, 20), (20, 30)]
-    assert benchmark.n_outputs == 30
+    task_stream = build(SMALL, np.random.default_rng(0), None, multi_head=True)
+    assert [task_stream.outputs(task) for task in range(3)] == [(0, 10), (10, 20), (20, 30)]
+    assert task_stream.n_outputs == 30
 
 
 def test_digits_fill_the_frame():

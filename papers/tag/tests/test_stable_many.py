@@ -91,10 +91,10 @@ def test_a_step_is_the_compiled_engine_s(tmp_path):
     for number in range(2):
         theta, velocity = aligned(layout.n_params), aligned(layout.n_params)
         theta[:] = thetas[number]
-        picks = np.tile(np.arange(6), (3, 1))
+        indices = np.tile(np.arange(6), (3, 1))
         rate = float(rates[number])
         one = BatchTrainer(layout).sgd_steps(
-            theta, velocity, x[number], y[number], picks, rate, 0.8, classes=(1, 3)
+            theta, velocity, x[number], y[number], indices, rate, 0.8, classes=(1, 3)
         )
         np.testing.assert_allclose(many.theta(number), theta, atol=2e-6)
         assert float(losses[number]) == pytest.approx(one[-1], abs=1e-5)

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from clrepro.buffers import Reservoir
 from clrepro.streams import permuted, split_classes
-from tag_repro.streams import Benchmark
+from tag_repro.streams import TaskStream
 from tag_repro.tensorflow.methods import METHODS, make_method
 from tag_repro.tensorflow.methods.agem import project
 from tag_repro.tensorflow.methods.ewc import normalised, penalty_gradients
@@ -37,8 +37,8 @@ def toy(*, multi_head, n=48, tasks=3, per_task=2):
     x = (rng.integers(0, 120, (len(y), INPUTS)) + 8 * y[:, None]).astype(np.uint8)
     data = (x, y, x[:40], y[:40])
     if multi_head:
-        return Benchmark("toy", split_classes(data, per_task, labels="within_task"), per_task, True, {})
-    return Benchmark("toy", permuted(data, tasks, rng, first_identity=True), per_task, False, {})
+        return TaskStream("toy", split_classes(data, per_task, labels="within_task"), per_task, True, {})
+    return TaskStream("toy", permuted(data, tasks, rng, first_identity=True), per_task, False, {})
 
 
 def method(name, settings=PLAIN, *, multi_head=False, dropout=0.0, seed=0):
@@ -51,7 +51,7 @@ def method(name, settings=PLAIN, *, multi_head=False, dropout=0.0, seed=0):
 
 
 def batches(made, task, size=8):
-    found = made.benchmark
+    found = made.task_stream
     x, y = found.stream[task].x_train, found.numbered(task, found.stream[task].y_train)
     return [(x[start : start + size], y[start : start + size]) for start in range(0, len(y), size)]
 
@@ -221,7 +221,7 @@ def test_every_example_is_remembered_as_often():
     kept, repetitions = np.zeros(2000), 2000
     for repetition in range(repetitions):
         policy = Reservoir(100, np.random.default_rng(repetition))
-        slots = np.concatenate([policy.offer(50) for _ in range(40)])
+        slots = np.concatenate([policy.add(50) for _ in range(40)])
         held = np.full(100, -1)
         held[slots[slots >= 0]] = np.flatnonzero(slots >= 0)
         kept[held] += 1

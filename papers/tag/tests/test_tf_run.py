@@ -29,7 +29,7 @@ from clrepro.records import read_record
 from clrepro.seeding import Seeds
 from tag_repro.cli import run_program
 from tag_repro.tensorflow.settings import CONV_DEFAULTS, FC_DEFAULTS
-from tag_repro.tensorflow.streams import benchmark
+from tag_repro.tensorflow.streams import task_stream
 from tag_repro.tensorflow.train import Run
 
 FOLDER = Path(__file__).resolve().parents[1] / "external_libs" / "continual_learning_algorithms"
@@ -45,7 +45,7 @@ CONV = replace(
 
 def start(settings, checkpoint=None):
     seeds = Seeds(settings.random_seed)
-    found = benchmark(settings, seeds.generator("tasks"), None)
+    found = task_stream(settings, seeds.generator("tasks"), None)
     return Run(settings, found, seeds, checkpoint)
 
 
@@ -140,9 +140,9 @@ def test_cross_validation_tests_the_last_of_three_tasks_alone():
 
 
 def test_twenty_tasks_are_the_default():
-    stream = start(replace(SMALL, tasks=FC_DEFAULTS.tasks)).benchmark.stream
+    stream = start(replace(SMALL, tasks=FC_DEFAULTS.tasks)).task_stream.stream
     assert len(stream) == 20
-    conv = start(replace(CONV, tasks=20)).benchmark
+    conv = start(replace(CONV, tasks=20)).task_stream
     assert (len(conv.stream), conv.classes_per_task, conv.n_outputs) == (20, 5, 100)
     assert [conv.stream[number].x_train.shape for number in (0, 19)] == [(1250, 3072)] * 2
     assert [len(conv.stream[number].y_test) for number in (0, 19)] == [250] * 2

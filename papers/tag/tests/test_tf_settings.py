@@ -21,7 +21,7 @@ from tag_repro.tensorflow import outputs as files
 from tag_repro.tensorflow import summary
 from tag_repro.tensorflow.flags import parser, settings_of
 from tag_repro.tensorflow.settings import CONV, CONV_DEFAULTS, FC, FC_DEFAULTS
-from tag_repro.tensorflow.streams import benchmark, mean_image, split
+from tag_repro.tensorflow.streams import mean_image, split, task_stream
 
 FOLDER = Path(__file__).resolve().parents[1] / "external_libs" / "continual_learning_algorithms"
 SEEDS = {"mnist": ("1345", "1455", "1668"), "cifar": ("1234", "7295", "5234")}
@@ -94,7 +94,7 @@ def test_the_tasks_are_those_of_the_pytorch_program():
     for dataset in ("rot-mnist", "perm-mnist"):
         step = 9.0 if dataset == "rot-mnist" else 0.0
         own = replace(FC_DEFAULTS, dataset=dataset, images="digits", random_seed=5, rotation_step=step)
-        ours = benchmark(own, Seeds(5).generator("tasks"), None)
+        ours = task_stream(own, Seeds(5).generator("tasks"), None)
         stable = StableSettings(dataset=dataset, tasks=20, images="digits", seed=5, rotation_step=step)
         theirs = streams.build(stable, Seeds(5).generator("tasks"), None, multi_head=False)
         assert len(ours.stream) == len(theirs.stream) == 20
@@ -126,13 +126,13 @@ def test_a_hundred_classes_are_twenty_tasks_of_five():
 
 
 def test_prototypes_are_one_fixed_set():
-    (x, y, x_test, y_test), evidence = prototype_images(3)
+    (x, y, x_test, y_test), checksums = prototype_images(3)
     assert (x.shape, x_test.shape, x.dtype) == ((750, 3072), (150, 3072), np.uint8)
     assert np.bincount(y).tolist() == [250] * 3
     assert np.bincount(y_test).tolist() == [50] * 3
     (more, *_), other = prototype_images(4)
     assert (more[:750] == x).all()
-    assert evidence != other
+    assert checksums != other
     means = x.reshape(3, 250, -1).mean(axis=1)
     nearest = ((x_test[:, None].astype(float) - means) ** 2).sum(axis=2).argmin(axis=1)
     assert (nearest == y_test).mean() > 0.99  # classes differ by more than the noise
@@ -145,7 +145,7 @@ def record(seed, accuracy, **changes):
     metrics = {"A": accuracy - 0.05, "F": 0.1, "F_signed": 0.1, "LA": accuracy, "BWT": -0.1}
     outcome = Outcome(
         metrics=metrics, series={"R": matrix, "snapshots": [], "classes": [[0], [1]]},
-        settings={**own.decisive(), "random_seed": seed},
+        settings={**own.fingerprint(), "random_seed": seed},
         cost={"train_s": 2.0, "eval_s": 1.0, "steps": 100, "cpu_s": 4.0},
     )  # fmt: skip
     return files.run_record(own, 1, outcome, [])

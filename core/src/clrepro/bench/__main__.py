@@ -1,4 +1,4 @@
-"""`python -m clrepro.bench [PAPER ...] [--only TEXT] [--out DIR]`: run the contests, print them, keep them.
+"""`python -m clrepro.bench [PAPER ...] [--only TEXT] [--out DIR]`: run the benchmarks, print them, keep them.
 
 `<out>/bench.json` keeps the rows of all papers; those of the papers that run now replace what it has of them,
 as papers live in environments of their own.  `cl-repro report` makes a page of it.
@@ -27,7 +27,7 @@ SCHEMA = 1
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the contests of the papers named (default: the core); returns the exit code."""
+    """Run the benchmarks of the papers named (default: the core); returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m clrepro.bench", description="Measure the promised speed ratios, and how costs grow."
     )
@@ -53,11 +53,11 @@ def measured(
     module: ModuleType, paper: str, only: str
 ) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
     """Run what `module` offers; yields (rows, growths) as bench.json keeps them, one thing at a time."""
-    for each in module.contests():
+    for each in module.benchmarks():
         if only in each.name:
-            standing = benchmark.run(each)
-            print("\n".join(benchmark.lines(standing)), flush=True)
-            yield standing.rows(paper), []
+            timing = benchmark.run(each)
+            print("\n".join(benchmark.lines(timing)), flush=True)
+            yield timing.rows(paper), []
     for each in getattr(module, "scalings", list)():
         if only in each.name:
             growth = scaling.measure(each)
@@ -66,7 +66,7 @@ def measured(
 
 
 def module_of(paper: str) -> ModuleType:
-    """The module with the contests of `paper`.  Raises: UsageError if it cannot be imported here."""
+    """The module with the benchmarks of `paper`.  Raises: UsageError if it cannot be imported here."""
     name = "clrepro.bench.rows" if paper == CORE else f"{paper}_repro.bench"
     try:
         return importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""One contest: the same work done by several contenders in turn, and what follows from their times."""
+"""One benchmark: the same work done by several contenders in turn, and what follows from their times."""
 
 import os
 import statistics
@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Contest:
+class Benchmark:
     """Work done by several contenders.
 
     Attributes: name — what is timed; unit — what one unit of work is; sides — contender name to a function
@@ -29,10 +29,10 @@ class Contest:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Timing:
     """Seconds per unit of every side and round, and what follows from them."""
 
-    contest: Contest
+    benchmark: Benchmark
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
     def median(self, side: str) -> float:
@@ -43,37 +43,37 @@ class Standing:
         """Returns (median, smallest, largest) over the rounds of side / ours: how many times faster ours
         is.
         """
-        ours = self.seconds[next(iter(self.contest.sides))]
+        ours = self.seconds[next(iter(self.benchmark.sides))]
         each = [other / own for other, own in zip(self.seconds[side], ours, strict=True)]
         return statistics.median(each), min(each), max(each)
 
     def rows(self, paper: str) -> list[dict[str, Any]]:
-        """Returns what bench.json keeps: a row for each rival, or one without a ratio if there is none."""
-        ours, *rivals = self.contest.sides
-        return [self._row(paper, ours, rival) for rival in rivals] or [self._row(paper, ours, None)]
+        """Returns what bench.json keeps: a row for each peer, or one without a ratio if there is none."""
+        ours, *peers = self.benchmark.sides
+        return [self._row(paper, ours, peer) for peer in peers] or [self._row(paper, ours, None)]
 
-    def _row(self, paper: str, ours: str, rival: str | None) -> dict[str, Any]:
-        ways = [ours] if rival is None else [ours, rival]
-        promised = self.contest.promised.get(rival or "")
+    def _row(self, paper: str, ours: str, peer: str | None) -> dict[str, Any]:
+        variants = [ours] if peer is None else [ours, peer]
+        promised = self.benchmark.promised.get(peer or "")
         ratio, verdict = None, "none"
-        if rival is not None:
-            middle, low, high = self.ratio(rival)
-            ratio = {"of": rival, "to": ours, "median": middle, "low": low, "high": high}
+        if peer is not None:
+            middle, low, high = self.ratio(peer)
+            ratio = {"of": peer, "to": ours, "median": middle, "low": low, "high": high}
             if promised is not None:
                 verdict = "kept" if middle >= promised else "missed"
         return {
             "paper": paper,
-            "name": self.contest.name,
-            "unit": self.contest.unit,
-            "target": self.contest.target,
-            "clock": clock_of(self.contest.cores),
-            "ways": [self._way(side) for side in ways],
+            "name": self.benchmark.name,
+            "unit": self.benchmark.unit,
+            "target": self.benchmark.target,
+            "clock": clock_of(self.benchmark.cores),
+            "variants": [self._variant(side) for side in variants],
             "ratio": ratio,
             "promised": promised,
             "verdict": verdict,
         }
 
-    def _way(self, side: str) -> dict[str, Any]:
+    def _variant(self, side: str) -> dict[str, Any]:
         seconds = self.seconds[side]
         return {
             "name": side,
@@ -84,16 +84,16 @@ class Standing:
         }
 
 
-def run(contest: Contest) -> Standing:
+def run(benchmark: Benchmark) -> Timing:
     """Time all sides in turn, round by round, after one untimed call each (compilation, caches)."""
-    use_cores(contest.cores)
-    seconds: dict[str, list[float]] = {side: [] for side in contest.sides}
-    for work in contest.sides.values():
+    use_cores(benchmark.cores)
+    seconds: dict[str, list[float]] = {side: [] for side in benchmark.sides}
+    for work in benchmark.sides.values():
         work()
-    for _ in range(contest.rounds):
-        for side, work in contest.sides.items():
-            seconds[side].append(timed(work, contest.cores))
-    return Standing(contest, seconds)
+    for _ in range(benchmark.rounds):
+        for side, work in benchmark.sides.items():
+            seconds[side].append(timed(work, benchmark.cores))
+    return Timing(benchmark, seconds)
 
 
 def timed(work: Callable[[], int], cores: int) -> float:
@@ -135,13 +135,15 @@ def human(seconds: float) -> str:
     return f"{seconds * 1e9:.3g} ns"
 
 
-def lines(standing: Standing) -> Iterable[str]:
-    """Yields the printed lines of one contest."""
-    contest = standing.contest
-    yield f"{contest.name} (per {contest.unit})" + (f"; promised: {contest.target}" if contest.target else "")
-    for place, side in enumerate(contest.sides):
-        text = f"    {side:<34} {human(standing.median(side)):>10}"
+def lines(timing: Timing) -> Iterable[str]:
+    """Yields the printed lines of one benchmark."""
+    benchmark = timing.benchmark
+    yield f"{benchmark.name} (per {benchmark.unit})" + (
+        f"; promised: {benchmark.target}" if benchmark.target else ""
+    )
+    for place, side in enumerate(benchmark.sides):
+        text = f"    {side:<34} {human(timing.median(side)):>10}"
         if place:
-            middle, low, high = standing.ratio(side)
+            middle, low, high = timing.ratio(side)
             text += f"   ours is {middle:.3g} times as fast ({low:.3g} to {high:.3g})"
         yield text

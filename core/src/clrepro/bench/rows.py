@@ -1,4 +1,4 @@
-"""The core's own contests: prioritised replay beside cpprb; how the costs of buffers and sweep grow."""
+"""The core's own benchmarks: prioritised replay beside cpprb; how the costs of buffers and sweep grow."""
 
 import importlib.util
 import tempfile
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clrepro.bench.benchmark import Contest
+from clrepro.bench.benchmark import Benchmark
 from clrepro.bench.scaling import Scaling
 from clrepro.buffers import Columns, Prioritized, Reservoir
 
@@ -17,15 +17,15 @@ OBSERVATION, ACTION = 28, 8  # as wide as HVCL's padded spaces
 FIELDS = {"obs": OBSERVATION, "act": ACTION, "rew": 1, "next_obs": OBSERVATION, "done": 1}
 
 
-def contests() -> Iterator[Contest]:
+def benchmarks() -> Iterator[Benchmark]:
     """Yields the core's speed rows."""
     ours = Replay(CAPACITY)
-    rivals = {"cpprb": Cpprb(CAPACITY)} if importlib.util.find_spec("cpprb") else {}
-    sides: dict[str, Any] = {"clrepro": ours, **rivals}
+    peers = {"cpprb": Cpprb(CAPACITY)} if importlib.util.find_spec("cpprb") else {}
+    sides: dict[str, Any] = {"clrepro": ours, **peers}
     add = {name: side.add for name, side in sides.items()}
-    draw = {name: side.draw for name, side in sides.items()}
-    yield Contest("storing 1000 transitions in a full prioritised replay of 1,000,000", "transition", add)
-    yield Contest(
+    draw = {name: side.sample for name, side in sides.items()}
+    yield Benchmark("storing 1000 transitions in a full prioritised replay of 1,000,000", "transition", add)
+    yield Benchmark(
         "drawing 256 of 1,000,000 by priority, with weights and rows, and updating them", "transition", draw
     )
 
@@ -37,7 +37,7 @@ def scalings() -> Iterator[Scaling]:
         "transitions stored",
         "transition",
         (1_000, 10_000, 100_000, 1_000_000),
-        {"clrepro": lambda n: Replay(n).draw, "cpprb": _cpprb},
+        {"clrepro": lambda n: Replay(n).sample, "cpprb": _cpprb},
     )
     yield Scaling(
         "reservoir: offering 1000 items and storing what is kept",
@@ -64,10 +64,10 @@ class Replay:
 
     def add(self) -> int:
         """Store 1000 transitions."""
-        self._columns.write(self._policy.offer(1000), **self._rows)
+        self._columns.write(self._policy.add(1000), **self._rows)
         return 1000
 
-    def draw(self) -> int:
+    def sample(self) -> int:
         """Draw ten batches, read them and give them new priorities."""
         for _ in range(10):
             slots, _ = self._policy.sample(BATCH, 0.4)
@@ -95,7 +95,7 @@ class Cpprb:
         self._buffer.add(**self._rows)
         return 1000
 
-    def draw(self) -> int:
+    def sample(self) -> int:
         """Draw ten batches, read them and give them new priorities."""
         for _ in range(10):
             batch = self._buffer.sample(BATCH, beta=0.4)
@@ -104,7 +104,7 @@ class Cpprb:
 
 
 def _cpprb(capacity: int) -> Callable[[], int] | None:
-    return Cpprb(capacity).draw if importlib.util.find_spec("cpprb") else None
+    return Cpprb(capacity).sample if importlib.util.find_spec("cpprb") else None
 
 
 def _reservoir(capacity: int) -> Callable[[], int]:
@@ -113,7 +113,7 @@ def _reservoir(capacity: int) -> Callable[[], int]:
     x = np.zeros((1000, 784), np.float32)
 
     def work() -> int:
-        columns.write(memory.offer(1000), x=x)
+        columns.write(memory.add(1000), x=x)
         return 1000
 
     for _ in range(2 * max(1, capacity // 1000)):

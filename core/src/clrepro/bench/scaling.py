@@ -14,8 +14,8 @@ class Scaling:
 
     Attributes: name — what grows with what; x_label — what the sizes are; unit — what one unit of work is;
         sizes — where it is measured; sides — contender name to a function that prepares work of a given size
-        and returns a function as of `Contest.sides`; None from it means that the contender does not go so
-        far; cores — as of `Contest`.
+        and returns a function as of `Benchmark.sides`; None from it means that the contender does not go so
+        far; cores — as of `Benchmark`.
     """
 
     name: str

@@ -40,7 +40,7 @@ class PerClass:
         """Filled slots of all classes together."""
         return int(self.sizes.sum())
 
-    def offer(self, labels: ArrayLike) -> NDArray[np.int64]:
+    def add(self, labels: ArrayLike) -> NDArray[np.int64]:
         """Decide where the next items go, given their classes; advances the counters of those classes.
 
         Args: labels — integers (n,) in [0, n_classes).
@@ -77,7 +77,7 @@ class PerClass:
         start = label * self.capacity_per_class
         return np.arange(start, start + int(self.sizes[label]), dtype=np.int64)
 
-    def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    def sample(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Returns n filled slots int64 (n,), independent and uniform, with replacement; empty if none is."""
         ends = np.cumsum(self.sizes)
         if not ends[-1]:

@@ -138,7 +138,7 @@ class Prioritized:
 
     New items get the largest priority given so far (1 before any), so that each is soon sampled.
 
-    Args: capacity — slots, 1 or more; alpha — 0 is uniform, 1 proportional; rng — the only source of chance.
+    Args: capacity — slots, 1 or more; alpha — 0 is uniform, 1 proportional; rng — the only rng.
     Raises: ValueError for a capacity below 1 or an alpha that is negative or not finite.
     Source: Schaul et al. 2016, "Prioritized Experience Replay", the proportional variant.
     """
@@ -161,7 +161,7 @@ class Prioritized:
         """Items offered so far."""
         return self._ring.seen
 
-    def offer(self, n: int = 1) -> NDArray[np.int64]:
+    def add(self, n: int = 1) -> NDArray[np.int64]:
         """Decide where the next n items go and give them the largest priority so far.
 
         Returns: int64 (n,) slots, each in the place of the oldest item.
@@ -169,7 +169,7 @@ class Prioritized:
         than a float holds (nothing is stored then).
         """
         before = self._ring.seen
-        slots = self._ring.offer(n)
+        slots = self._ring.add(n)
         try:
             self._tree.update(slots, self.max_priority**self.alpha)
         except (ValueError, OverflowError):

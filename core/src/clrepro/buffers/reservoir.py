@@ -15,7 +15,7 @@ class Reservoir:
     law="legacy": acceptance m/(age + 1), age counting the item itself: each of the first m items is stored
     with probability (m + 1)/(n + 1), each later one with m/(n + 1).
 
-    Args: capacity — slots, 1 or more; rng — the only source of chance.
+    Args: capacity — slots, 1 or more; rng — the only rng.
     Raises: ValueError for a capacity below 1 or an unknown law.
     Source: algorithm R (in Vitter 1985); the legacy law is MER's published code's.
     """
@@ -34,7 +34,7 @@ class Reservoir:
         """Filled slots: min(seen, capacity)."""
         return min(self.seen, self.capacity)
 
-    def offer(self, n: int = 1) -> NDArray[np.int64]:
+    def add(self, n: int = 1) -> NDArray[np.int64]:
         """Decide where the next n items of the stream go; advances the stream counter.
 
         Returns: int64 (n,), slot in [0, capacity), or -1 for "not stored".  A later item may take the slot
@@ -51,7 +51,7 @@ class Reservoir:
         self.seen += n
         return slots
 
-    def draw(self, n: int) -> NDArray[np.int64]:
+    def sample(self, n: int) -> NDArray[np.int64]:
         """Returns n filled slots int64 (n,), independent and uniform (with replacement); empty if nothing is
         stored.
         """

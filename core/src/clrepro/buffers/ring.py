@@ -26,7 +26,7 @@ class Ring:
         """Filled slots: min(seen, capacity)."""
         return min(self.seen, self.capacity)
 
-    def offer(self, n: int = 1) -> NDArray[np.int64]:
+    def add(self, n: int = 1) -> NDArray[np.int64]:
         """Decide where the next n items of the stream go; advances the stream counter.
 
         Returns: int64 (n,), slot in [0, capacity).  With n above the capacity a slot comes more than once:
@@ -42,7 +42,7 @@ class Ring:
         """Returns the filled slots int64 (size,) in the order in which their items came."""
         return np.arange(self.seen - self.size, self.seen, dtype=np.int64) % self.capacity
 
-    def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    def sample(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Returns n filled slots int64 (n,), independent and uniform (with replacement); empty if nothing is
         stored.
         """

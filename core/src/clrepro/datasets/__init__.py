@@ -45,14 +45,14 @@ def load(name: str, data_dir: Path | None = None, download: bool = False) -> Dat
     Raises: UsageError for an unknown name; DataError if files are missing, damaged or inconsistent.
     """
     if name == "mnist_quick":
-        evidence = {quick.FILE.name: quick.SHA256}
+        checksums = {quick.FILE.name: quick.SHA256}
         arrays = quick.read_quick()
         check_labels(name, (arrays[1], arrays[3]), CATALOG["mnist"].n_classes)
-        return Dataset(name, *arrays, CATALOG["mnist"].licence, "embedded subset", evidence)
+        return Dataset(name, *arrays, CATALOG["mnist"].licence, "embedded subset", checksums)
     if name == "digits":
-        arrays, evidence = digits.read_digits()
+        arrays, checksums = digits.read_digits()
         check_labels(name, (arrays[1], arrays[3]), digits.N_CLASSES)
-        return Dataset(name, *arrays, digits.LICENCE, "scikit-learn", evidence)
+        return Dataset(name, *arrays, digits.LICENCE, "scikit-learn", checksums)
     if name not in CATALOG:
         raise UsageError(f"data set {name!r}: one of {', '.join(['mnist_quick', 'digits', *CATALOG])}")
     entry = CATALOG[name]

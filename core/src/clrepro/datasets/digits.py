@@ -27,6 +27,6 @@ def read_digits() -> tuple[Arrays, dict[str, str]]:
     # Grey levels 0 to 16 become bytes, as every other data set has them.
     x = np.round(bunch.data[order] * (255 / 16)).astype(np.uint8)
     y = bunch.target[order].astype(np.int64)
-    evidence = {"digits": hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()}
+    checksums = {"digits": hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()}
     x = x.reshape(-1, 8, 8)
-    return (x[:N_TRAIN], y[:N_TRAIN], x[N_TRAIN:], y[N_TRAIN:]), evidence
+    return (x[:N_TRAIN], y[:N_TRAIN], x[N_TRAIN:], y[N_TRAIN:]), checksums

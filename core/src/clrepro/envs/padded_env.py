@@ -12,7 +12,7 @@ from clrepro.errors import UsageError
 Row = NDArray[np.float32]
 
 
-class Lane:
+class PaddedEnv:
     """An environment whose observations are padded with zeros and whose actions are cut to its own.
 
     Args: make — returns the environment; obs_dim, act_dim — of the padded spaces; seed — of its first reset.

@@ -15,7 +15,7 @@ Rows = dict[str, NDArray[Any]]
 ANSWER = ("obs", "last", "reward", "terminated", "truncated")
 
 
-class Board:
+class SharedRows:
     """What all processes see, one row per environment: actions and who moves, the answer, and `state`.
 
     state — twice the number of the last request that was begun in it, plus 1 while that is at work, and for
@@ -42,7 +42,7 @@ class Board:
             for (field, (shape, kind)), start in zip(fields.items(), starts[:-1], strict=True)
         }
 
-    def __reduce__(self) -> tuple[Callable[..., "Board"], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., "SharedRows"], tuple[Any, ...]]:
         """Goes to a process that is being started as a copy of the file's handle."""
         return _received, (*self._shape, reduction.DupFd(self._handle))
 
@@ -58,8 +58,8 @@ class Board:
             self.close()
 
 
-def _received(n: int, obs_dim: int, act_dim: int, copy: Any) -> Board:
-    return Board(n, obs_dim, act_dim, copy.detach())
+def _received(n: int, obs_dim: int, act_dim: int, copy: Any) -> SharedRows:
+    return SharedRows(n, obs_dim, act_dim, copy.detach())
 
 
 def _nameless(size: int) -> int:

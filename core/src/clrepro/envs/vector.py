@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro.envs.padded_env import Lane
-from clrepro.envs.shared_rows import ANSWER, Board
-from clrepro.envs.worker import DEATH, Crew, Make, act, name_of
+from clrepro.envs.padded_env import PaddedEnv
+from clrepro.envs.shared_rows import ANSWER, SharedRows
+from clrepro.envs.worker import DEATH, Make, Worker, act, name_of
 from clrepro.errors import DataError, UsageError
 
 log = logging.getLogger(__name__)
@@ -50,21 +50,21 @@ class VectorEnv:
         self._makers, self._seeds = list(makers), list(seeds)
         self._word, self._turn, self._finished = "reset", 0, 0  # the present request, and the last whole one
         self._ended = np.zeros(self.n, np.bool_)  # in a step whose answer the caller never saw
-        self._deaths: dict[int, list[int]] = {}  # turns in which each crew died
-        self._board = Board(self.n, obs_dim, act_dim)
-        self._lanes: list[Lane] = []
-        self._crews: list[Crew] = []
+        self._deaths: dict[int, list[int]] = {}  # turns in which each worker died
+        self._shared = SharedRows(self.n, obs_dim, act_dim)
+        self._lanes: list[PaddedEnv] = []
+        self._worker_list: list[Worker] = []
         try:
             if n_workers:
                 for rows in np.array_split(np.arange(self.n), min(n_workers, self.n)):
-                    crew = Crew(rows.tolist(), self._makers, self._board)
-                    crew.begin(self._seeds)
-                    self._crews.append(crew)
-                for crew in self._crews:
-                    self._await(crew)
+                    worker = Worker(rows.tolist(), self._makers, self._shared)
+                    worker.begin(self._seeds)
+                    self._worker_list.append(worker)
+                for worker in self._worker_list:
+                    self._await(worker)
             else:
                 for make, seed in zip(makers, seeds, strict=True):
-                    self._lanes.append(Lane(make, obs_dim, act_dim, seed))
+                    self._lanes.append(PaddedEnv(make, obs_dim, act_dim, seed))
         except BaseException:
             self.close()
             raise
@@ -73,7 +73,7 @@ class VectorEnv:
         """Begin new episodes everywhere.  Returns: observations (n, obs_dim)."""
         self._settle()
         self._all("reset")
-        return self._board.rows["obs"].copy()
+        return self._shared.rows["obs"].copy()
 
     def renew(self, seeds: Sequence[int]) -> NDArray[np.float32]:
         """Make all environments anew and reset them: what follows depends on these seeds alone.
@@ -83,7 +83,7 @@ class VectorEnv:
         self._settle(finish=False)
         self._seeds = list(seeds)
         self._all("renew")
-        return self._board.rows["obs"].copy()
+        return self._shared.rows["obs"].copy()
 
     def step(
         self, actions: NDArray[np.float32], moves: NDArray[np.bool_] | None = None
@@ -96,7 +96,7 @@ class VectorEnv:
         an episode was cut off by a death or an error; reward float64 (n,); terminated, truncated bool (n,).
         """
         self._settle()
-        rows = self._board.rows
+        rows = self._shared.rows
         rows["action"][:] = actions
         rows["moves"][:] = True if moves is None else moves
         self._all("step")
@@ -111,12 +111,12 @@ class VectorEnv:
 
     def close(self) -> None:
         """End all workers and free the memory; may be called twice."""
-        for crew in self._crews:
-            crew.stop()
-        for lane in self._lanes:
-            lane.close()
-        self._crews, self._lanes = [], []
-        self._board.close()
+        for worker in self._worker_list:
+            worker.stop()
+        for padded in self._lanes:
+            padded.close()
+        self._worker_list, self._lanes = [], []
+        self._shared.close()
 
     def __enter__(self) -> "VectorEnv":
         return self
@@ -136,20 +136,20 @@ class VectorEnv:
     def _go_on(self) -> list[BaseException]:
         """Do the present request wherever it has not been done.  Returns what environments raised."""
         found: list[BaseException | None] = []
-        rows, turn = self._board.rows, self._turn
-        for row, lane in enumerate(self._lanes):
+        rows, turn = self._shared.rows, self._turn
+        for row, padded in enumerate(self._lanes):
             if rows["state"][row] >= 2 * turn:
                 continue
             try:
-                act(lane, row, turn, self._word, self._seeds[row], rows)
+                act(padded, row, turn, self._word, self._seeds[row], rows)
             except (Exception, SystemExit) as problem:
                 found.append(problem)
-        for crew in self._crews:
-            if crew.turn < turn:
-                crew.ask(turn, self._word, self._seeds if self._word == "renew" else None)
-        for crew in self._crews:
-            if crew.asked:
-                found.append(self._answer(crew))
+        for worker in self._worker_list:
+            if worker.turn < turn:
+                worker.ask(turn, self._word, self._seeds if self._word == "renew" else None)
+        for worker in self._worker_list:
+            if worker.asked:
+                found.append(self._answer(worker))
         problems = [problem for problem in found if problem is not None]
         if problems and self._word == "step":
             self._note_ends()
@@ -172,86 +172,86 @@ class VectorEnv:
             if self._word == "step":
                 self._note_ends()
             return
-        for crew in self._crews:
-            if crew.asked:
-                self._answer(crew)
+        for worker in self._worker_list:
+            if worker.asked:
+                self._answer(worker)
 
     def _note_ends(self) -> None:
-        rows = self._board.rows
+        rows = self._shared.rows
         self._ended |= (rows["terminated"] | rows["truncated"]) & rows["moves"]
 
-    def _answer(self, crew: Crew) -> BaseException | None:
+    def _answer(self, worker: Worker) -> BaseException | None:
         """Returns what an environment of this worker raised, or how it came to its end."""
         try:
-            return crew.answer(self._patience(self._word))
+            return worker.answer(self._patience(self._word))
         except DEATH:
-            return self._replace(crew)
+            return self._replace(worker)
         except TimeoutError:
-            return DataError(self._hangs(crew, self._word))
+            return DataError(self._hangs(worker, self._word))
 
     def _patience(self, word: str) -> float:
         return self._patience_s * (1 if word == "step" else BEGINNING)
 
-    def _hangs(self, crew: Crew, word: str) -> str:
+    def _hangs(self, worker: Worker, word: str) -> str:
         """Says which environment it is that gives no answer: the last that has begun, they go in order."""
-        begun = [i for i in crew.rows if self._board.rows["state"][i] >= 2 * max(crew.turn, 1)]
-        at_work = (begun or crew.rows[:1])[-1]
+        begun = [i for i in worker.rows if self._shared.rows["state"][i] >= 2 * max(worker.turn, 1)]
+        at_work = (begun or worker.rows[:1])[-1]
         name = f"environment {at_work} ({name_of(self._makers[at_work])})"
         return f"{name} gives no answer within {self._patience(word):g} s; its worker was ended"
 
-    def _replace(self, crew: Crew) -> BaseException | None:
+    def _replace(self, worker: Worker) -> BaseException | None:
         """Start a dead worker again; its episodes count as cut off where they were.
 
         Returns what an environment raised then, or that the worker dies again and again.
         """
         self.restarts += 1
-        deaths = self._deaths[crew.rows[0]] = [
-            turn for turn in self._deaths.get(crew.rows[0], []) if turn > self._turn - LIFE
+        deaths = self._deaths[worker.rows[0]] = [
+            turn for turn in self._deaths.get(worker.rows[0], []) if turn > self._turn - LIFE
         ] + [self._turn]
-        name = f"environment worker {crew.pid} ({name_of(self._makers[crew.rows[0]])})"
+        name = f"environment worker {worker.pid} ({name_of(self._makers[worker.rows[0]])})"
         if len(deaths) >= MAX_DEATHS:
             return DataError(f"{name} died {MAX_DEATHS} times within {LIFE} steps (out of memory? see dmesg)")
-        log.warning("%s died; its %d environments start again", name, len(crew.rows))
-        for i in crew.rows:
+        log.warning("%s died; its %d environments start again", name, len(worker.rows))
+        for i in worker.rows:
             self._seeds[i] += RESTART_STEP
         try:
-            return self._restart(crew)
+            return self._restart(worker)
         except Exception as problem:  # also what an environment raises while it is made
             return problem
 
-    def _restart(self, crew: Crew) -> BaseException | None:
+    def _restart(self, worker: Worker) -> BaseException | None:
         """Do the present request in a new worker, in another one if that dies as well.
 
         Returns what an environment raised.  Raises: DataError if they die one after the other or hang.
         """
         for _ in range(MAX_STARTS):
-            crew.stop()
-            self._board.rows["state"][crew.rows] |= 1  # a step then is the beginning of a new episode
-            crew.begin(self._seeds)
+            worker.stop()
+            self._shared.rows["state"][worker.rows] |= 1  # a step then is the beginning of a new episode
+            worker.begin(self._seeds)
             try:
-                self._await(crew)
-                crew.ask(self._turn, "step" if self._word == "step" else "reset", None)
-                return crew.answer(self._patience("reset"))
+                self._await(worker)
+                worker.ask(self._turn, "step" if self._word == "step" else "reset", None)
+                return worker.answer(self._patience("reset"))
             except DEATH:
                 continue
             except TimeoutError:
-                raise DataError(self._hangs(crew, "reset")) from None
+                raise DataError(self._hangs(worker, "reset")) from None
         raise DataError(DIES)
 
-    def _await(self, crew: Crew) -> None:
+    def _await(self, worker: Worker) -> None:
         """Wait until a worker has made its environments, for a new one if it dies on its way.
 
         Raises: DataError if they die one after the other or hang; what an environment raises.
         """
         for _ in range(MAX_STARTS):
             try:
-                problem = crew.answer(self._patience("start"))
+                problem = worker.answer(self._patience("start"))
             except DEATH:
-                crew.stop()
-                crew.begin(self._seeds)
+                worker.stop()
+                worker.begin(self._seeds)
                 continue
             except TimeoutError:
-                raise DataError(self._hangs(crew, "start")) from None
+                raise DataError(self._hangs(worker, "start")) from None
             if problem is not None:
                 raise problem
             return

@@ -13,23 +13,23 @@ from typing import Any
 
 import numpy as np
 
-from clrepro.envs.padded_env import Lane
-from clrepro.envs.shared_rows import Board, Rows
+from clrepro.envs.padded_env import PaddedEnv
+from clrepro.envs.shared_rows import Rows, SharedRows
 
 Make = Callable[[], Any]
 DEATH = (EOFError, ConnectionError)  # how the end of a worker shows in its pipe
 
 
-class Crew:
+class Worker:
     """A worker and the rows it serves.
 
     asked — a request is on its way and its answer not read; talking — a message was being written or read:
     found True later, an interrupt fell into it and the pipe holds nobody knows what.
     """
 
-    def __init__(self, rows: list[int], makers: Sequence[Make], board: Board) -> None:
+    def __init__(self, rows: list[int], makers: Sequence[Make], shared: SharedRows) -> None:
         self.rows = rows
-        self._makers, self._board = [makers[i] for i in rows], board
+        self._makers, self._shared = [makers[i] for i in rows], shared
 
     def begin(self, seeds: Sequence[int]) -> None:
         """Start the process; its first answer says that the environments are made.
@@ -41,7 +41,7 @@ class Crew:
         self._pipe, its = context.Pipe()
         self._waiter = select.poll()
         self._waiter.register(self._pipe.fileno(), select.POLLIN)
-        work = (its, self._makers, [seeds[i] for i in self.rows], self.rows, self._board)
+        work = (its, self._makers, [seeds[i] for i in self.rows], self.rows, self._shared)
         self._process = context.Process(target=_serve, args=work, daemon=True)
         # Ctrl-C goes to the new process too, which would end in a traceback before it can ignore it.
         held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -114,7 +114,7 @@ def name_of(make: Make) -> str:
     return text if len(text) <= 100 else f"{text[:99]}…"
 
 
-def act(lane: Lane, row: int, turn: int, word: str, seed: int | None, rows: Rows) -> None:
+def act(padded: PaddedEnv, row: int, turn: int, word: str, seed: int | None, rows: Rows) -> None:
     """Do one request for one environment.  Raises: what the environment does; it is broken then."""
     state = rows["state"]
     broken = int(state[row]) & 1
@@ -124,32 +124,32 @@ def act(lane: Lane, row: int, turn: int, word: str, seed: int | None, rows: Rows
     state[row] = 2 * turn + 1
     if word == "renew":
         assert seed is not None
-        lane.renew(seed)
+        padded.renew(seed)
     if broken or word != "step":
-        rows["obs"][row] = lane.reset()
+        rows["obs"][row] = padded.reset()
         # Where a broken episode was going is not known, and the new beginning would be a lie.
         rows["last"][row], rows["reward"][row] = np.nan, 0.0
         rows["terminated"][row], rows["truncated"][row] = False, word == "step"
     else:
-        obs, reward, terminated, truncated, last = lane.step(rows["action"][row])
+        obs, reward, terminated, truncated, last = padded.step(rows["action"][row])
         rows["obs"][row], rows["last"][row], rows["reward"][row] = obs, last, reward
         rows["terminated"][row], rows["truncated"][row] = terminated, truncated
     state[row] = 2 * turn
 
 
-def _serve(pipe: Any, makers: list[Make], seeds: list[int], rows: list[int], board: Board) -> None:
+def _serve(pipe: Any, makers: list[Make], seeds: list[int], rows: list[int], shared: SharedRows) -> None:
     """The worker: answers requests until the pipe closes, which it does when the parent dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _let_the_waker_finish()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    lanes: list[Lane] = []
-    _, obs_dim = board.rows["obs"].shape
-    _, act_dim = board.rows["action"].shape
+    lanes: list[PaddedEnv] = []
+    _, obs_dim = shared.rows["obs"].shape
+    _, act_dim = shared.rows["action"].shape
     try:
         try:
             for make, seed in zip(makers, seeds, strict=True):
-                lanes.append(Lane(make, obs_dim, act_dim, seed))
+                lanes.append(PaddedEnv(make, obs_dim, act_dim, seed))
         except (Exception, SystemExit) as problem:
             pipe.send((0, _packed(problem)))
             return
@@ -159,17 +159,17 @@ def _serve(pipe: Any, makers: list[Make], seeds: list[int], rows: list[int], boa
             if word == "close":
                 return
             told = None
-            for number, (row, lane) in enumerate(zip(rows, lanes, strict=True)):
+            for number, (row, padded) in enumerate(zip(rows, lanes, strict=True)):
                 try:
-                    act(lane, row, turn, word, None if fresh is None else fresh[number], board.rows)
+                    act(padded, row, turn, word, None if fresh is None else fresh[number], shared.rows)
                 except (Exception, SystemExit) as problem:
                     told = told or _packed(problem)
             pipe.send((turn, told))
     except DEATH:
         return
     finally:
-        for lane in lanes:
-            lane.close()
+        for padded in lanes:
+            padded.close()
 
 
 def _packed(problem: BaseException) -> tuple[bytes, str]:

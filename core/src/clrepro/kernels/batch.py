@@ -62,16 +62,16 @@ class BatchTrainer:
         self,
         theta: Vector,
         rows: SparseRows,
-        picks: NDArray[np.int64],
+        indices: NDArray[np.int64],
         memory: SparseRows,
-        memory_picks: NDArray[np.int64],
+        memory_indices: NDArray[np.int64],
         rate: float,
     ) -> NDArray[np.float64]:
         """One step per batch, in order: theta <- theta - rate * (g - min(g·r, 0) / (r·r) · r), g and r the
-        gradients of the mean loss over picks[b] of rows and over memory_picks[b] of memory.
+        gradients of the mean loss over indices[b] of rows and over memory_indices[b] of memory.
 
-        Args: theta — float32 (n_params,), changed in place; picks — int64 (batches, n); memory_picks — int64
-            (batches, m), m = 0: plain SGD.
+        Args: theta — float32 (n_params,), changed in place; indices — int64 (batches, n); memory_indices —
+            int64 (batches, m), m = 0: plain SGD.
         Returns: float64 (batches, 4): mean loss over the batch before its step, g·r, r·r, g·g (0 without
             memory).
         Raises: ValueError if the two differ in their number of batches.
@@ -79,14 +79,16 @@ class BatchTrainer:
         """
         from clrepro.kernels import agem_step
 
-        if len(picks) != len(memory_picks):
-            raise ValueError(f"{len(picks)} batches and {len(memory_picks)} reference batches: need as many")
-        self._reserve(picks.shape[1] + memory_picks.shape[1])
-        out = np.empty((len(picks), 4))
+        if len(indices) != len(memory_indices):
+            raise ValueError(
+                f"{len(indices)} batches and {len(memory_indices)} reference batches: need as many"
+            )
+        self._reserve(indices.shape[1] + memory_indices.shape[1])
+        out = np.empty((len(indices), 4))
         agem_step.agem_steps(
             theta, self._sizes, self._offsets, rows.index, rows.value, rows.count,
-            rows.label, np.ascontiguousarray(picks), memory.index, memory.value, memory.count, memory.label,
-            np.ascontiguousarray(memory_picks), np.float32(rate), *self._space, out,
+            rows.label, np.ascontiguousarray(indices), memory.index, memory.value, memory.count, memory.label,
+            np.ascontiguousarray(memory_indices), np.float32(rate), *self._space, out,
         )  # fmt: skip
         return out
 
@@ -96,19 +98,19 @@ class BatchTrainer:
         velocity: Vector | None,
         x: NDArray[Any],
         y: NDArray[np.int64],
-        picks: NDArray[np.int64],
+        indices: NDArray[np.int64],
         rate: float,
         momentum: float = 0.0,
         *,
         keep: Vector | None = None,
         classes: tuple[int, int] | None = None,
     ) -> NDArray[np.float64]:
-        """One step per batch, in order, on the mean cross-entropy of rows picks[b] of x and y:
+        """One step per batch, in order, on the mean cross-entropy of rows indices[b] of x and y:
         v <- momentum v + g, theta <- theta - rate v.
 
         Args: theta, velocity — float32 (n_params,), changed in place; velocity None: plain SGD.  What is kept
             of it between calls is momentum * v.  x — uint8 (n, inputs), taken as x / 255, or float32 as it
-            is; y — int64 (n,); picks — int64 (batches, n); keep — float32
+            is; y — int64 (n,); indices — int64 (batches, n); keep — float32
             `keep_shape(batches, n)`: what multiplies the outputs of hidden units, 0 or 1/(1-p); classes —
             (low, high), the outputs that take part, default all.
         Returns: float64 (batches,), the loss before each step.
@@ -116,7 +118,7 @@ class BatchTrainer:
         """
         from clrepro.kernels import minibatch
 
-        n_batches, n = picks.shape
+        n_batches, n = indices.shape
         self._reserve(n)
         if keep is not None and keep.shape != self.keep_shape(n_batches, n):
             raise ValueError(f"keep {keep.shape}: must be {self.keep_shape(n_batches, n)}")
@@ -127,7 +129,7 @@ class BatchTrainer:
         out = np.empty(n_batches)
         minibatch.sgd_steps(
             theta, np.empty(0, np.float32) if velocity is None else velocity, self._sizes, self._offsets,
-            x, np.float32(255 if x.dtype == np.uint8 else 1), y, np.ascontiguousarray(picks),
+            x, np.float32(255 if x.dtype == np.uint8 else 1), y, np.ascontiguousarray(indices),
             np.float32(rate), np.float32(momentum), low, high, keep,
             *self._space, out,
         )  # fmt: skip

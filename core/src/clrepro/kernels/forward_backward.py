@@ -23,10 +23,10 @@ from clrepro.kernels.row_tiles import (
 
 
 @compiled
-def take(index, value, count, picks, dense, first):
-    """Write sparse rows `picks` into dense[first:], which holds zeros."""
-    for i in range(picks.shape[0]):
-        a, row = picks[i], dense[first + i]
+def take(index, value, count, indices, dense, first):
+    """Write sparse rows `indices` into dense[first:], which holds zeros."""
+    for i in range(indices.shape[0]):
+        a, row = indices[i], dense[first + i]
         for k in range(count[a]):
             row[index[a, k]] = value[a, k]
 

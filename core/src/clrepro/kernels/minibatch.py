@@ -22,20 +22,20 @@ def _descend(theta, velocity, rate, momentum):
 
 @compiled
 def sgd_steps(
-    theta, velocity, sizes, offsets, x, unit_value, y, picks, rate, momentum, low, high, keep,
+    theta, velocity, sizes, offsets, x, unit_value, y, indices, rate, momentum, low, high, keep,
     dense, units, values, n_units, back_unit, back_value, turned, act, error, step, none, losses,
 ):  # fmt: skip
     """One step per batch b on the mean cross-entropy over classes low..high-1; losses[b] <- it, before the
     step.  x (n, inputs) is divided by unit_value; velocity — empty: no momentum; keep (batches, hidden
     layers, rows, width) — empty: no dropout.
     """
-    n, top = picks.shape[1], sizes.shape[0] - 2
+    n, top = indices.shape[1], sizes.shape[0] - 2
     used = (n + ROWS - 1) // ROWS * ROWS
     share = np.float32(1.0) / np.float32(n)
-    for b in range(picks.shape[0]):
+    for b in range(indices.shape[0]):
         scale = keep[b] if keep.shape[0] else none
         for i in range(n):
-            row = x[picks[b, i]]
+            row = x[indices[b, i]]
             for j in range(row.shape[0]):
                 dense[i, j] = np.float32(row[j]) / unit_value
         dense[n:used] = 0.0
@@ -47,7 +47,7 @@ def sgd_steps(
         for i in range(n):
             delta = error[top, i, low:high]
             delta[:] = act[top, i, low:high]
-            losses[b] += softmax_error(delta, y[picks[b, i]] - low, share) / n
+            losses[b] += softmax_error(delta, y[indices[b, i]] - low, share) / n
         backward(theta, sizes, offsets, used, back_unit, back_value, turned, act, error, scale)
         step[:] = 0.0
         if velocity.shape[0]:

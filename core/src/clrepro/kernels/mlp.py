@@ -232,30 +232,30 @@ class Trainer:
         self,
         theta: Vector,
         rows: SparseRows,
-        picks: NDArray[np.int64],
+        indices: NDArray[np.int64],
         rate: float,
         scale: Vector | None = None,
     ) -> None:
         """One SGD step per picked slot, in order; scale (n,) multiplies each step's loss (default 1)."""
         from clrepro.kernels import mlp_loops
 
-        scale = np.ones(len(picks), np.float32) if scale is None else scale
+        scale = np.ones(len(indices), np.float32) if scale is None else scale
         mlp_loops.sgd_steps(
             theta, self._sizes, self._offsets, rows.index, rows.value, rows.count, rows.label,
-            picks, scale, np.float32(rate), self._act[0], self._error[0],
+            indices, scale, np.float32(rate), self._act[0], self._error[0],
         )  # fmt: skip
 
     def sgd_batch(
-        self, theta: Vector, rows: SparseRows, picks: NDArray[np.int64], rate: float, weight: Vector
+        self, theta: Vector, rows: SparseRows, indices: NDArray[np.int64], rate: float, weight: Vector
     ) -> None:
-        """One SGD step on sum_i weight[i] * CE(slot picks[i]); weights 1/n give the mean loss."""
+        """One SGD step on sum_i weight[i] * CE(slot indices[i]); weights 1/n give the mean loss."""
         from clrepro.kernels import mlp_loops
 
-        if len(picks) > len(self._act):
-            self._reserve(len(picks))
+        if len(indices) > len(self._act):
+            self._reserve(len(indices))
         mlp_loops.sgd_batch(
             theta, self._sizes, self._offsets, rows.index, rows.value, rows.count, rows.label,
-            picks, weight, np.float32(rate), self._act, self._error,
+            indices, weight, np.float32(rate), self._act, self._error,
         )  # fmt: skip
 
 

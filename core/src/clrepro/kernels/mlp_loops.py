@@ -153,11 +153,11 @@ def _update_first(theta, n_in, index, value, n, delta, rate):
 
 
 @compiled
-def sgd_steps(theta, sizes, offsets, index, value, count, label, picks, scale, rate, act, error):
-    """One SGD step per pick, in order: theta <- theta - rate * scale[i] * grad CE(row picks[i])."""
+def sgd_steps(theta, sizes, offsets, index, value, count, label, indices, scale, rate, act, error):
+    """One SGD step per pick, in order: theta <- theta - rate * scale[i] * grad CE(row indices[i])."""
     top = sizes.shape[0] - 2
-    for i in range(picks.shape[0]):
-        row = picks[i]
+    for i in range(indices.shape[0]):
+        row = indices[i]
         n = count[row]
         _forward(theta, sizes, offsets, index[row], value[row], n, act)
         delta = act[top, : sizes[top + 1]]
@@ -196,15 +196,15 @@ def apply_row(theta, sizes, offsets, index, value, n, act, error, rate):
 
 
 @compiled
-def sgd_batch(theta, sizes, offsets, index, value, count, label, picks, weight, rate, act, error):
-    """One SGD step on sum_i weight[i] CE(row picks[i]); act and error hold a slice per row of the batch."""
-    for i in range(picks.shape[0]):
-        row = picks[i]
+def sgd_batch(theta, sizes, offsets, index, value, count, label, indices, weight, rate, act, error):
+    """One SGD step on sum_i weight[i] CE(row indices[i]); act and error hold a slice per row of the batch."""
+    for i in range(indices.shape[0]):
+        row = indices[i]
         row_errors(
             theta, sizes, offsets, index[row], value[row], count[row], label[row], weight[i], act[i], error[i]
         )
-    for i in range(picks.shape[0]):
-        row = picks[i]
+    for i in range(indices.shape[0]):
+        row = indices[i]
         apply_row(theta, sizes, offsets, index[row], value[row], count[row], act[i], error[i], rate)
 
 

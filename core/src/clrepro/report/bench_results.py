@@ -20,7 +20,7 @@ KEPT = ("kept", "missed", "none")
 
 
 @dataclass(frozen=True)
-class Way:
+class Variant:
     """One way of doing the work: the median, lowest and highest cost of a unit over so many rounds."""
 
     name: str
@@ -42,10 +42,10 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class Contest:
+class Benchmark:
     """One thing that was timed, in seconds per unit.
 
-    target: what was promised, in words; clock: "processor" or "wall"; ratio: None if there is no rival;
+    target: what was promised, in words; clock: "processor" or "wall"; ratio: None if there is no peer;
     promised: the ratio that was promised; verdict: kept, missed or none.
     """
 
@@ -54,7 +54,7 @@ class Contest:
     unit: str
     target: str
     clock: str
-    ways: tuple[Way, ...]
+    variants: tuple[Variant, ...]
     ratio: Ratio | None
     promised: float | None
     verdict: str
@@ -87,7 +87,7 @@ class Bench:
 
     machine: dict[str, str]
     made: str
-    rows: tuple[Contest, ...]
+    rows: tuple[Benchmark, ...]
     scaling: tuple[Scaling, ...]
 
 
@@ -148,18 +148,18 @@ def _body(path: Path, names: set[str]) -> dict[str, Any]:
     return body
 
 
-def _contest(row: Any, where: str) -> Contest:
-    names = {"paper", "name", "unit", "target", "clock", "ways", "ratio", "promised", "verdict"}
+def _contest(row: Any, where: str) -> Benchmark:
+    names = {"paper", "name", "unit", "target", "clock", "variants", "ratio", "promised", "verdict"}
     _keys(row, names, where)
     if row["verdict"] not in KEPT:
         raise DataError(f"{where}: field 'verdict' is {row['verdict']!r}, expected one of {', '.join(KEPT)}")
-    return Contest(
+    return Benchmark(
         paper=_text(row, "paper", where),
         name=_text(row, "name", where),
         unit=_text(row, "unit", where),
         target=_text(row, "target", where),
         clock=_text(row, "clock", where),
-        ways=tuple(_way(one, place) for one, place in _items(row["ways"], f"{where}, ways")),
+        variants=tuple(_variant(one, place) for one, place in _items(row["variants"], f"{where}, variants")),
         ratio=None if row["ratio"] is None else _ratio(row["ratio"], f"{where}, ratio"),
         promised=None if row["promised"] is None else _number(row, "promised", where, positive=True),
         verdict=row["verdict"],
@@ -177,9 +177,9 @@ def _ratio(ratio: Any, where: str) -> Ratio:
     )
 
 
-def _way(one: Any, where: str) -> Way:
+def _variant(one: Any, where: str) -> Variant:
     _keys(one, {"name", "median", "low", "high", "rounds"}, where)
-    return Way(
+    return Variant(
         name=_text(one, "name", where),
         median=_number(one, "median", where),
         low=_number(one, "low", where),

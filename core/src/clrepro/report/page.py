@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from clrepro.origin import in_words
 from clrepro.report.budget import Budget, seed_budget
 from clrepro.report.figures import comparison, learning_curves, memory_curves
-from clrepro.report.readme import ledger, markdown_html
+from clrepro.report.readme import differences, markdown_html
 from clrepro.report.tables import JudgedOrdering, Table
 from clrepro.report.training import training_curves
 from clrepro.verdicts import CELL_WORDS, ORDERING_WORDS
@@ -87,8 +87,8 @@ class PaperPage:
     facts: PaperFacts
     sections: tuple[Section, ...]
     waiting: tuple[Offer, ...]
-    ledger_heading: str
-    ledger_html: str = field(repr=False)
+    differences_heading: str
+    differences_html: str = field(repr=False)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -101,7 +101,7 @@ def paper_page(facts: PaperFacts, tables: Sequence[Table], made: Mapping[tuple[s
     own = sorted((table for table in tables if table.paper == facts.name), key=_place)
     sections = tuple(_section(table, made.get((table.paper, table.profile), "")) for table in own)
     have = {table.profile for table in own}
-    heading, text = ledger(facts.readme)
+    heading, text = differences(facts.readme)
     return PaperPage(
         facts,
         sections,

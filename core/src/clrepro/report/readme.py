@@ -1,4 +1,4 @@
-"""READMEs: a generated block put in its place, and the ledger of differences read for the page."""
+"""READMEs: a generated block put in its place, and the differences of differences read for the page."""
 
 import re
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def readme_block(text: str, markdown: str, name: str) -> str:
     return text[: text.index(start) + len(start)] + "\n" + markdown.strip() + "\n" + text[text.index(end) :]
 
 
-def ledger(text: str) -> tuple[str, str]:
+def differences(text: str) -> tuple[str, str]:
     """Returns (heading, Markdown) of a README's section "Differences from …"; two empty texts without one."""
     lines = text.splitlines()
     for i, line in enumerate(lines):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clrepro.bench.benchmark import human
-from clrepro.report.bench_results import Contest, Scaling
+from clrepro.report.bench_results import Benchmark, Scaling
 from clrepro.report.plot_style import COLOURS, GRID, INK, MARKERS, legend, new_figure, svg_text
 
 LABEL_WIDTH = 44
@@ -14,9 +14,9 @@ LEGEND_WIDTH = 26
 VERDICT_COLOURS = {"kept": COLOURS[2], "missed": COLOURS[4], "none": COLOURS[8]}
 
 
-def ratio_bars(paper: str, rows: Sequence[Contest]) -> str:
-    """Returns an SVG: for each contest a bar from 1 to its median ratio on a logarithmic axis, its spread,
-    and a line where the promise lies; red where it was missed.  Contests without a rival have none.
+def ratio_bars(paper: str, rows: Sequence[Benchmark]) -> str:
+    """Returns an SVG: for each benchmark a bar from 1 to its median ratio on a logarithmic axis, its spread,
+    and a line where the promise lies; red where it was missed.  Contests without a peer have none.
     """
     rated = [(row, row.ratio) for row in rows if row.ratio is not None]
     figure, axes = new_figure(0.42 * len(rated) + 0.75)

@@ -63,8 +63,8 @@ class Job:
     @property
     def settings_hash(self) -> str:
         """Sha256 (hex) of all that decides the result: paper, command line, seed and data."""
-        decisive = [self.paper, self.command, self.seed, self.data_sha256]
-        return hashlib.sha256(canonical_json(decisive).encode()).hexdigest()
+        fingerprint = [self.paper, self.command, self.seed, self.data_sha256]
+        return hashlib.sha256(canonical_json(fingerprint).encode()).hexdigest()
 
     def record_path(self, out: Path) -> Path:
         """The file under `out` that this job's record is written to."""

@@ -1,4 +1,4 @@
-"""Speed contests of HVCL: an update of the agent, replay, environments, a layer's step, others' SAC."""
+"""Speed benchmarks of HVCL: an update of the agent, replay, environments, a layer's step, others' SAC."""
 
 import atexit
 import contextlib
@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from clrepro.adapters.tf import configure
-from clrepro.bench import Contest, Scaling
+from clrepro.bench import Benchmark, Scaling
 from clrepro.bench.benchmark import use_cores
 
 N_ENVS, STEPS = 50, 20
 CAPACITY, BATCH, WIDTH = 1_000_000, 256, 64
 
 
-def contests() -> Iterator[Contest]:
+def benchmarks() -> Iterator[Benchmark]:
     """Yields the speed rows promised for HVCL."""
     configure(deterministic=False, accelerators=True)
     yield from replay()
@@ -39,7 +39,7 @@ def scalings() -> Iterator[Scaling]:
     yield Scaling("stepping HalfCheetahBullet", "environments", "step", (2, 10, 25, 50), sides, cores=2)
 
 
-def agent_update() -> Contest:
+def agent_update() -> Benchmark:
     """Updates of MoVE networks, four experts, batch 256, hidden 64: one compiled call against eager ones."""
     import tensorflow as tf
 
@@ -63,10 +63,10 @@ def agent_update() -> Contest:
 
     sides = {"compiled": compiled, "eager": eager}
     name, promised = "one SAC update, MoVE with 4 experts", {"eager": 3.0}
-    return Contest(name, "update", sides, "≥ 3× eager", rounds=5, promised=promised)
+    return Benchmark(name, "update", sides, "≥ 3× eager", rounds=5, promised=promised)
 
 
-def replay() -> Iterator[Contest]:
+def replay() -> Iterator[Benchmark]:
     """Storing 5000 transitions of 28 + 8 numbers in a full buffer of a million, and drawing 50 batches."""
     from hvcl_repro.rl.experience import ExperienceBuffer
 
@@ -91,11 +91,11 @@ def replay() -> Iterator[Contest]:
         *(v for v in stored["policy"].values() if isinstance(v, np.ndarray)),
     ]
     full = f"a full replay of 1,000,000, {sum(v.nbytes for v in arrays) / 1e9:.2f} GB"
-    yield Contest(f"storing in {full}", "transition", {"ours": add}, "≤ 5 µs, ≤ 0.5 GB", rounds=7)
-    yield Contest(f"drawing from {full}, and updating", "transition", {"ours": sample}, "≤ 10 µs", rounds=7)
+    yield Benchmark(f"storing in {full}", "transition", {"ours": add}, "≤ 5 µs, ≤ 0.5 GB", rounds=7)
+    yield Benchmark(f"drawing from {full}, and updating", "transition", {"ours": sample}, "≤ 10 µs", rounds=7)
 
 
-def supervised_step() -> Contest:
+def supervised_step() -> Benchmark:
     """A training step of 784-256-256-10 with four experts, batch 128: cheap noise against Flipout's."""
     import tensorflow as tf
 
@@ -116,10 +116,10 @@ def supervised_step() -> Contest:
             return n // 128
 
         sides[noise] = work
-    return Contest("one step of 784-256-256-2 with 4 experts", "step", sides, "", rounds=5)
+    return Benchmark("one step of 784-256-256-2 with 4 experts", "step", sides, "", rounds=5)
 
 
-def environments() -> Contest:
+def environments() -> Benchmark:
     """Fifty HalfCheetahs stepped over two workers and in one process; also by two programs that never wait
     for each other, which is all that the machine can do.
     """
@@ -129,7 +129,7 @@ def environments() -> Contest:
         "two programs that never meet": apart(N_ENVS),
     }  # fmt: skip
     name, words = f"a step of {N_ENVS} HalfCheetahBullet", "≥ 1.8× one process on 2 cores"
-    return Contest(name, "step", sides, words, rounds=15, promised={"one process": 1.8}, cores=2)
+    return Benchmark(name, "step", sides, words, rounds=15, promised={"one process": 1.8}, cores=2)
 
 
 def stepping(n: int, workers: int, at_end: Callable[..., Any] = atexit.register) -> Callable[[], int]:
@@ -177,7 +177,7 @@ def _alone(pipe: Any, n: int) -> None:
             pipe.send(work())
 
 
-def whole_agents() -> Contest:
+def whole_agents() -> Benchmark:
     """Plain SAC on HalfCheetahBullet, eight environments in one process, one update of 256 per step: ours,
     and Stable-Baselines3's with as many layers and units.
     """
@@ -212,7 +212,7 @@ def whole_agents() -> Contest:
 
     sides = {"ours": ours, "Stable-Baselines3": theirs}
     name, promised = "a step of plain SAC on HalfCheetahBullet", {"Stable-Baselines3": 1.0}
-    return Contest(name, "environment step", sides, "≥ 1×", rounds=3, promised=promised)
+    return Benchmark(name, "environment step", sides, "≥ 1×", rounds=3, promised=promised)
 
 
 def _stable_baselines(make: Callable[[], Any], n: int, steps: int) -> Any:

@@ -1,4 +1,4 @@
-"""The door through which a sweep runs any of this paper's programs."""
+"""The entry point of a sweep's jobs, for every program of this paper."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Speed contests of MER: each engine at the paper's largest setting, with memories already full.
+"""Speed benchmarks of MER: each engine at the paper's largest setting, with memories already full.
 
 `reference` is plain torch with the original's draws (shuffle all slots for every replayed item); `reference,
 compiled draws` takes that well-known cost away and leaves autograd against the fused kernels.
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro.bench import Contest, Scaling
+from clrepro.bench import Benchmark, Scaling
 from clrepro.datasets import load
 from clrepro.streams import apply_map, rotation_map
 from mer_repro.methods import METHODS
 from mer_repro.networks import Problem
-from mer_repro.rngs import Streams
+from mer_repro.rngs import Rngs
 from mer_repro.sampling import LegacySampler
 from mer_repro.settings import Settings
 
@@ -24,16 +24,16 @@ N_TASKS = 20
 MER_FLAGS = {"lr": 0.03, "beta": 0.03, "gamma": 1.0, "replay_batch_size": 100, "batches_per_example": 10}
 
 
-def contests() -> Iterator[Contest]:
+def benchmarks() -> Iterator[Benchmark]:
     """Yields the speed rows promised for MER."""
     images, labels = task_data()
     yield one_step(images, labels)
     setting = "rotations, 5120 memories, replay 100, 10 batches"
-    yield replay_contest("meralg1", setting, 60, MER_FLAGS, images, labels)
+    yield replay_benchmark("meralg1", setting, 60, MER_FLAGS, images, labels)
     setting = "rotations, 5120 memories, replay 25"
-    yield replay_contest("eralg4", setting, 5, {"lr": 0.1, "replay_batch_size": 25}, images, labels)
+    yield replay_benchmark("eralg4", setting, 5, {"lr": 0.1, "replay_batch_size": 25}, images, labels)
     for finished in (1, 10, 19):
-        yield gem_contest(finished, images, labels)
+        yield gem_benchmark(finished, images, labels)
     yield evaluation(images)
 
 
@@ -87,7 +87,7 @@ def task_data() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 def method(model: str, engine: str, **flags: Any) -> Any:
     """Returns a fresh learner of the paper's size."""
     settings = Settings(model=model, engine=engine, **flags)
-    return METHODS[model](Problem(settings, 784, 10, N_TASKS, Streams(0)))
+    return METHODS[model](Problem(settings, 784, 10, N_TASKS, Rngs(0)))
 
 
 def fill(learner: Any, images: NDArray[np.float32], labels: NDArray[np.int64], n: int) -> None:
@@ -115,7 +115,7 @@ def observing(
     return work
 
 
-def one_step(images: NDArray[np.float32], labels: NDArray[np.int64]) -> Contest:
+def one_step(images: NDArray[np.float32], labels: NDArray[np.int64]) -> Benchmark:
     """The single-example SGD step itself, 101 in a row."""
     sides: dict[str, Callable[[], int]] = {}
     for engine in ("fused", "reference"):
@@ -124,25 +124,25 @@ def one_step(images: NDArray[np.float32], labels: NDArray[np.int64]) -> Contest:
         rows = learner.net.engine.store(500)
         for slot in range(500):
             rows.put(slot, flat_x[slot * 12], int(flat_y[slot * 12]))
-        picks = np.random.default_rng(2).integers(0, 500, 101)
+        indices = np.random.default_rng(2).integers(0, 500, 101)
 
         def work(
             engine: Any = learner.net.engine,
             theta: Any = learner.net.theta,
             rows: Any = rows,
-            picks: Any = picks,
+            indices: Any = indices,
         ) -> int:
-            engine.steps(theta, rows, picks, 0.01)
+            engine.steps(theta, rows, indices, 0.01)
             return 101
 
         sides[engine] = work
-    return Contest("one SGD step on one example, 784-100-100-10", "step", sides, "≤ 10 µs", rounds=15)
+    return Benchmark("one SGD step on one example, 784-100-100-10", "step", sides, "≤ 10 µs", rounds=15)
 
 
-def replay_contest(
+def replay_benchmark(
     model: str, setting: str, promised: int, flags: dict[str, Any],
     images: NDArray[np.float32], labels: NDArray[np.int64],
-) -> Contest:  # fmt: skip
+) -> Benchmark:  # fmt: skip
     """A replay learner with a full memory."""
     sides: dict[str, Callable[[], int]] = {}
     for side in ("fused", "reference", "reference, compiled draws"):
@@ -154,10 +154,10 @@ def replay_contest(
             learner.memory.sampler = sampler
         sides[side] = observing(learner, images, labels, 20 if side == "fused" else 1)
     promises = {"reference": float(promised)}
-    return Contest(f"{model}: {setting}", "example", sides, f"≥ {promised}×", promised=promises)
+    return Benchmark(f"{model}: {setting}", "example", sides, f"≥ {promised}×", promised=promises)
 
 
-def gem_contest(finished: int, images: NDArray[np.float32], labels: NDArray[np.int64]) -> Contest:
+def gem_benchmark(finished: int, images: NDArray[np.float32], labels: NDArray[np.int64]) -> Benchmark:
     """GEM with 256 memories per task after some finished tasks."""
     sides = {
         engine: observing(gem_learner(engine, finished, images, labels), images, labels, n)
@@ -165,7 +165,7 @@ def gem_contest(finished: int, images: NDArray[np.float32], labels: NDArray[np.i
     }
     name = f"gem: rotations, 256 memories per task, {finished} finished tasks"
     promise = 4 if finished == 19 else 5
-    return Contest(name, "example", sides, f"≥ {promise}×", promised={"reference": float(promise)})
+    return Benchmark(name, "example", sides, f"≥ {promise}×", promised={"reference": float(promise)})
 
 
 def gem_learner(engine: str, finished: int, images: NDArray[np.float32], labels: NDArray[np.int64]) -> Any:
@@ -179,7 +179,7 @@ def gem_learner(engine: str, finished: int, images: NDArray[np.float32], labels:
     return learner
 
 
-def evaluation(images: NDArray[np.float32]) -> Contest:
+def evaluation(images: NDArray[np.float32]) -> Benchmark:
     """Predicting test rows."""
     rows = images.reshape(-1, 784)[:2500].copy()
     sides: dict[str, Callable[[], int]] = {}
@@ -191,4 +191,4 @@ def evaluation(images: NDArray[np.float32]) -> Contest:
             return len(rows)
 
         sides[engine] = work
-    return Contest("evaluation", "row", sides, rounds=15)
+    return Benchmark("evaluation", "row", sides, rounds=15)

@@ -1,4 +1,4 @@
-"""`main.py`: the original's command line, and the door through which a sweep runs one job."""
+"""`main.py`: the original's command line, and the entry point of a sweep's jobs."""
 
 import argparse
 import contextlib
@@ -16,7 +16,7 @@ from clrepro.progress import Progress
 from clrepro.records import Outcome, canonical_json
 from clrepro.sweep.host import show
 from mer_repro import get_data, outputs
-from mer_repro.data import evidence, load_tasks
+from mer_repro.data import checksums, load_tasks
 from mer_repro.program import Parser, exit_code
 from mer_repro.settings import CHOICES, MODELS, Settings
 
@@ -115,7 +115,7 @@ def before(settings: Settings) -> dict[str, str]:
     Hours of training must not end at a folder that cannot be written to.
     """
     outputs.check_folder(settings.save_path)
-    data = evidence(Path(settings.data_path) / settings.data_file)
+    data = checksums(Path(settings.data_path) / settings.data_file)
     if settings.init_from:
         outputs.read_weights(Path(settings.init_from))
         data["init_from_sha256"] = sha256(Path(settings.init_from))
@@ -149,10 +149,10 @@ def checkpoint_folder(settings: Settings, data: Mapping[str, str]) -> Iterator[R
     if not settings.checkpoint_dir:
         yield None
         return
-    decisive = asdict(settings) | {"data": dict(data), "version": __version__}
+    fingerprint = asdict(settings) | {"data": dict(data), "version": __version__}
     for name in ("checkpoint_dir", "save_path", "data_path", "data_file", "init_from"):
-        del decisive[name]
-    digest = hashlib.sha256(canonical_json(decisive).encode()).hexdigest()[:16]
+        del fingerprint[name]
+    digest = hashlib.sha256(canonical_json(fingerprint).encode()).hexdigest()[:16]
     folder = RunDir(Path(settings.checkpoint_dir) / f"{settings.model}_seed{settings.seed}_{digest}")
     with folder.lock():
         yield folder

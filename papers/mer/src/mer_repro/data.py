@@ -196,7 +196,7 @@ def _tasks(content: Any, path: Path) -> TaskFile:
     return DenseTasks(content, str(path))
 
 
-def evidence(path: Path) -> dict[str, str]:
+def checksums(path: Path) -> dict[str, str]:
     """Returns the file's name and sha256, for the run record.  Raises: DataError if it is missing."""
     _must_exist(path)
     return {"file": path.name, "sha256": sha256(path)}

@@ -17,7 +17,7 @@ from clrepro.kernels import mlp
 if TYPE_CHECKING:
     import torch
 
-Picks = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
 
 class FusedEngine:
@@ -46,22 +46,22 @@ class FusedEngine:
         return [(torch.from_numpy(w.T.copy()), torch.from_numpy(b.copy())) for w, b in views]
 
     def steps(
-        self, theta: mlp.Vector, rows: mlp.SparseRows, picks: Picks, rate: float, scale: Any = None
+        self, theta: mlp.Vector, rows: mlp.SparseRows, indices: Indices, rate: float, scale: Any = None
     ) -> None:
         """One SGD step per pick, one example each, in order; `scale` (n,) multiplies the losses."""
-        self._trainer.sgd_steps(theta, rows, picks, rate, scale)
+        self._trainer.sgd_steps(theta, rows, indices, rate, scale)
 
     def batch(
-        self, theta: mlp.Vector, rows: mlp.SparseRows, picks: Picks, rate: float, weight: Any = None
+        self, theta: mlp.Vector, rows: mlp.SparseRows, indices: Indices, rate: float, weight: Any = None
     ) -> None:
         """One SGD step on the weighted sum of cross-entropies (default: their mean)."""
         if weight is None:
-            weight = np.full(len(picks), 1 / len(picks), np.float32)
-        self._trainer.sgd_batch(theta, rows, picks, rate, weight)
+            weight = np.full(len(indices), 1 / len(indices), np.float32)
+        self._trainer.sgd_batch(theta, rows, indices, rate, weight)
 
-    def gradient(self, theta: mlp.Vector, rows: mlp.SparseRows, picks: Picks) -> mlp.Vector:
+    def gradient(self, theta: mlp.Vector, rows: mlp.SparseRows, indices: Indices) -> mlp.Vector:
         """Returns the flat gradient of the mean cross-entropy over the picked slots."""
-        return mlp.gradient(self.layout, theta, rows.dense(picks), rows.label[picks])
+        return mlp.gradient(self.layout, theta, rows.dense(indices), rows.label[indices])
 
     def descend(self, theta: mlp.Vector, direction: Any, rate: float) -> None:
         """theta <- theta - rate * direction."""
@@ -105,7 +105,7 @@ class TorchRows:
         """Labels int64 (capacity,)."""
         return np.asarray(self.y.cpu().numpy())
 
-    def dense(self, slots: Picks) -> NDArray[np.float32]:
+    def dense(self, slots: Indices) -> NDArray[np.float32]:
         """Returns rows float32 (n, n_inputs)."""
         return np.asarray(self.x[slots].cpu().numpy())
 
@@ -166,7 +166,9 @@ class TorchEngine:
             x = functional.linear(x, weight, bias).relu()
         return functional.linear(x, *views[-1])
 
-    def _gradient(self, theta: "torch.Tensor", rows: TorchRows, picks: Picks, scale: Any) -> "torch.Tensor":
+    def _gradient(
+        self, theta: "torch.Tensor", rows: TorchRows, indices: Indices, scale: Any
+    ) -> "torch.Tensor":
         """Returns grad of the mean loss (scale None), of scale * loss (number), or of a weighted sum
         (array).
         """
@@ -174,32 +176,32 @@ class TorchEngine:
         from torch.nn import functional
 
         leaf = theta.detach().requires_grad_()  # shares memory: an update of theta is seen by the next call
-        logits = self._forward(leaf, rows.x[picks])
+        logits = self._forward(leaf, rows.x[indices])
         if isinstance(scale, np.ndarray):
-            each = functional.cross_entropy(logits, rows.y[picks], reduction="none")
+            each = functional.cross_entropy(logits, rows.y[indices], reduction="none")
             loss = (each * torch.from_numpy(scale).to(self.device)).sum()
         else:
-            loss = functional.cross_entropy(logits, rows.y[picks])
+            loss = functional.cross_entropy(logits, rows.y[indices])
             loss = loss if scale is None else float(scale) * loss
         return torch.autograd.grad(loss, leaf)[0]
 
     def steps(
-        self, theta: "torch.Tensor", rows: TorchRows, picks: Picks, rate: float, scale: Any = None
+        self, theta: "torch.Tensor", rows: TorchRows, indices: Indices, rate: float, scale: Any = None
     ) -> None:
         """One SGD step per pick, one example each, in order; `scale` (n,) multiplies the losses."""
-        for i in range(len(picks)):
-            one = self._gradient(theta, rows, picks[i : i + 1], None if scale is None else scale[i])
+        for i in range(len(indices)):
+            one = self._gradient(theta, rows, indices[i : i + 1], None if scale is None else scale[i])
             theta.add_(one, alpha=-rate)
 
     def batch(
-        self, theta: "torch.Tensor", rows: TorchRows, picks: Picks, rate: float, weight: Any = None
+        self, theta: "torch.Tensor", rows: TorchRows, indices: Indices, rate: float, weight: Any = None
     ) -> None:
         """One SGD step on the weighted sum of cross-entropies (default: their mean)."""
-        theta.add_(self._gradient(theta, rows, picks, weight), alpha=-rate)
+        theta.add_(self._gradient(theta, rows, indices, weight), alpha=-rate)
 
-    def gradient(self, theta: "torch.Tensor", rows: TorchRows, picks: Picks) -> "torch.Tensor":
+    def gradient(self, theta: "torch.Tensor", rows: TorchRows, indices: Indices) -> "torch.Tensor":
         """Returns the flat gradient of the mean cross-entropy over the picked slots."""
-        return self._gradient(theta, rows, picks, None)
+        return self._gradient(theta, rows, indices, None)
 
     def descend(self, theta: "torch.Tensor", direction: Any, rate: float) -> None:
         """theta <- theta - rate * direction."""
@@ -238,13 +240,13 @@ class Engine(Protocol):
     def unpack(self, theta: Any) -> Any:
         """Returns torch Linear tensors per layer, copied from theta."""
 
-    def steps(self, theta: Any, rows: Any, picks: Picks, rate: float, scale: Any = None) -> None:
+    def steps(self, theta: Any, rows: Any, indices: Indices, rate: float, scale: Any = None) -> None:
         """One SGD step per pick, one example each, in order; `scale` (n,) multiplies the losses."""
 
-    def batch(self, theta: Any, rows: Any, picks: Picks, rate: float, weight: Any = None) -> None:
+    def batch(self, theta: Any, rows: Any, indices: Indices, rate: float, weight: Any = None) -> None:
         """One SGD step on the weighted sum of cross-entropies (default: their mean)."""
 
-    def gradient(self, theta: Any, rows: Any, picks: Picks) -> Any:
+    def gradient(self, theta: Any, rows: Any, indices: Indices) -> Any:
         """Returns the flat gradient of the mean cross-entropy over the picked slots."""
 
     def descend(self, theta: Any, direction: Any, rate: float) -> None:

@@ -28,9 +28,9 @@ class AutogradPast:
     def __init__(self, engine: Engine, rows: Any, blocks: list[NDArray[np.int64]]) -> None:
         self._engine, self._rows, self._blocks = engine, rows, blocks
 
-    def compare(self, theta: Any, staged: Any, picks: NDArray[np.int64]) -> NDArray[np.float64]:
+    def compare(self, theta: Any, staged: Any, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """Returns G g (t,): each past gradient times the present one, at theta."""
-        self._g = theta_to_numpy(self._engine.gradient(theta, staged, picks))
+        self._g = theta_to_numpy(self._engine.gradient(theta, staged, indices))
         self._past = np.stack(
             [theta_to_numpy(self._engine.gradient(theta, self._rows, block)) for block in self._blocks]
         )
@@ -73,11 +73,13 @@ class FactoredPast:
         self._first: Array | None = None  # first-layer outputs at the present parameters
         self._age = 0
 
-    def compare(self, theta: Array, staged: mlp.SparseRows, picks: NDArray[np.int64]) -> NDArray[np.float64]:
+    def compare(
+        self, theta: Array, staged: mlp.SparseRows, indices: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
         """Returns G g (t,): each past gradient times the present one, at theta."""
-        x = staged.dense(picks)
-        self._g_inputs, self._g_errors = factors(self._layout, theta, x, staged.label[picks], None)
-        self._g_errors = [error / np.float32(len(picks)) for error in self._g_errors]
+        x = staged.dense(indices)
+        self._g_inputs, self._g_errors = factors(self._layout, theta, x, staged.label[indices], None)
+        self._g_errors = [error / np.float32(len(indices)) for error in self._g_errors]
         if self._first is None or self._age >= REFRESH:
             weight, bias = self._layout.views(theta)[0]
             self._first, self._age = self._x @ weight + bias, 0

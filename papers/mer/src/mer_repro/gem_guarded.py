@@ -15,8 +15,8 @@ LOW, HIGH = product_limits(float(np.finfo(np.float32).tiny), float(np.finfo(np.f
 class Past(Protocol):
     """Gradients G (t, n_params) of the finished tasks' memories beside the present one g (n_params,)."""
 
-    def compare(self, theta: Any, staged: Any, picks: NDArray[np.int64]) -> Wide:
-        """Returns G g (t,) at theta; g is the mean over the staged examples `picks`."""
+    def compare(self, theta: Any, staged: Any, indices: NDArray[np.int64]) -> Wide:
+        """Returns G g (t,) at theta; g is the mean over the staged examples `indices`."""
 
     def gram(self) -> Wide:
         """Returns G G' (t, t), at the parameters last compared."""
@@ -41,11 +41,11 @@ class GuardedPast:
         self.past = past
         self._wide: Wide | None = None  # G, once its products had to be formed in float64
 
-    def compare(self, theta: Any, staged: Any, picks: NDArray[np.int64]) -> Wide:
+    def compare(self, theta: Any, staged: Any, indices: NDArray[np.int64]) -> Wide:
         """As `Past.compare`."""
         self._wide = None
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is done again
-            dots = self.past.compare(theta, staged, picks)
+            dots = self.past.compare(theta, staged, indices)
         if not held(np.abs(dots)):
             wide, g = self._in_float64(), self.past.direction(None).astype(np.float64)
             # A product of about 0 is a true one where all lengths are held, or a gradient is exactly 0.

@@ -68,11 +68,13 @@ class PackedPast:
             for at, n_in, width in zip(offsets, sizes, sizes[1:], strict=False)
         ]
 
-    def compare(self, theta: Array, staged: mlp.SparseRows, picks: NDArray[np.int64]) -> NDArray[np.float64]:
+    def compare(
+        self, theta: Array, staged: mlp.SparseRows, indices: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
         """Returns G g (t,): each past gradient times the present one, at theta."""
-        x = staged.dense(picks)
-        self._g_inputs, errors = factors(self._layout, theta, x, staged.label[picks], None)
-        self._g_errors = [error / np.float32(len(picks)) for error in errors]
+        x = staged.dense(indices)
+        self._g_inputs, errors = factors(self._layout, theta, x, staged.label[indices], None)
+        self._g_errors = [error / np.float32(len(indices)) for error in errors]
         self._passes(self._blocks(theta))
         one = np.ones((len(x), 1), np.float32)
         self._met = self._x_rows @ np.hstack([x[:, self._active], one]).T

@@ -12,7 +12,7 @@ from clrepro.errors import DataError
 from mer_repro.engine import load_theta, theta_to_numpy
 from mer_repro.methods import METHODS
 from mer_repro.networks import Problem
-from mer_repro.rngs import Streams
+from mer_repro.rngs import Rngs
 from mer_repro.settings import Settings
 
 if TYPE_CHECKING:
@@ -97,4 +97,4 @@ def build(model: str, n_inputs: int, n_outputs: int, n_tasks: int, args: Any) ->
     Raises: UsageError if the settings do not fit the model.
     """
     settings = Settings.from_namespace(args, model=model)
-    return Learner(Problem(settings, n_inputs, n_outputs, n_tasks, Streams(settings.seed)))
+    return Learner(Problem(settings, n_inputs, n_outputs, n_tasks, Rngs(settings.seed)))

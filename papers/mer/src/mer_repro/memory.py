@@ -31,7 +31,7 @@ class ReplayMemory:
 
     def keep(self) -> None:
         """Offer the staged example to the reservoir."""
-        slot = self.sampler.offer()
+        slot = self.sampler.add()
         if slot >= 0:
             self.rows.copy(self.current, slot)
             self.task[slot] = self.task[self.current]

@@ -29,7 +29,7 @@ def _refill(words):
 
 @numba.njit(cache=True)
 def _picks(words, at, size, n):
-    """Returns (picks int64 (n,), next position in words): shuffle 0..size-1 before each pick j, take
+    """Returns (indices int64 (n,), next position in words): shuffle 0..size-1 before each pick j, take
     position j.
     """
     order = np.arange(size)
@@ -57,12 +57,12 @@ def _picks(words, at, size, n):
     return out, at
 
 
-def shuffled_picks(rng: random.Random, size: int, n: int) -> NDArray[np.int64]:
-    """Returns n picks (int64) among `size` slots as n full shuffles of a plain list would give, and moves
+def shuffled_indices(rng: random.Random, size: int, n: int) -> NDArray[np.int64]:
+    """Returns n indices (int64) among `size` slots as n full shuffles of a plain list would give, and moves
     rng as far.
     """
     version, internal, gauss = rng.getstate()
     words = np.array(internal[:-1], np.uint32)
-    picks, at = _picks(words, internal[-1], size, n)
+    indices, at = _picks(words, internal[-1], size, n)
     rng.setstate((version, (*words.tolist(), int(at)), gauss))
-    return np.asarray(picks)
+    return np.asarray(indices)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mer_repro.engine import Engine, load_theta, make_engine, theta_to_numpy
 from mer_repro.init import glorot_mlp
-from mer_repro.rngs import Streams
+from mer_repro.rngs import Rngs
 from mer_repro.sampling import FastSampler, LegacySampler, Sampler
 from mer_repro.settings import Settings
 
@@ -25,7 +25,7 @@ class Problem:
     n_inputs: int
     n_outputs: int
     n_tasks: int
-    streams: Streams
+    rngs: Rngs
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -40,8 +40,8 @@ class Problem:
         """Returns the replay sampler: auto keeps the original's draws for the reference engine only."""
         choice = self.settings.sampler
         if choice == "legacy" or (choice == "auto" and self.settings.engine == "reference"):
-            return LegacySampler(self.settings.memories, self.streams.python, compiled=engine.name == "fused")
-        return FastSampler(self.settings.memories, self.streams.fast.generator("memory"))
+            return LegacySampler(self.settings.memories, self.rngs.python, compiled=engine.name == "fused")
+        return FastSampler(self.settings.memories, self.rngs.fast.generator("memory"))
 
 
 class Batch:
@@ -66,14 +66,14 @@ class SharedNetwork:
 
     def __init__(self, problem: Problem) -> None:
         self.engine = problem.engine(problem.sizes)
-        self.theta: Any = self.engine.pack(glorot_mlp(problem.sizes, problem.streams.torch))
+        self.theta: Any = self.engine.pack(glorot_mlp(problem.sizes, problem.rngs.torch))
         self.rate = problem.settings.lr
         self.batch = Batch(self.engine, problem.settings.batch_size)
 
     def step(self, x: NDArray[np.float32], y: NDArray[np.int64]) -> None:
         """One SGD step on the mean loss of a batch: x (b, inputs), y (b,)."""
-        picks = self.batch.put(x, y)
-        self.engine.batch(self.theta, self.batch.rows, picks, self.rate)
+        indices = self.batch.put(x, y)
+        self.engine.batch(self.theta, self.batch.rows, indices, self.rate)
 
     def linears(self) -> "dict[str, torch.Tensor]":
         """Returns the state dict of the original's network: net.net.{0,2,4}.{weight,bias}."""

@@ -168,10 +168,11 @@ def sidecar(result: "TrainResult", settings: Settings, data: Mapping[str, Any]) 
     profile.
     """
     body = record_body(result, settings, data)
-    decisive = canonical_json([body["settings"], body["data"]])
+    fingerprint = canonical_json([body["settings"], body["data"]])
     return RunRecord(
         paper="mer", profile="command-line", setting=Path(settings.data_file).stem, method=settings.model,
-        seed=settings.seed, command=["main.py"], settings_hash=hashlib.sha256(decisive.encode()).hexdigest(),
+        seed=settings.seed, command=["main.py"],
+        settings_hash=hashlib.sha256(fingerprint.encode()).hexdigest(),
         versions=versions(), **body,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The run's sources of chance.  All start from `--seed` and none is a global generator.
+"""The run's rng.  All start from `--seed` and none is a global generator.
 
 The original seeds three global generators once and consumes them in a fixed order (contract 2.3).  `torch`
 and `python` here are private generators that yield the same numbers as those; `fast` serves the engine's
@@ -12,7 +12,7 @@ from clrepro.adapters.torch import generator, generator_state, load_generator_st
 from clrepro.seeding import Seeds
 
 
-class Streams:
+class Rngs:
     """torch: task order, subsets and initial weights; python: epoch shuffles and legacy draws; fast: replay
     draws.
     """

@@ -28,7 +28,7 @@ class FastSampler:
         """Filled slots."""
         return self._reservoir.size
 
-    def draw(self, n: int) -> NDArray[np.int64]:
+    def sample(self, n: int) -> NDArray[np.int64]:
         """Returns min(n, size) slots, independent and uniform, so repeats occur."""
         size = self._reservoir.size
         return self._rng.integers(0, size, min(n, size)) if size else np.empty(0, np.int64)
@@ -37,9 +37,9 @@ class FastSampler:
         """Returns a uniformly random order of n positions."""
         return self._rng.permutation(n)
 
-    def offer(self) -> int:
+    def add(self) -> int:
         """Returns the slot of the example just learned, or -1 if it is not kept."""
-        return int(self._reservoir.offer()[0])
+        return int(self._reservoir.add()[0])
 
     def state(self) -> dict[str, Any]:
         """Returns what `load` needs for an exact continuation."""
@@ -66,19 +66,19 @@ class LegacySampler:
         """Filled slots."""
         return min(self._age, self._capacity)
 
-    def draw(self, n: int) -> NDArray[np.int64]:
+    def sample(self, n: int) -> NDArray[np.int64]:
         """Returns min(n, size) slots: shuffle all slots before each pick j and take position j."""
         size, n = self.size, min(n, self.size)
         if self._compiled:
-            from mer_repro.mersenne_shuffle import shuffled_picks
+            from mer_repro.mersenne_shuffle import shuffled_indices
 
-            return shuffled_picks(self._rng, size, n)
+            return shuffled_indices(self._rng, size, n)
         order = list(range(size))
-        picks = np.empty(n, np.int64)
+        indices = np.empty(n, np.int64)
         for j in range(n):
             self._rng.shuffle(order)
-            picks[j] = order[j]
-        return picks
+            indices[j] = order[j]
+        return indices
 
     def order(self, n: int) -> NDArray[np.int64]:
         """Returns a uniformly random order of n positions."""
@@ -86,7 +86,7 @@ class LegacySampler:
         self._rng.shuffle(positions)
         return np.array(positions, np.int64)
 
-    def offer(self) -> int:
+    def add(self) -> int:
         """Returns the slot of the example just learned, or -1; the counter already includes it (contract
         3.2).
         """

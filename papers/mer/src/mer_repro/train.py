@@ -19,7 +19,7 @@ from mer_repro.evaluate import Evaluator
 from mer_repro.learner import Learner
 from mer_repro.networks import Problem
 from mer_repro.outputs import read_weights
-from mer_repro.rngs import Streams
+from mer_repro.rngs import Rngs
 from mer_repro.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,16 +68,16 @@ def run(
     """
     # What overflows ends below in one line of ours, not in numpy's warnings.
     with threadpool_limits(1), np.errstate(over="ignore", invalid="ignore"):
-        streams = Streams(settings.seed)
-        continuum = Continuum(settings, tasks, streams)
-        learner = Learner(Problem(settings, tasks.n_inputs, tasks.n_outputs, tasks.n_tasks, streams))
+        rngs = Rngs(settings.seed)
+        continuum = Continuum(settings, tasks, rngs)
+        learner = Learner(Problem(settings, tasks.n_inputs, tasks.n_outputs, tasks.n_tasks, rngs))
         if settings.init_from:
             learner.start_from(read_weights(Path(settings.init_from)), settings.init_from)
         curve = Curve(
             settings.eval_policy, settings.log_every, continuum.order, Evaluator(tasks, settings.legacy_eval)
         )
         clock = Clock()
-        first = restore(checkpoint, learner, streams, curve, clock)
+        first = restore(checkpoint, learner, rngs, curve, clock)
         course = (progress or Progress.silent()).run(tasks.n_tasks, first)
         for batch in continuum.batches(first):
             if curve.due(batch.task):
@@ -86,7 +86,7 @@ def run(
                 if curve.closed_task:
                     learner.check_finite(batch.place)
                 if curve.closed_task and clock.due():
-                    save(checkpoint, batch.place, learner, streams, curve, clock)
+                    save(checkpoint, batch.place, learner, rngs, curve, clock)
                 course.at(batch.place + batch.share)
             learner.method.observe(batch.x, batch.task, batch.y)
             curve.observed(batch.task)
@@ -131,24 +131,24 @@ class Continuum:
     order (torch), then one shuffle per task and epoch in order of presentation (python).
     """
 
-    def __init__(self, settings: Settings, tasks: TaskFile, streams: Streams) -> None:
+    def __init__(self, settings: Settings, tasks: TaskFile, rngs: Rngs) -> None:
         import torch
 
         self._tasks, self._batch_size = tasks, settings.batch_size
         self.order = list(range(tasks.n_tasks))
         if settings.shuffle_tasks:
-            self.order = torch.randperm(tasks.n_tasks, generator=streams.torch).tolist()
+            self.order = torch.randperm(tasks.n_tasks, generator=rngs.torch).tolist()
         chosen = []
         for t in range(tasks.n_tasks):
             available = tasks.train_size(t)
             n = available if settings.samples_per_task <= 0 else min(settings.samples_per_task, available)
-            chosen.append(torch.randperm(available, generator=streams.torch)[:n].numpy())
+            chosen.append(torch.randperm(available, generator=rngs.torch)[:n].numpy())
         self._indices = []
         for t in self.order:
             epochs = []
             for _ in range(settings.n_epochs):
                 one = chosen[t].tolist()
-                streams.python.shuffle(one)
+                rngs.python.shuffle(one)
                 epochs.extend(one)
             self._indices.append(np.array(epochs, np.int64))
 
@@ -193,26 +193,26 @@ class Clock:
 
 
 def save(
-    checkpoint: RunDir | None, place: int, learner: Learner, streams: Streams, curve: Curve, clock: Clock
+    checkpoint: RunDir | None, place: int, learner: Learner, rngs: Rngs, curve: Curve, clock: Clock
 ) -> None:
     """Write parameters, memory, generators and evaluation rows, as they are before the place-th presented
     task.
     """
     if checkpoint is None:
         return
-    state: dict[str, Any] = {"place": place, "learner": learner.method.state(), "streams": streams.state()}
+    state: dict[str, Any] = {"place": place, "learner": learner.method.state(), "rngs": rngs.state()}
     state |= {"curve": curve.state(), "total_s": clock.total(), "eval_s": clock.eval_s}
     checkpoint.save_state("checkpoint", state)
     clock.saved()
 
 
-def restore(checkpoint: RunDir | None, learner: Learner, streams: Streams, curve: Curve, clock: Clock) -> int:
+def restore(checkpoint: RunDir | None, learner: Learner, rngs: Rngs, curve: Curve, clock: Clock) -> int:
     """Continue from the checkpoint if there is one; returns the place of the task to go on with."""
     state = checkpoint.load_state("checkpoint") if checkpoint is not None else None
     if state is None:
         return 0
     learner.method.load(state["learner"])
-    streams.load(state["streams"])
+    rngs.load(state["rngs"])
     curve.load(state["curve"])
     clock.before, clock.eval_s = float(state["total_s"]), float(state["eval_s"])
     return int(state["place"])

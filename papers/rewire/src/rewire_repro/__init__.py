@@ -1,1 +1,1 @@
-"""RewireNeuron: continual reinforcement learning by permuting neurons, with eight rival methods."""
+"""RewireNeuron: continual reinforcement learning by permuting neurons, with eight peer methods."""

@@ -10,7 +10,7 @@ from rewire_repro.agents.subspace import SubspaceActionAgent
 from rewire_repro.evaluation import rollout
 from rewire_repro.networks import TwinCritics
 from rewire_repro.replay import Replay
-from rewire_repro.rng import Chance
+from rewire_repro.rng import Rngs
 from rewire_repro.sac import side_by_side
 from rewire_repro.scenarios import VectorEnv
 from rewire_repro.settings import SearchSettings
@@ -54,7 +54,7 @@ def search(
     replay: Replay,
     env: VectorEnv,
     values: SearchSettings,
-    chance: Chance,
+    rngs: Rngs,
     seed: int,
     faithful: bool = False,
 ) -> Found:
@@ -67,9 +67,9 @@ def search(
     if k == 1:
         return Found([1.0], True, 0)
     half = max(1, values.n_rollouts // 2)
-    rng = chance.numpy("search")
+    rng = rngs.numpy("search")
     best = [
-        best_by_critic(critic, replay, agent.draw(values.n_samples, which), values.n_estimations, half, rng)
+        best_by_critic(critic, replay, agent.sample(values.n_samples, which), values.n_estimations, half, rng)
         for which in ("new", "old")
     ]
     returns, steps = _validate(agent, torch.cat(best), env, values.n_validation_steps, seed)

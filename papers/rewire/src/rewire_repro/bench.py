@@ -1,4 +1,4 @@
-"""Speed contests of RewireNeuron: one SAC update, acting with a rewired policy, stepping Brax through our
+"""Speed benchmarks of RewireNeuron: one SAC update, acting with a rewired policy, stepping Brax through our
 agent.
 """
 
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from clrepro.bench import Contest, Scaling
+from clrepro.bench import Benchmark, Scaling
 from rewire_repro import config
 from rewire_repro.agents import Shape, make_agent
 from rewire_repro.agents.rewire import RewireActionAgent
 from rewire_repro.networks import Net, TwinCritics, sizes
 from rewire_repro.peer_sac import EagerSac
 from rewire_repro.replay import Replay
-from rewire_repro.rng import Chance
+from rewire_repro.rng import Rngs
 from rewire_repro.sac import Sac
 
 CPU = torch.device("cpu")
@@ -24,7 +24,7 @@ N_IN, N_ACTIONS = 17, 6  # halfcheetah
 TURNS = 81  # short ones, so that what else the machine does meets both sides
 
 
-def contests() -> Iterator[Contest]:
+def benchmarks() -> Iterator[Benchmark]:
     """Yields the speed rows promised for RewireNeuron; the last one only where brax is installed."""
     torch.set_num_threads(1)
     for profile, hidden, batch in (("quick", 64, 128), ("full", 256, 256)):
@@ -37,11 +37,11 @@ def contests() -> Iterator[Contest]:
 def learners(profile: str, hidden: int, batch: int) -> tuple[Sac, EagerSac, Replay]:
     """Returns ft_1 on halfcheetah's widths, ours and the straightforward one, and a filled buffer."""
     settings = config.settings(config.compose("ft_1", [f"profile={profile}"]))
-    chance = Chance(0, CPU)
+    rngs = Rngs(0, CPU)
     policy = {**settings.policy, "hidden_size": hidden}
-    agent = make_agent("ActionAgent", policy, Shape(N_IN, N_ACTIONS, 4), chance)
-    critic = TwinCritics(N_IN + N_ACTIONS, hidden, chance.stream("init"))
-    ours = Sac(agent, critic, settings.sac, chance, False, "update")
+    agent = make_agent("ActionAgent", policy, Shape(N_IN, N_ACTIONS, 4), rngs)
+    critic = TwinCritics(N_IN + N_ACTIONS, hidden, rngs.stream("init"))
+    ours = Sac(agent, critic, settings.sac, rngs, False, "update")
     theirs = EagerSac(N_IN, N_ACTIONS, hidden, settings.sac)
     replay = Replay(10_000, N_IN, N_ACTIONS, 0, CPU)
     x = torch.randn(10_000, N_IN)
@@ -49,7 +49,7 @@ def learners(profile: str, hidden: int, batch: int) -> tuple[Sac, EagerSac, Repl
     return ours, theirs, replay
 
 
-def one_update(profile: str, hidden: int, batch: int) -> Contest:
+def one_update(profile: str, hidden: int, batch: int) -> Benchmark:
     """An update of ft_1 on halfcheetah's widths."""
     ours, theirs, replay = learners(profile, hidden, batch)
     rng = np.random.default_rng(0)
@@ -65,20 +65,20 @@ def one_update(profile: str, hidden: int, batch: int) -> Contest:
     sides = {"ours": work(ours), "eager torch": work(theirs)}
     name = f"one SAC update, hidden {hidden}, batch {batch}"
     words, promised = "≥ 1.5× a straightforward eager loop", {"eager torch": 1.5}
-    return Contest(name, "update", sides, words, TURNS, promised)
+    return Benchmark(name, "update", sides, words, TURNS, promised)
 
 
-def rewired_acting() -> Contest:
+def rewired_acting() -> Benchmark:
     """Actions of a rewired policy, its permutations folded into the weights, against a plain network's."""
     values = {"hidden_size": 256, "start_steps": 0, "layer_norm": False, "beta": 0.1, "cycle": 4}
-    chance = Chance(0, CPU)
-    agent = make_agent("RewireActionAgent", values, Shape(N_IN, N_ACTIONS, 4), chance)
+    rngs = Rngs(0, CPU)
+    agent = make_agent("RewireActionAgent", values, Shape(N_IN, N_ACTIONS, 4), rngs)
     assert isinstance(agent, RewireActionAgent)
     agent.set_task(None)
     agent.consolidate()
     agent.set_task(-1)
     rewired = agent.actor(0)
-    plain = Net.make(sizes(N_IN, 256, 2 * N_ACTIONS), chance.stream("init"))
+    plain = Net.make(sizes(N_IN, 256, 2 * N_ACTIONS), rngs.stream("init"))
     obs = torch.randn(128, N_IN)
 
     @torch.no_grad()
@@ -89,14 +89,14 @@ def rewired_acting() -> Contest:
 
     sides = {"rewired, folded": lambda: run(rewired), "plain network": lambda: run(plain)}
     words, promised = "at most 1.5 times a plain network's time", {"plain network": 1 / 1.5}
-    return Contest("acting, 128 rows, hidden 256", "call", sides, words, TURNS, promised)
+    return Benchmark("acting, 128 rows, hidden 256", "call", sides, words, TURNS, promised)
 
 
-def brax_steps() -> Contest:
+def brax_steps() -> Benchmark:
     """128 halfcheetahs (spring), actions as torch tensors, against brax's own jitted training environment."""
     words, promised = "≥ 0.9× raw jitted brax", {"raw jitted brax": 0.9}
     sides = {"ours": through_us(128), "raw jitted brax": directly(128)}
-    return Contest("stepping 128 halfcheetahs (spring)", "environment step", sides, words, TURNS, promised)
+    return Benchmark("stepping 128 halfcheetahs (spring)", "environment step", sides, words, TURNS, promised)
 
 
 def scalings() -> Iterator[Scaling]:

@@ -65,12 +65,12 @@ def write_dats(folder: RunDir, framework: Framework, task_id: int) -> None:
         parts["info"] = {name: state[name] for name in ("wirings", "alphas") if name in state}
     for name, content in parts.items():
         _write(folder, f"{name}_{task_id}.dat", {"meta": meta, "state": to_tensors(content)})
-    chance = {
-        "chance": to_tensors(framework.chance.state()),
+    rngs = {
+        "rngs": to_tensors(framework.rngs.state()),
         "curves": framework.curves,
         "wall": framework.wall,
     }
-    _write(folder, f"rng_{task_id}.dat", {"meta": meta, "state": chance})
+    _write(folder, f"rng_{task_id}.dat", {"meta": meta, "state": rngs})
 
 
 def read_dats(folder: Path, framework: Framework) -> int:
@@ -98,7 +98,7 @@ def read_dats(folder: Path, framework: Framework) -> int:
             "agent": to_arrays(policy["state"]),
             "critic": to_arrays({"tensors": critic["state"]["tensors"]}),
             "critic_width": critic["state"]["width"],
-            "chance": rest["chance"],
+            "rngs": rest["rngs"],
             "stage": meta["stage"],
             "before": float("nan"),
             "training": None,

@@ -1,4 +1,4 @@
-"""`run.py`: Hydra's command line of the experiments, and the door through which a sweep runs one job."""
+"""`run.py`: Hydra's command line of the experiments, and the entry point of a sweep's jobs."""
 
 import contextlib
 import logging

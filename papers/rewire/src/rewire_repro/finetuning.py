@@ -8,7 +8,7 @@ from torch import Tensor
 from rewire_repro.agents.packnet import PacknetActionAgent
 from rewire_repro.networks import TwinCritics
 from rewire_repro.replay import Replay
-from rewire_repro.rng import Chance
+from rewire_repro.rng import Rngs
 from rewire_repro.sac import Sac
 from rewire_repro.settings import FineTuneSettings
 
@@ -27,12 +27,12 @@ class FineTuning:
         agent: PacknetActionAgent,
         critic: TwinCritics,
         values: FineTuneSettings,
-        chance: Chance,
+        rngs: Rngs,
         faithful: bool,
         log_alpha: Tensor,
     ) -> None:
-        self.values, self.chance, self.done = values, chance, 0
-        self.sac = Sac(agent, critic, values, chance, faithful, "finetune")
+        self.values, self.rngs, self.done = values, rngs, 0
+        self.sac = Sac(agent, critic, values, rngs, faithful, "finetune")
         self.sac.log_alpha.data.copy_(log_alpha.detach())
 
     def run(self, replay: Replay, watch: Callable[[], None]) -> None:
@@ -40,7 +40,7 @@ class FineTuning:
 
         Raises: FloatingPointError in one line for losses that are no numbers.
         """
-        rng = self.chance.numpy("replay")
+        rng = self.rngs.numpy("replay")
         while self.done < self.values.iterations:
             self.sac.update(replay.sample(self.values.batch_size, rng))
             self.done += 1

@@ -11,7 +11,7 @@ from clrepro.progress import Course
 from rewire_repro.agents import Shape, make_agent
 from rewire_repro.evaluation import Rollout, batches, rollouts
 from rewire_repro.networks import Actor, TwinCritics
-from rewire_repro.rng import Chance
+from rewire_repro.rng import Rngs
 from rewire_repro.scenarios import Scenario, Task, VectorEnv
 from rewire_repro.settings import Settings
 from rewire_repro.train import Training
@@ -29,10 +29,10 @@ class Framework:
 
     def __init__(self, settings: Settings, scenario: Scenario, device: torch.device) -> None:
         self.settings, self.scenario, self.device = settings, scenario, device
-        self.chance = Chance(settings.seed, device)
+        self.rngs = Rngs(settings.seed, device)
         shape = Shape(scenario.n_in, scenario.n_actions, len(scenario.sequence))
         self.agent = make_agent(
-            settings.policy_class, settings.policy, shape, self.chance, settings.paper_faithful
+            settings.policy_class, settings.policy, shape, self.rngs, settings.paper_faithful
         )
         self.critic = self._fresh_critic()
         self.stage = 0  # tasks finished
@@ -45,7 +45,7 @@ class Framework:
     def _fresh_critic(self) -> TwinCritics:
         values, n_in = self.settings.critic, self.scenario.n_in + self.scenario.n_actions
         width = self.agent.context_width
-        return TwinCritics(n_in + width, values.hidden_size, self.chance.stream("init"), values.layer_norm)
+        return TwinCritics(n_in + width, values.hidden_size, self.rngs.stream("init"), values.layer_norm)
 
     def get_stage(self) -> int:
         """Returns how many tasks are finished."""
@@ -83,7 +83,7 @@ class Framework:
         resumed, self._pending = self._pending, None
         self.training = self._new_training(task, env)
         if resumed is None:
-            self.training.start(self.chance.seeds.integer(f"env/train/{task.task_id}"))
+            self.training.start(self.rngs.seeds.integer(f"env/train/{task.task_id}"))
         else:
             self.training.load(resumed)
         self._save, self._last_save = save, time.monotonic()
@@ -130,7 +130,7 @@ class Framework:
         settings = self.settings
         faithful_pairs = settings.paper_faithful and settings.scenario.domain == "continual_world"
         return Training(
-            *(self.agent, self.critic, env, settings.sac, self.chance),
+            *(self.agent, self.critic, env, settings.sac, self.rngs),
             n_steps=self.n_steps(task),
             start_steps=settings.scenario.start_steps,
             faithful=settings.paper_faithful,
@@ -161,7 +161,7 @@ class Framework:
     def deterministic(self, task: Task, actor: Actor, n: int, purpose: str, name: str = "") -> Rollout:
         """Returns `n` rollouts of every environment, in environments of their own; `purpose` is charged."""
         env = task.make()
-        seeds = [self.chance.seeds.integer(f"env/{purpose}{name}/{task.task_id}/{i}") for i in range(n)]
+        seeds = [self.rngs.seeds.integer(f"env/{purpose}{name}/{task.task_id}/{i}") for i in range(n)]
         done = rollouts(env, actor, seeds, n * env.n_envs)
         self.interactions[purpose] += done.steps
         return done
@@ -179,7 +179,7 @@ class Framework:
             env = task.make()
             n = values.n_rollouts * values.n_evaluation_envs
             names = [f"env/eval/{task.task_id}/{i}" for i in range(batches(n, env.n_envs))]
-            seeds = [self.chance.seeds.integer(f"{name}/{values.seed}") for name in names]
+            seeds = [self.rngs.seeds.integer(f"{name}/{values.seed}") for name in names]
             done = rollouts(env, self.get_evaluation_agent(task.task_id), seeds, n)
             self.interactions["eval"] += done.steps
             out[task.task_id] = {
@@ -198,7 +198,7 @@ class Framework:
             "agent": self.agent.state(),
             "critic": self.critic.state(),
             "critic_width": self.critic.weights[0].shape[1],
-            "chance": self.chance.state(),
+            "rngs": self.rngs.state(),
             "stage": self.stage,
             "before": self.before,
             "training": None if self.training is None else self.training.state(),
@@ -211,9 +211,9 @@ class Framework:
         """Continue from what `state` returned."""
         self.agent.load(state["agent"])
         values, width = self.settings.critic, int(state["critic_width"])
-        self.critic = TwinCritics(width, values.hidden_size, self.chance.stream("init"), values.layer_norm)
+        self.critic = TwinCritics(width, values.hidden_size, self.rngs.stream("init"), values.layer_norm)
         self.critic.load(state["critic"])
-        self.chance.load(state["chance"])  # last: making a critic draws
+        self.rngs.load(state["rngs"])  # last: making a critic draws
         self.stage, self.before = int(state["stage"]), float(state["before"])
         self.interactions = {name: int(n) for name, n in state["interactions"].items()}
         self.wall = {name: float(s) for name, s in state["wall"].items()}

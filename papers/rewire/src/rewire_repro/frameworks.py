@@ -35,7 +35,7 @@ class TwoSteps(Framework):
     def finish(self, task: Task, env: VectorEnv, training: Training) -> None:
         """EWC: Fisher information; PackNet: prune, then train the task's share alone; L2: nothing more."""
         if isinstance(self.agent, EWCActionAgent):
-            batch = training.replay.sample(self.settings.fisher_samples, self.chance.numpy("fisher"))
+            batch = training.replay.sample(self.settings.fisher_samples, self.rngs.numpy("fisher"))
             self.agent.add_fisher(batch.obs)
         if isinstance(self.agent, PacknetActionAgent):
             self._prune_and_tune(self.agent, training)
@@ -47,7 +47,7 @@ class TwoSteps(Framework):
         if not agent.pruned:
             agent.prune()
         self.tuning = FineTuning(
-            agent, self.critic, values, self.chance, self.settings.paper_faithful, training.sac.log_alpha
+            agent, self.critic, values, self.rngs, self.settings.paper_faithful, training.sac.log_alpha
         )
         if self._tuned is not None:
             self.tuning.load(self._tuned)
@@ -86,8 +86,8 @@ class Subspace(Framework):
         """Choose, and drop the anchor if it does not help."""
         assert self.settings.search is not None
         found = alpha_search.search(
-            *(self.agent, self.critic, training.replay, env, self.settings.search, self.chance),
-            self.chance.seeds.integer(f"env/search/{task.task_id}"),
+            *(self.agent, self.critic, training.replay, env, self.settings.search, self.rngs),
+            self.rngs.seeds.integer(f"env/search/{task.task_id}"),
             self.settings.paper_faithful,
         )
         self.interactions["selection"] += found.steps
@@ -100,7 +100,7 @@ class Subspace(Framework):
         """
         out, n = super().evaluate(tasks), self.agent.values.oracle_rollouts
         for task in tasks if n else ():
-            alphas = self.chance.numpy("oracle").dirichlet(np.ones(len(self.agent.anchors)), n)
+            alphas = self.rngs.numpy("oracle").dirichlet(np.ones(len(self.agent.anchors)), n)
             played = [
                 self.deterministic(task, self.agent.mixed_actor(alpha.tolist()), 1, "eval", "/oracle")
                 for alpha in alphas

@@ -1,4 +1,4 @@
-"""Soft actor-critic as a reader of the paper would write it in torch: the rival of the speed contest.
+"""Soft actor-critic as a reader of the paper would write it in torch: the peer of the speed benchmark.
 
 Two critics as two modules, an Adam per module as torch makes it by default, zero_grad / backward / step,
 target

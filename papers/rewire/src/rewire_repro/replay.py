@@ -57,12 +57,12 @@ class Replay:
         if context is not None:
             parts.insert(2, context)
         rows = torch.cat(parts, dim=-1)[-self.ring.capacity :]  # first: it refuses parts of unequal lengths
-        slots = self.ring.offer(len(obs))[-self.ring.capacity :]
+        slots = self.ring.add(len(obs))[-self.ring.capacity :]
         self.rows[torch.from_numpy(slots).to(rows.device)] = rows
 
     def sample(self, n: int, rng: np.random.Generator) -> Batch:
         """Returns n transitions."""
-        drawn = torch.from_numpy(self.ring.draw(n, rng)).to(self.rows.device)
+        drawn = torch.from_numpy(self.ring.sample(n, rng)).to(self.rows.device)
         rows = self.rows.index_select(0, drawn)
         obs, action, context, next_obs, reward, terminated = torch.split(rows, list(self.widths), dim=-1)
         pair = rows[:, : sum(self.widths[:3])]

@@ -9,7 +9,7 @@ from clrepro.adapters.torch import generator_state, load_generator_state
 from clrepro.seeding import Seeds
 
 
-class Chance:
+class Rngs:
     """One seed, many streams: `numpy(name)` and `stream(name)` are the same object at every call.
 
     Args: seed — 0 or larger; device — where torch's numbers are drawn.

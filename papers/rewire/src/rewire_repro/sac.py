@@ -11,7 +11,7 @@ from rewire_repro.flat import FlatAdam, flatten
 from rewire_repro.gaussian import split, squash
 from rewire_repro.networks import TwinCritics
 from rewire_repro.replay import Batch
-from rewire_repro.rng import Chance
+from rewire_repro.rng import Rngs
 from rewire_repro.settings import SacSettings
 
 
@@ -45,18 +45,18 @@ class Sac:
         agent: Agent,
         critic: TwinCritics,
         values: SacSettings,
-        chance: Chance,
+        rngs: Rngs,
         faithful: bool,
         stream: str,
     ) -> None:
-        self.agent, self.critic, self.values, self.chance = agent, critic, values, chance
+        self.agent, self.critic, self.values, self.rngs = agent, critic, values, rngs
         self.faithful, self.stream = faithful, stream
         self.goal = -values.target_multiplier * agent.shape.n_actions  # target entropy
         self.target = critic.copy()
         self.target_flat = flatten(self.target.tensors())
         self.critic_adam = FlatAdam(critic.tensors(), values.lr_q, values.clip_grad)
         self.policy_adam = FlatAdam(agent.trainable(), values.lr_policy, values.clip_grad, agent.free())
-        self.log_alpha = torch.tensor([math.log(values.init_temperature)], device=chance.device)
+        self.log_alpha = torch.tensor([math.log(values.init_temperature)], device=rngs.device)
         self.alpha_adam = FlatAdam([self.log_alpha], values.lr_entropy, values.clip_grad)
         self.n_updates = 0
         self.losses: dict[str, Tensor] = {}
@@ -111,7 +111,7 @@ class Sac:
         }
 
     def _noise(self, like: Tensor) -> Tensor:
-        return self.chance.normal(self.stream, *like.shape)
+        return self.rngs.normal(self.stream, *like.shape)
 
     def report(self) -> dict[str, float]:
         """Returns the last losses, the temperature and the gradients' norms, by the original's names."""

@@ -10,7 +10,7 @@ from rewire_repro.agents import Agent
 from rewire_repro.gaussian import split, squash
 from rewire_repro.networks import TwinCritics
 from rewire_repro.replay import Replay
-from rewire_repro.rng import Chance
+from rewire_repro.rng import Rngs
 from rewire_repro.sac import Sac
 from rewire_repro.scenarios import Step, VectorEnv
 from rewire_repro.settings import SacSettings
@@ -34,30 +34,30 @@ class Training:
         critic: TwinCritics,
         env: VectorEnv,
         values: SacSettings,
-        chance: Chance,
+        rngs: Rngs,
         *,
         n_steps: int,
         start_steps: int,
         faithful: bool = False,
         faithful_pairs: bool = False,
     ) -> None:
-        self.agent, self.env, self.values, self.chance = agent, env, values, chance
+        self.agent, self.env, self.values, self.rngs = agent, env, values, rngs
         self.n_steps, self.start_steps = n_steps, start_steps
         self.faithful, self.faithful_pairs = faithful, faithful_pairs
-        self.sac = Sac(agent, critic, values, chance, faithful, "update")
+        self.sac = Sac(agent, critic, values, rngs, faithful, "update")
         width = agent.context_width
-        self.replay = Replay(values.buffer_size, env.n_in, env.n_actions, width, chance.device)
-        self.obs = torch.zeros(env.n_envs, env.n_in, device=chance.device)
-        self.ended = torch.ones(env.n_envs, dtype=torch.bool, device=chance.device)
+        self.replay = Replay(values.buffer_size, env.n_in, env.n_actions, width, rngs.device)
+        self.obs = torch.zeros(env.n_envs, env.n_in, device=rngs.device)
+        self.ended = torch.ones(env.n_envs, dtype=torch.bool, device=rngs.device)
         self.totals = torch.zeros(
-            env.n_envs, dtype=torch.float64, device=chance.device
+            env.n_envs, dtype=torch.float64, device=rngs.device
         )  # of running episodes
         self.interactions = self.epochs = self.acted = 0
         self.reached = torch.zeros_like(self.ended)  # a goal, in the running episodes
         self.finished: list[float] = []  # mean return of the episodes that ended, as they came
         self.succeeded: list[float] = []  # the part of them that reached their goal
         self.finished_at: list[int] = []
-        self.gained = torch.zeros(1, dtype=torch.float64, device=chance.device)  # in the stretch since
+        self.gained = torch.zeros(1, dtype=torch.float64, device=rngs.device)  # in the stretch since
         self.stretch = 0  # steps of it, in every environment
         self.rewards: list[float] = []  # per step, stretch by stretch
         self.rewards_at: list[int] = []
@@ -68,7 +68,7 @@ class Training:
 
     def run(self, watch: Callable[["Training"], None]) -> None:
         """Train to the end; `watch` is called after every epoch."""
-        values, rng = self.values, self.chance.numpy("replay")
+        values, rng = self.values, self.rngs.numpy("replay")
         while self.replay.size < min(values.initial_buffer_size, values.buffer_size):
             self.acquire()
         while self.interactions <= self.n_steps:
@@ -103,9 +103,9 @@ class Training:
         """Actions (n_envs, A): uniform in [-1, 1] at first, then the policy's."""
         n, a = self.env.n_envs, self.env.n_actions
         if self.acted <= self.start_steps:
-            return self.chance.uniform("act", n, a) * 2 - 1
+            return self.rngs.uniform("act", n, a) * 2 - 1
         mu, log_sigma = split(self.agent.explore(self.obs, context))
-        return squash(mu, log_sigma, self.chance.normal("act", n, a))[0]
+        return squash(mu, log_sigma, self.rngs.normal("act", n, a))[0]
 
     def _push_reset(
         self, ended: Tensor, led_to: Tensor, obs: Tensor, action: Tensor, context: Tensor | None
@@ -173,7 +173,7 @@ class Training:
         self.replay.load(state["replay"])
         self.env.load(state["env"])
         for name in RUNNING:
-            setattr(self, name, torch.tensor(state[name], device=self.chance.device))
+            setattr(self, name, torch.tensor(state[name], device=self.rngs.device))
         self.interactions, self.epochs, self.acted, self.stretch = (int(one) for one in state["counts"])
         for name in LISTS:
             setattr(self, name, list(state[name]))

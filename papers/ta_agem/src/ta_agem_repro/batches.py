@@ -15,7 +15,7 @@ from ta_agem_repro.settings import Settings
 from ta_agem_repro.tasks import TaskImages
 
 FRAMES = 500
-Picks = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
 
 def memory_of(settings: Settings, rng: np.random.Generator) -> ClusteringMemory | ClassReservoirs | None:
@@ -73,7 +73,7 @@ class Feeder:
         per_task = [len(task.y_train) // self.settings.batch_size for task in self.tasks]
         return int(sum(per_task[epoch.task] for epoch in schedule) * self.settings.sampling_rate)
 
-    def open(self, epoch: order.Epoch) -> Picks:
+    def open(self, epoch: order.Epoch) -> Indices:
         """Hand the epoch's images to the learner; returns its batches, int64 (batches, batch_size)."""
         wanted = (epoch.task,) if epoch.mix_with is None else (epoch.task, epoch.mix_with)
         if wanted != self._open:
@@ -85,7 +85,7 @@ class Feeder:
         self._epoch = epoch
         return self.batches(epoch)
 
-    def batches(self, epoch: order.Epoch) -> Picks:
+    def batches(self, epoch: order.Epoch) -> Indices:
         """A fresh shuffle of the epoch's images in full batches; a mixed epoch takes the stated share from
         each of its two tasks, shuffled within the batch, as long as both last.
         """
@@ -102,7 +102,7 @@ class Feeder:
         second = self._split + self._shuffle.permutation(n_there)[: n * there].reshape(n, there)
         return self._shuffle.permuted(np.concatenate([first, second], axis=1), axis=1)
 
-    def reference_batches(self, batches: int) -> Picks | None:
+    def reference_batches(self, batches: int) -> Indices | None:
         """Returns the slots for every batch of the epoch at once, int64 (batches, k), k = 0 without memory;
         None where the memory changes from batch to batch.
         """
@@ -117,7 +117,7 @@ class Feeder:
             return np.tile(draw.whole(pools, self._draws), (batches, 1))
         return np.stack([draw.whole(pools, self._draws) for _ in range(batches)])
 
-    def reference_batch(self) -> Picks:
+    def reference_batch(self) -> Indices:
         """Returns the slots for one batch, int64 (k,)."""
         assert self.memory is not None
         pools = self.memory.pool_slots()
@@ -125,27 +125,27 @@ class Feeder:
             return np.asarray(draw.balanced(pools, self.settings.batch_size, 1, self._draws)[0])
         return draw.whole(pools, self._draws)
 
-    def offer_epoch(self) -> None:
+    def add_epoch(self) -> None:
         """A second, freshly shuffled pass over the epoch's images, of which the memory is offered its share:
         the first ⌊s⌋ of every batch, or for a rate s < 1 the first of every ⌊1/s⌋-th batch.
         """
         if self.memory is None or self._epoch is None:
             return
-        for number, picks in enumerate(self.batches(self._epoch)):
-            self.offer_batch(picks, number)
+        for number, indices in enumerate(self.batches(self._epoch)):
+            self.add_batch(indices, number)
 
-    def offer_batch(self, picks: Picks, number: int) -> None:
+    def add_batch(self, indices: Indices, number: int) -> None:
         """Offer the memory its share of the epoch's `number`-th batch."""
         rate = self.settings.sampling_rate
         if self.memory is None or (rate < 1 and number % int(1 / rate)):
             return
-        for pick in picks[: max(1, int(rate))]:
+        for pick in indices[: max(1, int(rate))]:
             first = pick < self._split
             task = self._open[0 if first else 1]
             x = self.tasks[task].x_train[pick if first else pick - self._split]
             x = x.astype(np.float32) / np.float32(255)
             label = int(self._labels[pick])
-            slot = self.memory.offer(x, label, task)
+            slot = self.memory.add(x, label, task)
             if slot >= 0:
                 self.learner.remember(slot, x, label)
             if self.offers % self.interval == 0:

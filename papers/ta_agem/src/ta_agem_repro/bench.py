@@ -1,4 +1,4 @@
-"""Speed contests of TA-A-GEM: one A-GEM step, a whole run, feeding the memory.
+"""Speed benchmarks of TA-A-GEM: one A-GEM step, a whole run, feeding the memory.
 
 The plain loop is what a reader of the paper would write in torch: loaders, `AGEMHandler.optimize` on a list
 of samples drawn from the memory for each batch, evaluation through a test loader.  The reference engine
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from clrepro.bench import Contest, Scaling
+from clrepro.bench import Benchmark, Scaling
 from ta_agem_repro import tasks, train
 from ta_agem_repro.images import load_images
 from ta_agem_repro.learner import FusedLearner, initial_layers
@@ -21,7 +21,7 @@ from ta_agem_repro.tasks import Images
 RUN = Settings(dataset_name="mnist_quick", num_tasks=5, num_epochs=4, learning_rate=0.01)
 
 
-def contests() -> Iterator[Contest]:
+def benchmarks() -> Iterator[Benchmark]:
     """Yields the speed rows promised for TA-A-GEM."""
     images = load_images("mnist_quick")
     yield one_step(images)
@@ -29,7 +29,7 @@ def contests() -> Iterator[Contest]:
     yield feeding(images)
 
 
-def one_step(images: Images) -> Contest:
+def one_step(images: Images) -> Benchmark:
     """An A-GEM step of 784-200-200-10 on 10 + 10 rows; Avalanche's too where it is installed."""
     from ta_agem_repro import peer_avalanche
     from ta_agem_repro.reference import ReferenceLearner
@@ -52,10 +52,10 @@ def one_step(images: Images) -> Contest:
         sides["avalanche"] = peer_avalanche.steps(layers, images)
     promise = "≥ 8× Avalanche's"
     name = "one A-GEM step, 784-200-200-10, batch 10 + 10"
-    return Contest(name, "step", sides, promise, rounds=15, promised={"avalanche": 8.0})
+    return Benchmark(name, "step", sides, promise, rounds=15, promised={"avalanche": 8.0})
 
 
-def whole_run(images: Images) -> Contest:
+def whole_run(images: Images) -> Benchmark:
     """A run of 5 permutations of 2,000 + 400 embedded digits, 4 epochs each, as a user starts it."""
 
     def engine(name: str) -> Callable[[], int]:
@@ -72,7 +72,7 @@ def whole_run(images: Images) -> Contest:
     }
     name = "run of 5 tasks × 4 epochs × 200 batches"
     promised = {"plain loop": 10.0}
-    return Contest(name, "run", sides, "≥ 10× the plain loop", rounds=3, promised=promised)
+    return Benchmark(name, "run", sides, "≥ 10× the plain loop", rounds=3, promised=promised)
 
 
 def plain_run(images: Images) -> int:
@@ -103,9 +103,11 @@ def plain_run(images: Images) -> int:
     return 1
 
 
-def feeding(images: Images) -> Contest:
+def feeding(images: Images) -> Benchmark:
     """Offering samples to a full memory."""
-    return Contest("offer to a full memory of 10 pools", "offer", {"clusters": offering(images, 3)}, rounds=9)
+    return Benchmark(
+        "offer to a full memory of 10 pools", "offer", {"clusters": offering(images, 3)}, rounds=9
+    )
 
 
 def scalings() -> Iterator[Scaling]:
@@ -126,13 +128,13 @@ def offering(images: Images, size: int) -> Callable[[], int]:
     memory = ClusteringMemory(10, size, rng=np.random.default_rng(0))
     n_full = 3000 * max(1, size // 3)
     for i in range(n_full):
-        memory.offer(x[i % len(x)], int(images.y_train[i % len(x)]), 0)
+        memory.add(x[i % len(x)], int(images.y_train[i % len(x)]), 0)
     place = iter(range(10**9))
 
     def work() -> int:
         for _ in range(100):
             i = next(place) % len(x)
-            memory.offer(x[i], int(images.y_train[i]), 1)
+            memory.add(x[i], int(images.y_train[i]), 1)
         return 100
 
     return work

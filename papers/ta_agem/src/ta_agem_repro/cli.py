@@ -1,4 +1,4 @@
-"""`main.py`: the command line of the experiments, and the door through which a sweep runs one job."""
+"""`main.py`: the command line of the experiments, and the entry point of a sweep's jobs."""
 
 import contextlib
 import logging
@@ -224,4 +224,4 @@ def trained(
 
 def recorded(settings: Settings) -> dict[str, Any]:
     """Returns the settings that a record keeps: those that decide the numbers."""
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in settings.decisive().items()}
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in settings.fingerprint().items()}

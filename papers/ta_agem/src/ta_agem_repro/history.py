@@ -16,13 +16,17 @@ from ta_agem_repro.settings import Settings
 class Journal:
     """Fills a `Result` as the loop goes on; `position` counts the epochs that are over.
 
-    Args: schedule — all epochs of the run; test_sizes — test images per task; evidence — file name to sha256.
+    Args: schedule — all epochs of the run; test_sizes — test images per task; checksums — sha256 by file name.
     """
 
     def __init__(
-        self, settings: Settings, schedule: list[order.Epoch], test_sizes: list[int], evidence: dict[str, str]
+        self,
+        settings: Settings,
+        schedule: list[order.Epoch],
+        test_sizes: list[int],
+        checksums: dict[str, str],
     ) -> None:
-        self.result = Result(settings, test_sizes=test_sizes, data=evidence)
+        self.result = Result(settings, test_sizes=test_sizes, data=checksums)
         self.position = 0
         self._schedule, self._seen = schedule, order.seen(schedule)
         tasks = [epoch.task for epoch in schedule]

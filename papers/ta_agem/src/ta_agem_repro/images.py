@@ -134,8 +134,8 @@ def read_cifar(folder: Path) -> Images:
     x = np.concatenate([images for images, _ in parts[:-1]])
     y = np.concatenate([labels for _, labels in parts[:-1]])
     x_test, y_test = parts[-1]
-    evidence = {name: sha256(home / name) for name in BATCHES}
-    return Images("cifar10", _flat(x), y, _flat(x_test), y_test, evidence)
+    checksums = {name: sha256(home / name) for name in BATCHES}
+    return Images("cifar10", _flat(x), y, _flat(x_test), y_test, checksums)
 
 
 def _flat(x: NDArray[np.uint8]) -> NDArray[np.uint8]:

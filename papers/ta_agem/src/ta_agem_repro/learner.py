@@ -13,7 +13,7 @@ from clrepro.kernels import batch, mlp
 from ta_agem_repro.settings import N_CLASSES, Settings
 
 Vector = NDArray[np.float32]
-Picks = NDArray[np.int64]
+Indices = NDArray[np.int64]
 Layers = list[tuple[Vector, Vector]]
 
 
@@ -48,7 +48,7 @@ class FusedLearner:
         self._rows = mlp.SparseRows(1, self.layout.sizes[0])
 
     def open(self, x: NDArray[np.uint8], y: NDArray[np.int64]) -> None:
-        """Take the rows that the next picks count in: x (n, inputs), y (n,)."""
+        """Take the rows that the next indices count in: x (n, inputs), y (n,)."""
         self._rows = mlp.SparseRows(len(y), x.shape[1])
         scaled = x.astype(np.float32) / np.float32(255)
         self._rows.put_all(scaled, y)
@@ -57,16 +57,16 @@ class FusedLearner:
         """Mirror what the memory stored in a slot."""
         self._memory.put(slot, x, label)
 
-    def steps(self, picks: Picks, slots: Picks, rate: float) -> NDArray[np.float64]:
-        """One A-GEM step per batch: rows picks[b] with the reference batch in slots[b].
+    def steps(self, indices: Indices, slots: Indices, rate: float) -> NDArray[np.float64]:
+        """One A-GEM step per batch: rows indices[b] with the reference batch in slots[b].
 
         Returns: float64 (batches, 4): the batch's mean loss before its step, g·r, r·r, g·g (0 without slots).
         """
-        return self._trainer.agem_steps(self.theta, self._rows, picks, self._memory, slots, rate)
+        return self._trainer.agem_steps(self.theta, self._rows, indices, self._memory, slots, rate)
 
-    def loss(self, picks: NDArray[np.int64]) -> float:
-        """Returns the mean cross-entropy of rows `picks`; changes nothing."""
-        x, y = self._rows.dense(picks), self._rows.label[picks]
+    def loss(self, indices: NDArray[np.int64]) -> float:
+        """Returns the mean cross-entropy of rows `indices`; changes nothing."""
+        x, y = self._rows.dense(indices), self._rows.label[indices]
         z = self.logits(x).astype(np.float64)
         z -= z.max(axis=1, keepdims=True)
         return float(np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(y)), y]))

@@ -1,4 +1,4 @@
-"""The reference learner: the same door as `learner.FusedLearner`, with torch's autograd and optimizer behind
+"""The reference learner: the methods of `learner.FusedLearner`, with torch's autograd and optimizer behind
 it.
 
 The plain reading of the algorithm, on any device; the fused engine is tested and timed against it.
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ta_agem_repro.agem import AGEMHandler
-from ta_agem_repro.learner import Layers, Picks, Vector
+from ta_agem_repro.learner import Indices, Layers, Vector
 
 
 def network(layers: Layers) -> nn.Sequential:
@@ -47,7 +47,7 @@ class ReferenceLearner:
         self._y: Tensor = torch.empty(0, dtype=torch.int64)
 
     def open(self, x: NDArray[np.uint8], y: NDArray[np.int64]) -> None:
-        """Take the rows that the next picks count in: x (n, inputs), y (n,)."""
+        """Take the rows that the next indices count in: x (n, inputs), y (n,)."""
         self._x = torch.from_numpy(x).to(self.device, torch.float32) / 255
         self._y = torch.from_numpy(y).to(self.device)
 
@@ -56,25 +56,25 @@ class ReferenceLearner:
         self._memory[slot] = torch.from_numpy(x).to(self.device)
         self._memory_y[slot] = label
 
-    def steps(self, picks: Picks, slots: Picks, rate: float) -> NDArray[np.float64]:
+    def steps(self, indices: Indices, slots: Indices, rate: float) -> NDArray[np.float64]:
         """One A-GEM step per batch; returns float64 (batches, 4): the batch's mean loss before its step, g·r,
         r·r, g·g (0 without slots).
         """
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        out = np.empty((len(picks), 4))
-        for b in range(len(picks)):
+        out = np.empty((len(indices), 4))
+        for b in range(len(indices)):
             rows, held = (
-                torch.from_numpy(picks[b]).to(self.device),
+                torch.from_numpy(indices[b]).to(self.device),
                 torch.from_numpy(slots[b]).to(self.device),
             )
             loss = self._agem.step(self._x[rows], self._y[rows], self._memory[held], self._memory_y[held])
             out[b] = loss, *self._agem.last_products
         return out
 
-    def loss(self, picks: NDArray[np.int64]) -> float:
-        """Returns the mean cross-entropy of rows `picks`; changes nothing."""
-        rows = torch.from_numpy(picks).to(self.device)
+    def loss(self, indices: NDArray[np.int64]) -> float:
+        """Returns the mean cross-entropy of rows `indices`; changes nothing."""
+        rows = torch.from_numpy(indices).to(self.device)
         with torch.no_grad():
             return float(nn.functional.cross_entropy(self.model(self._x[rows]), self._y[rows]))
 

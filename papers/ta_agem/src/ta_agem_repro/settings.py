@@ -123,7 +123,7 @@ class Settings:
         """Most samples that the memory may hold: pools · Q · P."""
         return self.num_pools * self.memory_size_q * self.memory_size_p
 
-    def decisive(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """Returns the settings that decide the numbers: all but folders, names, output and tracking."""
         return {name: value for name, value in asdict(self).items() if name not in WITHOUT_EFFECT}
 

@@ -17,14 +17,14 @@ LITE_TRAIN, LITE_TEST = 1000, 200  # images per class that --lite keeps at most
 
 @dataclass(frozen=True)
 class Images:
-    """A data set as the tasks need it: x uint8 (n, inputs), y int64 (n,); evidence — file name to sha256."""
+    """A data set as the tasks need it: x uint8 (n, inputs), y int64 (n,); checksums — file name to sha256."""
 
     name: str
     x_train: NDArray[np.uint8]
     y_train: NDArray[np.int64]
     x_test: NDArray[np.uint8]
     y_test: NDArray[np.int64]
-    evidence: dict[str, str]
+    checksums: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _picked(images: Images, train: NDArray[np.int64], test: NDArray[np.int64]) -
     """The images at the indices `train` and `test`, int64 (n,) each, in that order."""
     return Images(
         images.name, images.x_train[train], images.y_train[train], images.x_test[test], images.y_test[test],
-        images.evidence,
+        images.checksums,
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from ta_agem_repro.tasks import Images
 CHECKPOINT_EVERY = 10.0  # seconds: a killed run repeats no more than that and one epoch
 TELL_EVERY = 50  # batches
 TRAINING = ("training", "get from memory", "optimize", "add samples")  # what training_time counts
-Picks = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
 
 class Listener(Protocol):
@@ -60,7 +60,7 @@ class Run:
             self.scheduler = TALearningRateScheduler(lr_init=settings.learning_rate)
             self.tests = [np.ascontiguousarray(task.x_test) / np.float32(255) for task in self.tasks]
             sizes = [len(task.y_test) for task in self.tasks]
-            self.journal = Journal(settings, epochs, sizes, images.evidence)
+            self.journal = Journal(settings, epochs, sizes, images.checksums)
             self.n_epochs = len(epochs)
         self._saved_at = time.perf_counter()
         if checkpoint is not None and (saved := checkpoint.load_state("epoch")) is not None:
@@ -109,7 +109,7 @@ class Run:
             journal.batches(start, losses)
             if settings.memory_update == "batch":
                 with self.timed("add samples"):
-                    self.feeder.offer_batch(batches[start], start)
+                    self.feeder.add_batch(batches[start], start)
             last = stop == len(batches)
             if stop % TELL_EVERY == 0:
                 self.tell(course, stop / len(batches))
@@ -118,21 +118,21 @@ class Run:
                 self.evaluate(listener)
         if settings.memory_update == "epoch":
             with self.timed("add samples"):
-                self.feeder.offer_epoch()
+                self.feeder.add_epoch()
         self.evaluate(listener)
 
-    def steps(self, picks: Picks, slots: Picks | None) -> list[float]:
+    def steps(self, indices: Indices, slots: Indices | None) -> list[float]:
         """One A-GEM step per batch, with a reference batch drawn now if `slots` is None; returns the losses
         before them.
         """
         if slots is None:
             with self.timed("get from memory"):
                 slots = self.feeder.reference_batch()[None]
-        with self.timed("optimize", len(picks)):
+        with self.timed("optimize", len(indices)):
             rate = self.settings.learning_rate
             if self.settings.use_learning_rate_scheduler:
-                rate = self.scheduler.step(self.learner.loss(picks[0]))
-            done = self.learner.steps(picks, slots, rate)
+                rate = self.scheduler.step(self.learner.loss(indices[0]))
+            done = self.learner.steps(indices, slots, rate)
         if slots.shape[1]:
             for _, gr, rr, gg in done.tolist():
                 self.journal.projection(gr, rr, gg)

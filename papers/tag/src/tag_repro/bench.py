@@ -1,4 +1,4 @@
-"""Speed contests of TAG and Stable SGD: the optimizer's step against the formulas written down plainly, and
+"""Speed benchmarks of TAG and Stable SGD: the optimizer's step against the formulas written down plainly, and
 the fused loop against torch's.
 """
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from clrepro.bench import Contest, Scaling
+from clrepro.bench import Benchmark, Scaling
 from clrepro.seeding import Seeds
 from tag_repro.networks.models import ResNetS
 from tag_repro.optim import TAG
@@ -60,7 +60,7 @@ class PlainTAG:
             p -= RATE * g / (total.sqrt() + EPS)
 
 
-def contests() -> Iterator[Contest]:
+def benchmarks() -> Iterator[Benchmark]:
     """Yields the speed rows promised for TAG and Stable SGD."""
     for tasks in (1, 5, 10, 20):
         yield one_step(tasks)
@@ -133,7 +133,7 @@ def _processes(n: int) -> Callable[[], int]:
     return work
 
 
-def one_step(tasks: int) -> Contest:
+def one_step(tasks: int) -> Benchmark:
     """A step in task number `tasks` on the reduced ResNet-18 with 100 outputs, P = 496,680."""
     torch.set_num_threads(1)
     made = {name: prepared(name, tasks) for name in ("ours", "ours, bfloat16", "plain", "RMSprop")}
@@ -144,7 +144,7 @@ def one_step(tasks: int) -> Contest:
     promised = {"plain": 6.0} if tasks == 20 else {}
     words = "≥ 6× the plain one" if promised else ""
     sides = {name: stepping(*each) for name, each in made.items()}
-    return Contest(f"TAG step in task {tasks}, ResNet-S", "step", sides, words, rounds=9, promised=promised)
+    return Benchmark(f"TAG step in task {tasks}, ResNet-S", "step", sides, words, rounds=9, promised=promised)
 
 
 def prepared(name: str, tasks: int) -> tuple[Any, list[torch.nn.Parameter]]:
@@ -188,7 +188,7 @@ def learn_tasks(optimizer: Any, params: Sequence[Tensor], tasks: int) -> None:
             optimizer.end_task()
 
 
-def resnet_loop() -> Contest:
+def resnet_loop() -> Benchmark:
     """Steps of SGD on the reduced ResNet-18, batches of ten images 32×32, beside torch's own layers."""
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
@@ -209,10 +209,10 @@ def resnet_loop() -> Contest:
 
         sides[name] = work
     title = "Reduced ResNet-18, 32×32, batch 10"
-    return Contest(title, "step", sides, "≥ 2× torch's layers", rounds=9, promised={"torch": 2.0})
+    return Benchmark(title, "step", sides, "≥ 2× torch's layers", rounds=9, promised={"torch": 2.0})
 
 
-def stable_loop(hiddens: int, batch: int) -> Contest:
+def stable_loop(hiddens: int, batch: int) -> Benchmark:
     """An epoch of Stable SGD's MLP with dropout on a task of digits."""
     torch.set_num_threads(1)
     sides: dict[str, Callable[[], int]] = {}
@@ -230,4 +230,4 @@ def stable_loop(hiddens: int, batch: int) -> Contest:
 
         sides[name] = work
     title = f"Stable SGD's loop, 784-{hiddens}-{hiddens}-10, batch {batch}, dropout"
-    return Contest(title, "step", sides, "≥ 5× torch", rounds=7, promised={"torch": 5.0})
+    return Benchmark(title, "step", sides, "≥ 5× torch", rounds=7, promised={"torch": 5.0})

@@ -1,4 +1,4 @@
-"""The doors of this paper: which program a profile's command means."""
+"""The entry point of a sweep's jobs: which program a profile's command means."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from clrepro.streams import Stream, Task, split_classes
 from clrepro.streams.tasks import Split
 from tag_repro.settings import Common
-from tag_repro.streams import Benchmark, load_split
+from tag_repro.streams import TaskStream, load_split
 from tag_repro.synthetic_images import prototype_images
 
 SIDE = 32
@@ -25,8 +25,8 @@ FIVE = ("cifar10", "mnist", "svhn", "notmnist", "fashion_mnist")
 Evidence = dict[str, str]
 
 
-def build_images(settings: Common, data_dir: Path | None) -> Benchmark:
-    """Returns the benchmark of a set of images; every task has outputs of its own.
+def build_images(settings: Common, data_dir: Path | None) -> TaskStream:
+    """Returns the task_stream of a set of images; every task has outputs of its own.
 
     Raises: DataError for missing or damaged files.
     """
@@ -35,28 +35,28 @@ def build_images(settings: Common, data_dir: Path | None) -> Benchmark:
         return _quick_five() if quick else _five(data_dir)
     if quick:
         per_task = 2 if settings.tasks == 10 else 5
-        data, evidence = prototype_images(per_task * settings.tasks)
+        data, checksums = prototype_images(per_task * settings.tasks)
         side, scale = SIDE, "unit"
     else:
-        data, evidence = load_split(name, data_dir)
+        data, checksums = load_split(name, data_dir)
         per_task = N_CLASSES[name] // settings.tasks
         side, scale = SIDES[name], SCALES[name]
         if name == "cub" and getattr(settings, "cub_original_scale", False):
             scale = "cub-original"
     stream = split_classes(data, per_task)
     shape = (3, side, side)
-    return Benchmark(name, stream, per_task, True, evidence, True, shape, scale, per_task * settings.tasks)
+    return TaskStream(name, stream, per_task, True, checksums, True, shape, scale, per_task * settings.tasks)
 
 
-def _five(data_dir: Path | None) -> Benchmark:
+def _five(data_dir: Path | None) -> TaskStream:
     """CIFAR-10, MNIST, SVHN, notMNIST and Fashion-MNIST, ten classes each.
 
     Files are all looked for before the first task, images decoded when a task is asked for.
     """
-    evidence: Evidence = {}
+    checksums: Evidence = {}
     for name in FIVE:
-        evidence.update({f"{name}/{file}": digest for file, digest in load_split(name, data_dir)[1].items()})
-    return _sequence([_coloured(name, data_dir) for name in FIVE], evidence)
+        checksums.update({f"{name}/{file}": digest for file, digest in load_split(name, data_dir)[1].items()})
+    return _sequence([_coloured(name, data_dir) for name in FIVE], checksums)
 
 
 def _coloured(name: str, data_dir: Path | None) -> Callable[[], Split]:
@@ -67,9 +67,9 @@ def _coloured(name: str, data_dir: Path | None) -> Callable[[], Split]:
     return make
 
 
-def _quick_five() -> Benchmark:
+def _quick_five() -> TaskStream:
     """Ten synthetic classes, the digits, the digits turned by 90° and inverted, ten other synthetic ones."""
-    digits, evidence = load_split("digits", None)
+    digits, checksums = load_split("digits", None)
     pictures, more = prototype_images(20)
 
     def change(how: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Callable[[], Split]:
@@ -85,10 +85,10 @@ def _quick_five() -> Benchmark:
         return lambda: (x[train], y[train] - low, x_test[test], y_test[test] - low)
 
     makers = [some(0), change(lambda x: x), change(turned), change(lambda x: 255 - x), some(10)]
-    return _sequence(makers, {**evidence, **more})
+    return _sequence(makers, {**checksums, **more})
 
 
-def _sequence(makers: list[Callable[[], Split]], evidence: Evidence) -> Benchmark:
+def _sequence(makers: list[Callable[[], Split]], checksums: Evidence) -> TaskStream:
     """One task of ten classes per data set, labels numbered over all."""
 
     def task(number: int) -> Task:
@@ -99,7 +99,7 @@ def _sequence(makers: list[Callable[[], Split]], evidence: Evidence) -> Benchmar
     tasks = [lambda number=number: task(number) for number in range(len(makers))]
     stream = Stream("5data", tasks, 3 * SIDE * SIDE, 10 * len(makers))
     shape = (3, SIDE, SIDE)
-    return Benchmark("5data", stream, 10, True, evidence, True, shape, "unit", 10 * len(makers))
+    return TaskStream("5data", stream, 10, True, checksums, True, shape, "unit", 10 * len(makers))
 
 
 def as_colour(x: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -89,7 +89,7 @@ class Common:
         """
         return max(self.lr * self.gamma ** (task + self.decay_start), self.lr_floor)
 
-    def decisive(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """Returns what decides the numbers, for the record."""
         return {key: value for key, value in asdict(self).items() if key not in INDIFFERENT}
 

@@ -18,11 +18,11 @@ ENLARGE, MARGIN = 3, 2  # digits 8×8 to 28×28
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class TaskStream:
     """Tasks in order with what a network needs to know of them.
 
     multi_head: every task has outputs of its own, classes_per_task of them, and only those take part in it;
-    numbered_labels — the stream's labels count over all tasks already; evidence — file name to sha256;
+    numbered_labels — the stream's labels count over all tasks already; checksums — file name to sha256;
     shape — (3, side, side) of colour images, None for flat ones; scale — how pixels become numbers (see
     tag_repro.inputs); replay_classes — classes that the reservoir of ER counts.
     """
@@ -31,7 +31,7 @@ class Benchmark:
     stream: Stream
     classes_per_task: int
     multi_head: bool
-    evidence: dict[str, str]
+    checksums: dict[str, str]
     numbered_labels: bool = False
     shape: tuple[int, int, int] | None = None
     scale: str = "unit"
@@ -61,7 +61,7 @@ class Benchmark:
         """Returns a task's labels as numbers of outputs."""
         return y if self.numbered_labels else y + self.outputs(task)[0]
 
-    def held_out(self, share: float, seed: int) -> "Benchmark":
+    def held_out(self, share: float, seed: int) -> "TaskStream":
         """Returns the same tasks with a random share of the training images in place of the test images.
 
         Which images are held out depends on seed and task alone.
@@ -86,8 +86,8 @@ def build(
     *,
     multi_head: bool,
     turn_seed: int | None = None,
-) -> Benchmark:
-    """Returns the benchmark that the settings name.
+) -> TaskStream:
+    """Returns the task_stream that the settings name.
 
     Args: rng — draws permutations; turn_seed — of the angles, default the settings' seed; data_dir — look
         there and nowhere else; multi_head — of permuted and rotated images: outputs of its own for every
@@ -98,7 +98,7 @@ def build(
         from tag_repro.image_streams import build_images
 
         return build_images(settings, data_dir)
-    data, evidence = load_split(settings.images, data_dir)
+    data, checksums = load_split(settings.images, data_dir)
     if settings.dataset == "perm-mnist":
         stream = permuted(data, settings.tasks, rng, first_identity=True)
     else:
@@ -108,7 +108,7 @@ def build(
         stream = rotated(
             data, angles(settings.tasks, settings.seed if turn_seed is None else turn_seed, step)
         )
-    return Benchmark(settings.dataset, stream, 10, multi_head, evidence)
+    return TaskStream(settings.dataset, stream, 10, multi_head, checksums)
 
 
 def angles(tasks: int, seed: int, step: float) -> list[float]:

@@ -147,7 +147,7 @@ def run_once(settings: PPOSettings, flags: dict[str, Any], checkpoint: RunDir) -
         series={
             "R": matrix(result.curves), "random": floor["random"], "idle": floor["idle"], **series,
         },
-        settings=settings.decisive(), data={"name": settings.env_set, "environments": list(run.env_ids)},
+        settings=settings.fingerprint(), data={"name": settings.env_set, "environments": list(run.env_ids)},
         cost={
             "train_s": result.seconds, "env_steps": float(result.steps),
             "worker_restarts": float(result.restarts),

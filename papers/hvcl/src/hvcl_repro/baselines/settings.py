@@ -58,6 +58,6 @@ class PPOSettings:
         extra = {"ewc": f"_lamb_{self.ewc_lambda:g}", "ucl": f"_lamb_{self.ucl_rho:g}_mu_{self.ucl_beta:g}"}
         return f"{self.date}_{self.experiment}_{self.approach}_{self.seed}{extra.get(self.approach, '')}_conv"
 
-    def decisive(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """Returns the settings for the record, plain values."""
         return {name: value for name, value in asdict(self).items() if name != "date"}

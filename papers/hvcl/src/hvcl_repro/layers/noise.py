@@ -1,4 +1,4 @@
-"""The layers' own source of chance: a counted generator, so that a run can be stopped and continued."""
+"""The layers' own rng: a counted generator, so that a run can be stopped and continued."""
 
 from typing import Any
 

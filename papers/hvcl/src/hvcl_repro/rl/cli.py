@@ -150,7 +150,7 @@ def run_once(settings: RLSettings, workers: int, verbose: int, checkpoint: RunDi
     return Outcome(
         metrics=found,
         series={"R": matrix(result.curves), "random": floor["random"], "idle": floor["idle"], **series},
-        settings=settings.decisive(), data={"name": settings.env_set, "environments": list(env_ids)},
+        settings=settings.fingerprint(), data={"name": settings.env_set, "environments": list(env_ids)},
         cost={
             "train_s": result.seconds, "updates": float(result.updates),
             "env_steps": float(result.train_steps + result.eval_steps),

@@ -87,7 +87,7 @@ class ExperienceBuffer:
         self, states: Any, actions: Any, rewards: Any, new_states: Any, done: Any
     ) -> NDArray[np.int64]:
         """Store n transitions, (n, ...) each, with the largest priority so far.  Returns: their slots."""
-        slots = self.policy.offer(len(states))
+        slots = self.policy.add(len(states))
         self.columns.write(
             slots, states0=states, actions=actions, rewards=np.asarray(rewards, np.float32),
             states1=new_states,

@@ -59,7 +59,7 @@ def write(
     path = folder.atomic_write_bytes(result.settings.file_name, buffer.getvalue())
     r = c.matrix(result.curves)
     body = {
-        "settings": result.settings.decisive(), "versions": versions(), "curves": result.curves,
+        "settings": result.settings.fingerprint(), "versions": versions(), "curves": result.curves,
         "R": [[None if v != v else v for v in row] for row in r.tolist()], "floors": floors,
         "S_self": _number(c.self_normalised(result.curves)),
         **({} if reference is None else {

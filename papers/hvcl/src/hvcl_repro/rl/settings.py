@@ -69,6 +69,6 @@ class RLSettings:
             f"{self.hidden_u}_units_{self.g_beta:.3f}_gb_{self.e_beta:.3f}_eb_1M_soft_deep_norms_eval_baselines.npy"
         )
 
-    def decisive(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """Returns the settings for the record, plain values."""
         return {name: value for name, value in asdict(self).items() if name != "save_pref"}

@@ -17,43 +17,45 @@ HELD_BACK = 10  # one image in so many is for validation
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class TaskStream:
     """Tasks in order; shape — of one image (height, width[, channels]); n_classes — outputs of the one head;
-    evidence — file name to sha256.
+    checksums — file name to sha256.
     """
 
     stream: Stream
     shape: tuple[int, ...]
     n_classes: int
-    evidence: dict[str, str]
+    checksums: dict[str, str]
 
 
-def build(settings: SupervisedSettings, rng: np.random.Generator, data_dir: Path | None) -> Benchmark:
+def build(settings: SupervisedSettings, rng: np.random.Generator, data_dir: Path | None) -> TaskStream:
     """Returns the benchmark that the settings name.
 
     Args: rng — draws the permutations; data_dir — look there and nowhere else.
     Raises: UsageError if the classes do not divide into the tasks; DataError for missing or damaged files.
     """
-    split, shape, evidence = _images(settings.images, data_dir)
+    split, shape, checksums = _images(settings.images, data_dir)
     classes = int(split[1].max()) + 1
     if settings.benchmark == "permuted-mnist":
-        return Benchmark(permuted(split, settings.tasks, rng, first_identity=True), shape, classes, evidence)
+        return TaskStream(
+            permuted(split, settings.tasks, rng, first_identity=True), shape, classes, checksums
+        )
     if classes % settings.tasks or classes // settings.tasks < 2:
         raise UsageError(f"--tasks {settings.tasks}: {classes} classes in equal parts of two or more")
     per_task = classes // settings.tasks
-    return Benchmark(split_classes(split, per_task, labels="within_task"), shape, per_task, evidence)
+    return TaskStream(split_classes(split, per_task, labels="within_task"), shape, per_task, checksums)
 
 
 def _images(name: str, data_dir: Path | None) -> tuple[Split, tuple[int, ...], dict[str, str]]:
     if name.startswith("textures"):
-        split, evidence = textures(int(name.removeprefix("textures")))
+        split, checksums = textures(int(name.removeprefix("textures")))
         shape = split[0].shape[1:]
     else:
         found = datasets.load(name, data_dir)
         split = (found.x_train, found.y_train, found.x_test, found.y_test)
-        shape, evidence = found.x_train.shape[1:], found.sha256
+        shape, checksums = found.x_train.shape[1:], found.sha256
     x, y, x_test, y_test = split
-    return (x.reshape(len(x), -1), y, x_test.reshape(len(x_test), -1), y_test), shape, evidence
+    return (x.reshape(len(x), -1), y, x_test.reshape(len(x_test), -1), y_test), shape, checksums
 
 
 @dataclass(frozen=True)

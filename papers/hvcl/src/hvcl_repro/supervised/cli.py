@@ -124,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> None:
     flags = vars(parser().parse_args(argv))
     settings = settings_of(flags)
-    text = canonical_json(settings.decisive())
+    text = canonical_json(settings.fingerprint())
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     name = f"{settings.benchmark}_{settings.method}_{settings.seed}_{digest}"
     folder = RunDir(flags["out_dir"] / name)
@@ -161,8 +161,8 @@ def run_once(settings: SupervisedSettings, data_dir: Path | None, checkpoint: Ru
     if settings.generative:
         series |= {"elbo": result.elbo, "samples": result.samples}
     return Outcome(
-        metrics=metrics, series=series, settings=settings.decisive(),
-        data={"name": settings.images, **benchmark.evidence}, cost={"train_s": float(result.seconds.sum())},
+        metrics=metrics, series=series, settings=settings.fingerprint(),
+        data={"name": settings.images, **benchmark.checksums}, cost={"train_s": float(result.seconds.sum())},
     )  # fmt: skip
 
 

@@ -224,7 +224,7 @@ class Learner:
         return np.round(255 * pixels).astype(np.uint8)
 
     def gate_weights(self, x: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Returns `mixture.gate_weights`: who answers for these images; moves no stream of chance."""
+        """Returns `mixture.gate_weights`: who answers for these images; moves no random generator."""
         with self._undisturbed():
             return mixture.gate_weights(self.model, x)
 

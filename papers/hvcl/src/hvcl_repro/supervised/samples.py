@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from clrepro.seeding import Seeds
-from hvcl_repro.supervised.benchmarks import Benchmark, Parts, parts
+from hvcl_repro.supervised.benchmarks import Parts, TaskStream, parts
 from hvcl_repro.supervised.learner import Learner
 from hvcl_repro.supervised.settings import SupervisedSettings
 
@@ -60,7 +60,7 @@ class Judge:
 
 
 def judge_seeds(settings: SupervisedSettings) -> Seeds:
-    """Returns the judge's own streams of chance: apart from the run's, and the same when it is resumed."""
+    """Returns the judge's own random generators: apart from the run's, and the same when it is resumed."""
     return Seeds(Seeds(settings.seed).integer("judge"))
 
 
@@ -70,7 +70,7 @@ def latents(settings: SupervisedSettings, number: int) -> NDArray[np.float32]:
     return rng.standard_normal((SAMPLES, settings.latent), dtype=np.float32)
 
 
-def kinds_of(benchmark: Benchmark, eval_on: str) -> Parts:
+def kinds_of(benchmark: TaskStream, eval_on: str) -> Parts:
     """Returns all tasks' images in one, labelled by kind: number of the task · labels per task + label."""
     every = [parts(task, eval_on) for task in benchmark.stream]
     x, x_eval = (np.concatenate([getattr(part, name) for part in every]) for name in ("x", "x_eval"))
@@ -81,7 +81,7 @@ def kinds_of(benchmark: Benchmark, eval_on: str) -> Parts:
     return Parts(x, y, x_eval, y_eval)
 
 
-def train_judge(settings: SupervisedSettings, benchmark: Benchmark) -> Judge:
+def train_judge(settings: SupervisedSettings, benchmark: TaskStream) -> Judge:
     """Returns the judge: the `joint` baseline on kinds, with the run's sizes, epochs and rate."""
     seeds = judge_seeds(settings)
     everything = kinds_of(benchmark, settings.eval_on)

@@ -89,6 +89,6 @@ class SupervisedSettings:
         """Whether a generator is trained alongside."""
         return self.method in ("hvcl-gr", "hvcl-vae")
 
-    def decisive(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """Returns the settings for the record, plain values."""
         return asdict(self)

@@ -13,7 +13,7 @@ from clrepro.metrics import continual
 from clrepro.progress import Course, Progress
 from clrepro.seeding import Seeds
 from hvcl_repro.supervised import mixture, samples
-from hvcl_repro.supervised.benchmarks import Benchmark, Parts, parts
+from hvcl_repro.supervised.benchmarks import Parts, TaskStream, parts
 from hvcl_repro.supervised.learner import MC_SAMPLES, Learner
 from hvcl_repro.supervised.settings import SupervisedSettings
 
@@ -33,7 +33,7 @@ class SupervisedResult:
     """
 
     settings: SupervisedSettings
-    evidence: dict[str, str]
+    checksums: dict[str, str]
     accuracy: Matrix
     elbo: Matrix
     sampled: NDArray[np.float64]
@@ -63,7 +63,7 @@ class SupervisedResult:
 
 def run(
     settings: SupervisedSettings,
-    benchmark: Benchmark,
+    benchmark: TaskStream,
     seeds: Seeds,
     *,
     checkpoint: RunDir | None = None,
@@ -76,7 +76,7 @@ def run(
     n = len(benchmark.stream)
     empty = np.full((n, n), np.nan)
     result = SupervisedResult(
-        settings, benchmark.evidence, empty, empty.copy(), np.full(n, np.nan), np.zeros(n),
+        settings, benchmark.checksums, empty, empty.copy(), np.full(n, np.nan), np.zeros(n),
         np.full((n, len(samples.METRICS)), np.nan),
     )  # fmt: skip
     learner = Learner(settings, benchmark.shape, benchmark.n_classes, seeds)
@@ -136,7 +136,7 @@ def _train(
     learner.end(task.x)
 
 
-def _evaluate(result: SupervisedResult, learner: Learner, benchmark: Benchmark, number: int) -> None:
+def _evaluate(result: SupervisedResult, learner: Learner, benchmark: TaskStream, number: int) -> None:
     """Fill row `number`: the tasks seen so far; after the last also with drawn networks."""
     last = number == len(benchmark.stream) - 1
     for seen in range(number + 1):
@@ -150,7 +150,7 @@ def _evaluate(result: SupervisedResult, learner: Learner, benchmark: Benchmark, 
         _look(result, learner, benchmark, number)
 
 
-def _look(result: SupervisedResult, learner: Learner, benchmark: Benchmark, number: int) -> None:
+def _look(result: SupervisedResult, learner: Learner, benchmark: TaskStream, number: int) -> None:
     """Note which experts the task's images go to, and after the last task what has become of the mixtures.
 
     det_K — mean determinant; experts_used — effective number of experts over all tasks' images (see
@@ -173,7 +173,7 @@ def _look(result: SupervisedResult, learner: Learner, benchmark: Benchmark, numb
         result.mixture["gate_moved"] = float(np.mean(moved))
 
 
-def _joined(benchmark: Benchmark, settings: SupervisedSettings) -> Parts:
+def _joined(benchmark: TaskStream, settings: SupervisedSettings) -> Parts:
     """Returns all tasks in one."""
     each = [parts(task, settings.eval_on) for task in benchmark.stream]
     names = ("x", "y", "x_eval", "y_eval")

@@ -48,8 +48,8 @@ class GEM:
         if self.past is None:
             self.net.step(x, y)
             return
-        picks = self.net.batch.put(x, y)
-        dots = self.past.compare(self.net.theta, self.net.batch.rows, picks)
+        indices = self.net.batch.put(x, y)
+        dots = self.past.compare(self.net.theta, self.net.batch.rows, indices)
         v = nonnegative_dual(self.past.gram(), dots, self.margin) if (dots < 0).any() else None
         self.net.engine.descend(self.net.theta, self.past.direction(v), self.net.rate)
         self.past.moved(self.net.rate, v)

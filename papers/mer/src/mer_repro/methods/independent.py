@@ -30,7 +30,7 @@ class Independent:
         sizes = (problem.n_inputs, *[width] * settings.n_layers, problem.n_outputs)
         self.engine = problem.engine(sizes)
         self.theta: list[Any] = [
-            self.engine.pack(glorot_mlp(sizes, problem.streams.torch)) for _ in range(problem.n_tasks)
+            self.engine.pack(glorot_mlp(sizes, problem.rngs.torch)) for _ in range(problem.n_tasks)
         ]
         self.batch = Batch(self.engine, settings.batch_size)
         self.rate, self.finetune = settings.lr, settings.finetune
@@ -42,8 +42,8 @@ class Independent:
             if self.finetune and self.previous >= 0:
                 load_theta(self.theta[t], theta_to_numpy(self.theta[self.previous]))
             self.previous = t
-        picks = self.batch.put(x, y)
-        self.engine.batch(self.theta[t], self.batch.rows, picks, self.rate)
+        indices = self.batch.put(x, y)
+        self.engine.batch(self.theta[t], self.batch.rows, indices, self.rate)
 
     def network(self, t: int) -> tuple[Engine, Any]:
         """Returns the engine and the parameters of net t; an untrained net predicts from its start."""

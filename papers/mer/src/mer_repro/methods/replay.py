@@ -34,9 +34,9 @@ class MergedReplay:
         memory = self.memory
         for x_i, y_i in zip(x, y, strict=True):
             memory.stage(x_i, t, int(y_i))
-            picks = np.append(memory.sampler.draw(self.n_replay), memory.current)
-            weight = self.weights(memory.task[picks]) if self.balanced else None
-            self.net.engine.batch(self.net.theta, memory.rows, picks, self.net.rate, weight)
+            indices = np.append(memory.sampler.sample(self.n_replay), memory.current)
+            weight = self.weights(memory.task[indices]) if self.balanced else None
+            self.net.engine.batch(self.net.theta, memory.rows, indices, self.net.rate, weight)
             memory.keep()
 
     @staticmethod

@@ -48,8 +48,8 @@ class MERTwoRates:
         start = self.engine.copy(theta)
         for _ in range(self.n_batches):
             before = self.engine.copy(theta)
-            picks = np.append(memory.current, memory.sampler.draw(self.n_replay))
-            self.engine.steps(theta, memory.rows, picks, self.alpha)
+            indices = np.append(memory.current, memory.sampler.sample(self.n_replay))
+            self.engine.steps(theta, memory.rows, indices, self.alpha)
             self.engine.interpolate(theta, before, self.beta)
         if self.gamma != 1:
             self.engine.interpolate(theta, start, self.gamma)
@@ -80,11 +80,11 @@ class MEROneRate(MERTwoRates):
         """Algorithm 6 for the staged example."""
         theta, memory = self.net.theta, self.memory
         if isinstance(memory.sampler, LegacySampler):
-            memory.sampler.draw(self.n_replay)  # the original draws one batch that it never uses
+            memory.sampler.sample(self.n_replay)  # the original draws one batch that it never uses
         for _ in range(self.n_batches):
             before = self.engine.copy(theta)
-            picks = np.append(memory.sampler.draw(self.n_replay), memory.current)
-            self.engine.steps(theta, memory.rows, picks, self.alpha)
+            indices = np.append(memory.sampler.sample(self.n_replay), memory.current)
+            self.engine.steps(theta, memory.rows, indices, self.alpha)
             self.engine.interpolate(theta, before, self.gamma)
 
 
@@ -99,8 +99,8 @@ class MERCurrentRate(MERTwoRates):
             return
         theta, memory = self.net.theta, self.memory
         before = self.engine.copy(theta)
-        picks = np.append(memory.current, memory.sampler.draw(self.n_replay))
-        picks = picks[memory.sampler.order(len(picks))]
-        scale = np.where(picks == memory.current, self.current_scale, 1).astype(np.float32)
-        self.engine.steps(theta, memory.rows, picks, self.alpha, scale)
+        indices = np.append(memory.current, memory.sampler.sample(self.n_replay))
+        indices = indices[memory.sampler.order(len(indices))]
+        scale = np.where(indices == memory.current, self.current_scale, 1).astype(np.float32)
+        self.engine.steps(theta, memory.rows, indices, self.alpha, scale)
         self.engine.interpolate(theta, before, self.gamma)

@@ -27,7 +27,7 @@ class TaskInput:
         hidden = [settings.n_hiddens] * (settings.n_layers + 1)
         sizes = (problem.n_inputs, *hidden, problem.n_outputs)
         draw = [(n_in, n_out) for n_in, n_out in itertools.pairwise(sizes)]
-        generator = problem.streams.torch
+        generator = problem.rngs.torch
         inputs = [default_linear(*draw[0], generator) for _ in range(problem.n_tasks)]
         shared = [default_linear(*pair, generator) for pair in draw[1:]]
         for _, bias in [*inputs, *shared]:
@@ -45,8 +45,8 @@ class TaskInput:
     def observe(self, x: NDArray[np.float32], t: int, y: NDArray[np.int64]) -> None:
         """Learn a batch x (b, inputs), y (b,) of task t: its input layer and the shared layers move."""
         self._swap_in(t)
-        picks = self.batch.put(x, y)
-        self.engine.batch(self.theta, self.batch.rows, picks, self.rate)
+        indices = self.batch.put(x, y)
+        self.engine.batch(self.theta, self.batch.rows, indices, self.rate)
 
     def _swap_in(self, t: int) -> None:
         if t != self.loaded:

@@ -14,7 +14,7 @@ from rewire_repro.agents.pnn import PNNActionAgent
 from rewire_repro.agents.rewire import RewireActionAgent
 from rewire_repro.agents.single import ActionAgent
 from rewire_repro.agents.subspace import SubspaceActionAgent
-from rewire_repro.rng import Chance
+from rewire_repro.rng import Rngs
 from rewire_repro.settings import fill
 
 AGENTS: dict[str, type[Agent]] = {
@@ -28,7 +28,7 @@ WHERE = "framework.params.policy_agent"
 
 
 def make_agent(
-    name: str, node: Mapping[str, Any], shape: Shape, chance: Chance, faithful: bool = False
+    name: str, node: Mapping[str, Any], shape: Shape, rngs: Rngs, faithful: bool = False
 ) -> Agent:
     """Returns the policy of that class.
 
@@ -42,4 +42,4 @@ def make_agent(
         given = getattr(values, key)
         if given is not None and given != width:
             raise UsageError(f"{WHERE}.{key}={given}: the scenario has {width}")
-    return AGENTS[name](values, shape, chance, faithful)
+    return AGENTS[name](values, shape, rngs, faithful)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rewire_repro.networks import Actor, Net, sizes
-from rewire_repro.rng import Chance
+from rewire_repro.rng import Rngs
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Agent:
     context_width = 0  # columns that the policy and its critic see beside the observation
     Values: type = PolicyValues
 
-    def __init__(self, values: Any, shape: Shape, chance: Chance, faithful: bool = False) -> None:
-        self.values, self.shape, self.chance, self.faithful = values, shape, chance, faithful
+    def __init__(self, values: Any, shape: Shape, rngs: Rngs, faithful: bool = False) -> None:
+        self.values, self.shape, self.rngs, self.faithful = values, shape, rngs, faithful
 
     @property
     def widths(self) -> list[int]:
@@ -51,7 +51,7 @@ class Agent:
 
     def fresh_net(self) -> Net:
         """Returns a network with weights from the stream "init"."""
-        return Net.make(self.widths, self.chance.stream("init"), self.values.layer_norm)
+        return Net.make(self.widths, self.rngs.stream("init"), self.values.layer_norm)
 
     def set_task(self, task_id: int | None) -> None:
         """None: a new task begins; -1: the current one has ended."""

@@ -56,7 +56,7 @@ class EWCActionAgent(HeldActionAgent):
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
         super().load(state)
-        self.fisher = to_tensors(state["fisher"], self.chance.device)
+        self.fisher = to_tensors(state["fisher"], self.rngs.device)
 
 
 def fisher_diagonal(net: Net, obs: Tensor, n_actions: int, faithful: bool = False) -> list[Tensor]:

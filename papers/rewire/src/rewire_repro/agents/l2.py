@@ -50,7 +50,7 @@ class HeldActionAgent(ActionAgent):
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
         super().load(state)
-        self.anchor = to_tensors(state["anchor"], self.chance.device)
+        self.anchor = to_tensors(state["anchor"], self.rngs.device)
 
 
 class L2ActionAgent(HeldActionAgent):

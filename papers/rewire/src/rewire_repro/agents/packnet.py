@@ -109,5 +109,5 @@ class PacknetActionAgent(Agent):
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
         load_arrays(self.net.tensors(), state["net"])
-        self.owner = to_tensors(state["owner"], self.chance.device)
+        self.owner = to_tensors(state["owner"], self.rngs.device)
         self.task, self.pruned = int(state["task"]), bool(state["pruned"])

@@ -51,7 +51,7 @@ class FromScratchActionAgent(Agent):
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
-        like, device = self.nets[0], self.chance.device
+        like, device = self.nets[0], self.rngs.device
         self.nets = [like.rebuilt(to_tensors(arrays, device)) for arrays in state["nets"]]
         self.begun = int(state["begun"])
 

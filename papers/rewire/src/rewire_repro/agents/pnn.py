@@ -29,7 +29,7 @@ class PNNActionAgent(Agent):
         """Fresh tensors of column c: four weights, four biases, (V, a, U, bias of U) per lateral layer, then
         (scale, shift) of a layer norm.
         """
-        rng, h = self.chance.stream("init"), self.values.hidden_size
+        rng, h = self.rngs.stream("init"), self.values.hidden_size
         net = Net.make(self.widths, rng, self.values.layer_norm)
         tensors = [*net.weights, *net.biases]
         for i in LAYERS if c else ():
@@ -96,5 +96,5 @@ class PNNActionAgent(Agent):
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
-        self.columns = [to_tensors(arrays, self.chance.device) for arrays in state["columns"]]
+        self.columns = [to_tensors(arrays, self.rngs.device) for arrays in state["columns"]]
         self.begun = int(state["begun"])

@@ -33,7 +33,7 @@ class RewireActionAgent(Agent):
         super().__init__(*args, **kwargs)
         v = self.values
         v.check("framework.params.policy_agent")
-        net, device = self.fresh_net(), self.chance.device
+        net, device = self.fresh_net(), self.rngs.device
         # (weight, bias); with layer_norm also the first one's scale and shift, which move with its neurons
         self.layers: list[Layer] = list(zip(net.weights[:HIDDEN], net.biases[:HIDDEN], strict=True))
         self.layers[0] = (*self.layers[0], *net.norm)
@@ -103,7 +103,7 @@ class RewireActionAgent(Agent):
                     into = self.into[i] if i < len(self.into) else None
                     wiring[i] = alignment.carried_over(wiring[i], self.out[i].detach(), into)
         self.old = [tuple(one.detach().clone() for one in layer) for layer in self._held()]
-        n, device = self.values.hidden_size, self.chance.device
+        n, device = self.values.hidden_size, self.rngs.device
         self.out = [even_scores(n, device) for _ in range(HIDDEN)]
         inputs = HIDDEN if self.values.rewire_last is True else HIDDEN - 1
         self.into = [even_scores(n, device) for _ in range(inputs)]
@@ -125,13 +125,13 @@ class RewireActionAgent(Agent):
         return tensors
 
     def _draw_mode(self) -> int:
-        return int(self.chance.numpy("modes").integers(self.values.k)) if self.values.k > 1 else 0
+        return int(self.rngs.numpy("modes").integers(self.values.k)) if self.values.k > 1 else 0
 
     def _noisy(self, z: Tensor) -> Tensor:
         """Dropout where there is no Gumbel noise."""
         if self.values.beta > 0:
             return z
-        kept = torch.rand(z.shape, generator=self.chance.stream("dropout"), device=z.device) >= DROPOUT
+        kept = torch.rand(z.shape, generator=self.rngs.stream("dropout"), device=z.device) >= DROPOUT
         return z * kept / (1 - DROPOUT)
 
     def forward(self, obs: Tensor, context: Tensor | None) -> Tensor:
@@ -141,7 +141,7 @@ class RewireActionAgent(Agent):
         for layer, scores in zip(self.layers, self.scores, strict=True):
             s = amplified(scores[self.mode], v.k)
             if v.beta > 0:
-                s = s + v.beta * gumbel(v.hidden_size, self.chance.stream("gumbel"))
+                s = s + v.beta * gumbel(v.hidden_size, self.rngs.stream("gumbel"))
             z = self._noisy(permuted.before(layer, x))
             x = permuted.after(layer, permute(z, *soft_permutation(s, v.tau)))
         return linear(x, *self.heads[self.head])
@@ -173,7 +173,7 @@ class RewireActionAgent(Agent):
         count.
         """
         k, values = self.values.k, self.values
-        other = (self.mode + 1 + int(self.chance.numpy("modes").integers(k - 1))) % k
+        other = (self.mode + 1 + int(self.rngs.numpy("modes").integers(k - 1))) % k
         with torch.no_grad():
             hard = self._hard(obs, other)
         factor = float(values.divergence) * 2 * values.divergence_batch * self.shape.n_actions
@@ -185,7 +185,7 @@ class RewireActionAgent(Agent):
         v = self.values
         if not v.align:
             return self.old
-        rng = self.chance.stream("alignment")
+        rng = self.rngs.stream("alignment")
         return alignment.targets(self.old, self.out, self.into, v.tau2, v.beta2, rng)
 
     # --- Acting ------------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ class RewireActionAgent(Agent):
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
-        device = self.chance.device
+        device = self.rngs.device
         groups = {name: [to_tensors(p, device) for p in state[name]] for name in ("layers", "heads", "old")}
         self.layers, self.old = ([tuple(one) for one in groups[name]] for name in ("layers", "old"))
         self.heads = [(w, b) for w, b in groups["heads"]]

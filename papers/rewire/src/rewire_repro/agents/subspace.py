@@ -78,21 +78,21 @@ class SubspaceActionAgent(Agent):
         self.alphas.append([float(one) for one in alpha])
         self.acting = None
 
-    def draw(self, n: int, which: str) -> Tensor:
+    def sample(self, n: int, which: str) -> Tensor:
         """Returns combinations float32 (n, n_anchors).
 
         Args: which — "new": over all anchors, by dist_type; "old": uniform over all but the newest, 0 for it.
         """
-        k, rng = len(self.anchors), self.chance.numpy("alpha")
+        k, rng = len(self.anchors), self.rngs.numpy("alpha")
         if k == 1:
-            return torch.ones(n, 1, device=self.chance.device)
+            return torch.ones(n, 1, device=self.rngs.device)
         if which == "old":
             rows = np.pad(rng.dirichlet(np.ones(k - 1), n), ((0, 0), (0, 1)))
         else:
             weights = np.ones(k)
             weights[-1] = k**2 if self.values.dist_type == "peaked" else 1
             rows = rng.dirichlet(weights, n)
-        return torch.tensor(rows, dtype=torch.float32, device=self.chance.device)
+        return torch.tensor(rows, dtype=torch.float32, device=self.rngs.device)
 
     def acting_context(self, ended: Tensor) -> Tensor:
         """Returns the combinations (n_envs, n_anchors) to act with: half from the new subspace, half from
@@ -102,13 +102,13 @@ class SubspaceActionAgent(Agent):
         n = len(ended)
         anew = self.acting is None or self.since_draw >= self.values.repeat_alpha
         if anew or bool(ended.any()):
-            mixed = self.draw(n, "new")
+            mixed = self.sample(n, "new")
             old = (
                 torch.arange(n, device=ended.device) >= n // 2
                 if n > 1
                 else torch.tensor([self.draws % 2 == 1])
             )
-            mixed = torch.where(old[:, None], self.draw(n, "old"), mixed) if self.begun > 1 else mixed
+            mixed = torch.where(old[:, None], self.sample(n, "old"), mixed) if self.begun > 1 else mixed
             self.acting = (
                 mixed if self.acting is None or anew else torch.where(ended[:, None], mixed, self.acting)
             )
@@ -120,7 +120,7 @@ class SubspaceActionAgent(Agent):
     def draw_context(self, stored: Tensor | None, n: int, purpose: str) -> Tensor | None:
         """Returns fresh combinations from the new distribution, or the stored ones if resampling is off."""
         fresh = self.values.resampling_q if purpose == "target" else self.values.resampling_policy
-        return self.draw(n, "new") if fresh else stored
+        return self.sample(n, "new") if fresh else stored
 
     def trainable(self) -> list[Tensor]:
         """Returns the newest anchor; before there is one, all initial ones."""
@@ -182,7 +182,7 @@ class SubspaceActionAgent(Agent):
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
-        like, device = self.anchors[0], self.chance.device
+        like, device = self.anchors[0], self.rngs.device
         self.anchors = [like.rebuilt(to_tensors(arrays, device)) for arrays in state["anchors"]]
         self.alphas = [[float(one) for one in alpha] for alpha in state["alphas"]]
         self.acting = to_tensors(state["acting"], device)[0] if state["acting"] else None

@@ -18,7 +18,7 @@ class ClusteringMemory:
     memory in any form and write only what changes.
     Args: Q — clusters per pool; P — samples per cluster; input_type — "samples" (this suite clusters inputs,
     not gradients); device — where tensors of `get_*` go if tensors were offered; policy, removal — see
-    `ClusterPool`; rng — the only source of chance.
+    `ClusterPool`; rng — the only rng.
     Raises: ValueError for another input_type, or when a label beyond num_pools arrives.
     Source: spec 3.2 to 3.5.
     """
@@ -62,9 +62,9 @@ class ClusteringMemory:
         """Offer one sample (any shape, flattened); returns the slot it was stored in, or -1."""
         self._as_tensors = self._as_tensors or hasattr(sample, "detach")
         x = sample.detach().cpu().numpy() if hasattr(sample, "detach") else sample
-        return self.offer(np.array(x, np.float32).ravel(), int(label), task_id)
+        return self.add(np.array(x, np.float32).ravel(), int(label), task_id)
 
-    def offer(self, x: Vector, label: int, task_id: int | None = None) -> int:
+    def add(self, x: Vector, label: int, task_id: int | None = None) -> int:
         """Offer x float32 (inputs,), which the memory keeps; returns its slot, or -1 if it was not stored."""
         if label not in self.pools:
             if len(self.pools) == self.num_pools:

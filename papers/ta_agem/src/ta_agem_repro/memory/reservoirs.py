@@ -12,8 +12,8 @@ from ta_agem_repro.memory.cluster import Vector
 class ClassReservoirs:
     """At most Q · P samples per class, each reservoir a uniform sample of what its class was offered.
 
-    The same door as `ClusteringMemory` as far as the learner uses it.
-    Args: rng — the only source of chance.  Raises: ValueError when a label beyond num_pools arrives.
+    The same methods as `ClusteringMemory` as far as the learner uses it.
+    Args: rng — the only rng.  Raises: ValueError when a label beyond num_pools arrives.
     """
 
     def __init__(self, Q: int, P: int, num_pools: int, rng: np.random.Generator) -> None:
@@ -28,7 +28,7 @@ class ClassReservoirs:
         """Most samples that can be stored."""
         return self.num_pools * self.Q * self.P
 
-    def offer(self, x: Vector, label: int, task_id: int | None = None) -> int:
+    def add(self, x: Vector, label: int, task_id: int | None = None) -> int:
         """Offer x float32 (inputs,); returns its slot, or -1 if it was not stored."""
         if label not in self._pools:
             if len(self._pools) == self.num_pools:
@@ -40,7 +40,7 @@ class ClassReservoirs:
             self._x = np.zeros((self.capacity, x.size), np.float32)
         if x.shape != self._x.shape[1:]:
             raise ValueError(f"sample of length {x.size}; this memory holds length {self._x.shape[1]}")
-        place = int(self._pools[label].offer()[0])
+        place = int(self._pools[label].add()[0])
         if place < 0:
             return -1
         slot = list(self._pools).index(label) * self.Q * self.P + place

@@ -10,23 +10,23 @@ from torch.nn import functional
 from tag_repro.hessian import compute_hessian_eigenthings
 from tag_repro.inputs import scaled
 from tag_repro.networks.models import plain_layers
-from tag_repro.streams import Benchmark
+from tag_repro.streams import TaskStream
 
 CHUNK = 2000  # images per pass
 
 
 def top_eigenpairs(
-    network: Any, benchmark: Benchmark, number: int, k: int, seed: int
+    network: Any, task_stream: TaskStream, number: int, k: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Returns the k eigenvalues of largest size, float64 (k,), and their unit vectors float32 (k, P), of the
     loss on a task's test images, by the Lanczos method.
 
     Args: network — a torch module; number — the task; seed — of the start vectors.
     """
-    (x, y), outputs = benchmark.test(number), benchmark.outputs(number)
+    (x, y), outputs = task_stream.test(number), task_stream.outputs(number)
     device = next(network.parameters()).device
-    images = scaled(torch.from_numpy(x).to(device), benchmark)
-    labels = torch.from_numpy(benchmark.numbered(number, y) - outputs[0]).to(device)
+    images = scaled(torch.from_numpy(x).to(device), task_stream)
+    labels = torch.from_numpy(task_stream.numbered(number, y) - outputs[0]).to(device)
     with plain_layers(network):
         values, vectors = compute_hessian_eigenthings(
             network, [(images, labels)], functional.cross_entropy, k,

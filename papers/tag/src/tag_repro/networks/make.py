@@ -1,4 +1,4 @@
-"""Which network learns which benchmark."""
+"""Which network learns which task_stream."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from clrepro.seeding import Seeds
 from tag_repro.networks.models import MLP, AlexNet, Dropout, ResNetS
 from tag_repro.networks.resnet18 import ResNet18, load_pretrained
 from tag_repro.settings import Common, TagSettings
-from tag_repro.streams import Benchmark
+from tag_repro.streams import TaskStream
 
 
 def make_network(
-    settings: TagSettings, benchmark: Benchmark, seeds: Seeds, generator: torch.Generator
+    settings: TagSettings, task_stream: TaskStream, seeds: Seeds, generator: torch.Generator
 ) -> nn.Module:
     """Returns the network on the settings' device: an MLP; AlexNet for CIFAR-100 in ten tasks; ResNet-18 for
     birds; else the reduced ResNet-18.
@@ -23,14 +23,14 @@ def make_network(
     Raises: DataError if --pretrained names a file that does not fit.
     """
     with adapter.drawing_from(seeds.integer("init")):
-        network = _build(settings, benchmark, generator)
+        network = _build(settings, task_stream, generator)
     return network.to(generator.device)
 
 
-def _build(settings: TagSettings, benchmark: Benchmark, generator: torch.Generator) -> nn.Module:
-    outputs, dropout = benchmark.n_outputs, Dropout(settings.dropout, generator)
-    if benchmark.shape is None:
-        return MLP(benchmark.stream.n_inputs, settings.hiddens, outputs, dropout)
+def _build(settings: TagSettings, task_stream: TaskStream, generator: torch.Generator) -> nn.Module:
+    outputs, dropout = task_stream.n_outputs, Dropout(settings.dropout, generator)
+    if task_stream.shape is None:
+        return MLP(task_stream.stream.n_inputs, settings.hiddens, outputs, dropout)
     if settings.images == "cifar100" and settings.tasks == 10:
         return AlexNet(outputs, generator)
     if settings.images == "cub":
@@ -38,7 +38,7 @@ def _build(settings: TagSettings, benchmark: Benchmark, generator: torch.Generat
         if settings.pretrained:
             load_pretrained(network, Path(settings.pretrained))
         return network
-    return resnet_s(settings, outputs, dropout, benchmark.shape[-1])
+    return resnet_s(settings, outputs, dropout, task_stream.shape[-1])
 
 
 def resnet_s(settings: Common, outputs: int, dropout: Dropout, side: int) -> ResNetS:

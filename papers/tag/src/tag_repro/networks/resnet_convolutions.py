@@ -1,5 +1,5 @@
-"""The convolutions of the fused ResNet-S behind one door: tiles where the processor has wide vectors, else
-oneDNN's.  Images are flat float32 arrays of shape (n, height, width, channels).
+"""The convolutions of the fused ResNet-S behind one function: tiles where the processor has wide vectors,
+else oneDNN's.  Images are flat float32 arrays of shape (n, height, width, channels).
 """
 
 from typing import Any

@@ -15,7 +15,7 @@ from clrepro.seeding import Seeds
 from tag_repro.networks.initial import keep_factors
 from tag_repro.settings import StableSettings
 from tag_repro.stable_sgd.learners import FusedLearner, Images, Labels, batches_of
-from tag_repro.streams import Benchmark
+from tag_repro.streams import TaskStream
 
 
 class Epoch(NamedTuple):
@@ -54,10 +54,10 @@ class Crew:
         self.networks.reset_momentum()
         stretches = zip(*(batches_of(e.order, self.settings.batch_size) for e in epochs), strict=True)
         for stretch in stretches:
-            picks = torch.from_numpy(np.stack(stretch)).to(device)  # (S, batches, n)
+            indices = torch.from_numpy(np.stack(stretch)).to(device)  # (S, batches, n)
             keep = self._keep(asked, *stretch[0].shape)
-            for batch in range(picks.shape[1]):
-                chosen = picks[:, batch]
+            for batch in range(indices.shape[1]):
+                chosen = indices[:, batch]
                 total += len(chosen[0]) * self.networks.step(
                     images[row, chosen].float().div_(255), labels[row, chosen], rates, self.settings.momentum,
                     None if keep is None else [keep[:, batch, layer] for layer in range(2)], stand_in.outputs,
@@ -82,9 +82,9 @@ class ManyLearner(FusedLearner):
     """Run `number` of a crew; it tests with the compiled engine, and learns with the others."""
 
     def __init__(
-        self, settings: StableSettings, benchmark: Benchmark, seeds: Seeds, crew: Crew, number: int
+        self, settings: StableSettings, task_stream: TaskStream, seeds: Seeds, crew: Crew, number: int
     ) -> None:
-        super().__init__(settings, benchmark, seeds)
+        super().__init__(settings, task_stream, seeds)
         self._crew, self._number = crew, number
         self._changed()
 

@@ -1,4 +1,4 @@
-"""`stable_sgd/main.py`: the original's command line, and the door through which a sweep runs one job."""
+"""`stable_sgd/main.py`: the original's command line, and the entry point of a sweep's jobs."""
 
 import argparse
 import contextlib
@@ -141,15 +141,15 @@ def run_once(
     if fresh:
         checkpoint.remove_state("task")
     seeds = Seeds(settings.seed)
-    benchmark = build(settings, seeds.generator("tasks"), flags["data_dir"], multi_head=False)
+    task_stream = build(settings, seeds.generator("tasks"), flags["data_dir"], multi_head=False)
     writer = Writer(folder, trial_id(settings), plots=not flags["no_plots"])
-    result = run(settings, benchmark, seeds, checkpoint=checkpoint, listener=writer, progress=progress)
+    result = run(settings, task_stream, seeds, checkpoint=checkpoint, listener=writer, progress=progress)
     writer.finished(result)
     return Outcome(
         metrics=result.metrics(),
         series={"R": result.accuracy, "loss": result.loss, "displacement": result.displacement},
-        settings=settings.decisive(),
-        data={"name": settings.images, **benchmark.evidence},
+        settings=settings.fingerprint(),
+        data={"name": settings.images, **task_stream.checksums},
         cost={"train_s": float(result.seconds.sum())},
     )
 

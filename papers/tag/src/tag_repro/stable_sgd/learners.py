@@ -1,4 +1,4 @@
-"""Who learns in Stable SGD: the compiled MLP, or a torch module; both behind the same door."""
+"""Who learns in Stable SGD: the compiled MLP, or a torch module; both with the same methods."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from clrepro.seeding import Seeds
 from tag_repro.networks.initial import keep_factors, mlp_layers
 from tag_repro.settings import IMAGE_SETS, StableSettings
-from tag_repro.streams import Benchmark
+from tag_repro.streams import TaskStream
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -39,13 +39,13 @@ class Learner(Protocol):
         """Continue from what `state` returned."""
 
 
-def make_learner(settings: StableSettings, benchmark: Benchmark, seeds: Seeds) -> Learner:
+def make_learner(settings: StableSettings, task_stream: TaskStream, seeds: Seeds) -> Learner:
     """Returns the learner of the engine asked for: compiled for the MLP on the CPU, else torch."""
     if settings.engine == "reference" or settings.dataset in IMAGE_SETS or settings.device != "cpu":
         from tag_repro.stable_sgd.torch_learner import TorchLearner
 
-        return TorchLearner(settings, benchmark, seeds)
-    return FusedLearner(settings, benchmark, seeds)
+        return TorchLearner(settings, task_stream, seeds)
+    return FusedLearner(settings, task_stream, seeds)
 
 
 def batches_of(order: Labels, size: int) -> Iterator[Labels]:
@@ -61,13 +61,13 @@ def batches_of(order: Labels, size: int) -> Iterator[Labels]:
 class FusedLearner:
     """The compiled MLP of `clrepro.kernels.batch`."""
 
-    def __init__(self, settings: StableSettings, benchmark: Benchmark, seeds: Seeds) -> None:
+    def __init__(self, settings: StableSettings, task_stream: TaskStream, seeds: Seeds) -> None:
         from clrepro.kernels import batch, mlp
 
         self.settings = settings
-        inputs, hidden = benchmark.stream.n_inputs, settings.hiddens
-        self.layout = mlp.Layout((inputs, hidden, hidden, benchmark.n_outputs))
-        layers = mlp_layers(inputs, hidden, benchmark.n_outputs, seeds.generator("init"))
+        inputs, hidden = task_stream.stream.n_inputs, settings.hiddens
+        self.layout = mlp.Layout((inputs, hidden, hidden, task_stream.n_outputs))
+        layers = mlp_layers(inputs, hidden, task_stream.n_outputs, seeds.generator("init"))
         self.theta = batch.aligned(self.layout.n_params)
         self.theta[:] = np.concatenate([part.ravel() for layer in layers for part in layer])
         self._velocity = batch.aligned(self.layout.n_params)
@@ -78,12 +78,12 @@ class FusedLearner:
         self._velocity[:] = 0
         momentum = self.settings.momentum
         total = 0.0
-        for picks in batches_of(order, self.settings.batch_size):
+        for indices in batches_of(order, self.settings.batch_size):
             losses = self._trainer.sgd_steps(
-                self.theta, self._velocity if momentum else None, x, y, picks, rate, momentum,
-                keep=self._keep(*picks.shape), classes=outputs,
+                self.theta, self._velocity if momentum else None, x, y, indices, rate, momentum,
+                keep=self._keep(*indices.shape), classes=outputs,
             )  # fmt: skip
-            total += float(losses.sum()) * picks.shape[1]
+            total += float(losses.sum()) * indices.shape[1]
         return total / len(order)
 
     def _keep(self, batches: int, n: int) -> NDArray[np.float32] | None:

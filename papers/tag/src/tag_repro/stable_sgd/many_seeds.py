@@ -10,7 +10,7 @@ from tag_repro.settings import StableSettings
 from tag_repro.stable_sgd.batched_runs import Crew, ManyLearner, make_crew, together
 from tag_repro.stable_sgd.outputs import Writer, trial_id
 from tag_repro.stable_sgd.train import StableResult, run
-from tag_repro.streams import Benchmark, build
+from tag_repro.streams import TaskStream, build
 
 
 def run_all(runs: list[StableSettings], flags: dict[str, Any]) -> list[StableResult]:
@@ -47,7 +47,7 @@ def run_all(runs: list[StableSettings], flags: dict[str, Any]) -> list[StableRes
 
 
 def _loop(
-    crew: Crew, number: int, settings: StableSettings, seeds: Seeds, benchmark: Benchmark, writer: Writer,
+    crew: Crew, number: int, settings: StableSettings, seeds: Seeds, task_stream: TaskStream, writer: Writer,
     progress: Progress, *, fresh: bool,
 ) -> Callable[[], StableResult]:  # fmt: skip
     """The loop of one run, to be called in a thread."""
@@ -57,9 +57,9 @@ def _loop(
         with checkpoint.lock():
             if fresh:
                 checkpoint.remove_state("task")
-            learner = ManyLearner(settings, benchmark, seeds, crew, number)
+            learner = ManyLearner(settings, task_stream, seeds, crew, number)
             return run(
-                settings, benchmark, seeds, checkpoint=checkpoint, listener=writer, learner=learner,
+                settings, task_stream, seeds, checkpoint=checkpoint, listener=writer, learner=learner,
                 progress=progress,
             )  # fmt: skip
 

@@ -19,7 +19,7 @@ def trial_id(settings: StableSettings) -> str:
     """
     import hashlib
 
-    return hashlib.sha256(canonical_json(settings.decisive()).encode()).hexdigest()[:6].upper()
+    return hashlib.sha256(canonical_json(settings.fingerprint()).encode()).hexdigest()[:6].upper()
 
 
 class Writer:

@@ -15,21 +15,21 @@ from tag_repro.networks.make import resnet_s
 from tag_repro.networks.models import MLP, Dropout
 from tag_repro.settings import StableSettings
 from tag_repro.stable_sgd.learners import IMAGE_TEST_BATCH, TEST_BATCH, Images, Labels, batches_of
-from tag_repro.streams import Benchmark
+from tag_repro.streams import TaskStream
 
 
 class TorchLearner:
     """An MLP or a ResNet-S with torch's SGD, made anew in every epoch."""
 
-    def __init__(self, settings: StableSettings, benchmark: Benchmark, seeds: Seeds) -> None:
+    def __init__(self, settings: StableSettings, task_stream: TaskStream, seeds: Seeds) -> None:
         self.settings, self.device = settings, adapter.pick_device(settings.device)
         self._factors = seeds.generator("dropout")
         self._dropout = torch.Generator(self.device).manual_seed(seeds.integer("dropout"))
-        inputs = benchmark.stream.n_inputs
-        self.is_mlp, self.benchmark = benchmark.shape is None, benchmark
-        if benchmark.shape is None:
-            self.network: torch.nn.Module = MLP(inputs, settings.hiddens, benchmark.n_outputs)
-            parts = mlp_layers(inputs, settings.hiddens, benchmark.n_outputs, seeds.generator("init"))
+        inputs = task_stream.stream.n_inputs
+        self.is_mlp, self.task_stream = task_stream.shape is None, task_stream
+        if task_stream.shape is None:
+            self.network: torch.nn.Module = MLP(inputs, settings.hiddens, task_stream.n_outputs)
+            parts = mlp_layers(inputs, settings.hiddens, task_stream.n_outputs, seeds.generator("init"))
             with torch.no_grad():
                 for p, value in zip(
                     self.network.parameters(), [a for layer in parts for a in layer], strict=True
@@ -38,7 +38,7 @@ class TorchLearner:
         else:
             with adapter.drawing_from(seeds.integer("init")):
                 dropout = Dropout(settings.dropout, self._dropout)
-                self.network = resnet_s(settings, benchmark.n_outputs, dropout, benchmark.shape[-1])
+                self.network = resnet_s(settings, task_stream.n_outputs, dropout, task_stream.shape[-1])
         self.network.to(self.device)
 
     def epoch(self, x: Images, y: Labels, order: Labels, rate: float, outputs: tuple[int, int]) -> float:
@@ -48,18 +48,18 @@ class TorchLearner:
         labels, total = torch.from_numpy(y - outputs[0]).to(self.device), 0.0
         for stretch in batches_of(order, self.settings.batch_size):
             factors = self._keep(*stretch.shape)
-            for number, picks in enumerate(stretch):
+            for number, indices in enumerate(stretch):
                 keep = None if factors is None else factors[number]
-                logits = self._forward(x[picks], keep)[:, slice(*outputs)]
-                loss = functional.cross_entropy(logits, labels[torch.from_numpy(picks)])
+                logits = self._forward(x[indices], keep)[:, slice(*outputs)]
+                loss = functional.cross_entropy(logits, labels[torch.from_numpy(indices)])
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
-                total += loss.item() * len(picks)
+                total += loss.item() * len(indices)
         return total / len(order)
 
     def _forward(self, x: Images, keep: torch.Tensor | None = None) -> torch.Tensor:
-        images = scaled(torch.from_numpy(x).to(self.device), self.benchmark)
+        images = scaled(torch.from_numpy(x).to(self.device), self.task_stream)
         return torch.as_tensor(self.network(images, keep) if self.is_mlp else self.network(images))
 
     def _keep(self, batches: int, n: int) -> torch.Tensor | None:

@@ -18,7 +18,7 @@ from clrepro.progress import Progress
 from clrepro.seeding import Seeds
 from tag_repro.settings import StableSettings
 from tag_repro.stable_sgd.learners import Learner, make_learner
-from tag_repro.streams import Benchmark
+from tag_repro.streams import TaskStream
 
 Matrix = NDArray[np.float64]
 TOP = 3  # eigenvalues
@@ -35,7 +35,7 @@ class StableResult:
     """
 
     settings: StableSettings
-    evidence: dict[str, str]
+    checksums: dict[str, str]
     accuracy: Matrix
     loss: Matrix
     displacement: NDArray[np.float64]
@@ -74,7 +74,7 @@ class Listener(Protocol):
 
 
 def run(
-    settings: StableSettings, benchmark: Benchmark, seeds: Seeds, *, checkpoint: RunDir | None = None,
+    settings: StableSettings, task_stream: TaskStream, seeds: Seeds, *, checkpoint: RunDir | None = None,
     listener: Listener | None = None, learner: Learner | None = None, progress: Progress | None = None,
 ) -> StableResult:  # fmt: skip
     """Train on all tasks, or on those that a checkpoint has left.
@@ -83,13 +83,13 @@ def run(
         learns, made with the same seeds (default: as the settings' engine says).
     Raises: FloatingPointError if the network has diverged.
     """
-    tasks = len(benchmark.stream)
+    tasks = len(task_stream.stream)
     empty = np.full((tasks, tasks), np.nan)
     result = StableResult(
-        settings, benchmark.evidence, empty, empty.copy(), np.zeros(tasks), np.full((tasks, TOP), np.nan),
+        settings, task_stream.checksums, empty, empty.copy(), np.zeros(tasks), np.full((tasks, TOP), np.nan),
         np.zeros(tasks),
     )  # fmt: skip
-    learner = learner or make_learner(settings, benchmark, seeds)
+    learner = learner or make_learner(settings, task_stream, seeds)
     start = _resume(result, learner, seeds, checkpoint)
     if listener is not None:
         listener.started(settings)
@@ -99,18 +99,18 @@ def run(
             began, rate = time.perf_counter(), settings.rate(number)
             if listener is not None:
                 listener.task(number, rate)
-            task = benchmark.stream[number]
+            task = task_stream.stream[number]
             for epoch in range(settings.epochs_per_task):
                 order = shuffle.permutation(len(task.y_train))
-                loss = learner.epoch(task.x_train, task.y_train, order, rate, benchmark.outputs(number))
+                loss = learner.epoch(task.x_train, task.y_train, order, rate, task_stream.outputs(number))
                 if not np.isfinite(loss):
                     raise FloatingPointError(f"the loss is {loss} in task {number + 1}; lower --lr")
                 course.at(number + (epoch + 1) / (settings.epochs_per_task + 1))  # then the evaluation
-            _evaluate(result, learner, benchmark, number)
+            _evaluate(result, learner, task_stream, number)
             start = learner.vector() if start is None else start
             result.displacement[number] = np.linalg.norm(learner.vector() - start)
             if settings.compute_eigenspectrum:
-                _spectrum(result, learner, benchmark, number, seeds)
+                _spectrum(result, learner, task_stream, number, seeds)
             result.seconds[number] = time.perf_counter() - began
             result.done = number + 1
             if listener is not None:
@@ -122,24 +122,24 @@ def run(
     return result
 
 
-def _evaluate(result: StableResult, learner: Learner, benchmark: Benchmark, number: int) -> None:
+def _evaluate(result: StableResult, learner: Learner, task_stream: TaskStream, number: int) -> None:
     """Fill row `number` of both matrices: the tasks seen so far."""
     for seen in range(number + 1):
-        x, y = benchmark.test(seen)
+        x, y = task_stream.test(seen)
         result.accuracy[number, seen], result.loss[number, seen] = learner.evaluate(
-            x, y, benchmark.outputs(seen)
+            x, y, task_stream.outputs(seen)
         )
         check_size(result.loss[number, seen], f"its losses on task {seen + 1}", "lower --lr")
 
 
 def _spectrum(
-    result: StableResult, learner: Learner, benchmark: Benchmark, number: int, seeds: Seeds
+    result: StableResult, learner: Learner, task_stream: TaskStream, number: int, seeds: Seeds
 ) -> None:
     """Note the three eigenvalues of largest size of the loss on the present task's test images."""
     from tag_repro.hessian.curvature import top_eigenpairs
 
     seed = seeds.integer(f"eigen/{number}")
-    values, vectors = top_eigenpairs(learner.module(), benchmark, number, TOP, seed)
+    values, vectors = top_eigenpairs(learner.module(), task_stream, number, TOP, seed)
     result.eigenvalues[number], result.vectors[number] = values, vectors
 
 

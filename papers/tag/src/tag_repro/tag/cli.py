@@ -1,4 +1,4 @@
-"""`main.py`: the TAG driver's command line, and the door through which a sweep runs one job."""
+"""`main.py`: the TAG driver's command line, and the entry point of a sweep's jobs."""
 
 import contextlib
 import csv
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def trial_name(settings: TagSettings) -> str:
     """Returns a folder name that depends on the settings alone."""
-    digest = hashlib.sha256(canonical_json(settings.decisive()).encode()).hexdigest()[:6].upper()
+    digest = hashlib.sha256(canonical_json(settings.fingerprint()).encode()).hexdigest()[:6].upper()
     return f"{settings.dataset}-{settings.method.name}-{digest}"
 
 
@@ -87,7 +87,7 @@ def tag_settings(flags: dict[str, Any]) -> TagSettings:
 
 
 def run_all(settings: TagSettings, flags: dict[str, Any], folder: Path, *, resume: bool) -> list[Any]:
-    """Do all runs of a command line; returns (result, benchmark) of each."""
+    """Do all runs of a command line; returns (result, task_stream) of each."""
     out = RunDir(folder)
     out.atomic_write_json("args.json", asdict(settings))
     _say_settings(settings)
@@ -109,7 +109,7 @@ def run_all(settings: TagSettings, flags: dict[str, Any], folder: Path, *, resum
 def run_one(
     settings: TagSettings, base_seed: int, flags: dict[str, Any], work: RunDir, progress: Progress
 ) -> tuple[Any, Any]:
-    """Do one run; returns its result and its benchmark."""
+    """Do one run; returns its result and its task_stream."""
     from clrepro.adapters import torch as adapter
     from tag_repro.streams import TURN_SEED, build
     from tag_repro.tag.train import Run
@@ -120,16 +120,16 @@ def run_one(
     tasks = Seeds(settings.seed if settings.fresh_tasks else base_seed).generator("tasks")
     turn_seed = settings.seed if settings.fresh_tasks else TURN_SEED
     heads = settings.multi != 3
-    benchmark = build(settings, tasks, flags["data_dir"], multi_head=heads, turn_seed=turn_seed)
-    print(f"task order: {list(range(1, len(benchmark.stream) + 1))}")
-    result = Run(settings, benchmark, Seeds(settings.seed), work).train(Console(settings), progress)
+    task_stream = build(settings, tasks, flags["data_dir"], multi_head=heads, turn_seed=turn_seed)
+    print(f"task order: {list(range(1, len(task_stream.stream) + 1))}")
+    result = Run(settings, task_stream, Seeds(settings.seed), work).train(Console(settings), progress)
     metrics = result.metrics()
     print(
         f"average accuracy = {100 * metrics['A']}, forget = {metrics.get('F', 0.0)}, "
         f"learning accuracy = {100 * metrics.get('LA', 0.0)}",
         flush=True,
     )
-    return result, benchmark
+    return result, task_stream
 
 
 class Console:
@@ -194,15 +194,15 @@ def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
     if settings.hyp_gs:
         return _search(tag_settings(flags), flags, work_dir)
     with contextlib.redirect_stdout(sys.stderr):
-        result, benchmark = run_one(settings, settings.seed, flags, RunDir(work_dir), Progress())
+        result, task_stream = run_one(settings, settings.seed, flags, RunDir(work_dir), Progress())
     series = {"R": result.accuracy}
     if settings.method.optimizer == "tag":
         series["alpha"] = result.alphas
     return Outcome(
         metrics=result.metrics(),
         series=series,
-        settings=settings.decisive(),
-        data={"name": settings.images, **benchmark.evidence},
+        settings=settings.fingerprint(),
+        data={"name": settings.images, **task_stream.checksums},
         cost={"train_s": float(result.seconds.sum())},
     )
 
@@ -215,6 +215,6 @@ def _search(settings: TagSettings, flags: dict[str, Any], work_dir: Path) -> Out
         best, accuracy = search(settings, flags, work_dir, resume=True)
     return Outcome(
         metrics={"validation_A": accuracy, **{f"best_{name}": value for name, value in best.items()}},
-        settings=settings.decisive() | {"hyp_gs": settings.hyp_gs, "runs": settings.runs},
+        settings=settings.fingerprint() | {"hyp_gs": settings.hyp_gs, "runs": settings.runs},
         data={"name": settings.images},
     )

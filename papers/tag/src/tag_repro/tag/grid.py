@@ -52,8 +52,8 @@ def search(
         adapter.use_one_thread()
     out, names = RunDir(folder), list(GRIDS[settings.hyp_gs])
     tasks = Seeds(settings.seed).generator("tasks")
-    benchmark = build(settings, tasks, flags["data_dir"], multi_head=True, turn_seed=TURN_SEED)
-    held_out = benchmark.held_out(HELD_OUT, settings.seed)
+    task_stream = build(settings, tasks, flags["data_dir"], multi_head=True, turn_seed=TURN_SEED)
+    held_out = task_stream.held_out(HELD_OUT, settings.seed)
     rows = _read(folder / FILE, names) if resume else {}
     every = cells(settings.hyp_gs)
     with Progress(len(every) * settings.runs) as progress:
@@ -72,7 +72,7 @@ def search(
     return best, rows[tuple(best.values())]
 
 
-def _score(settings: TagSettings, benchmark: Any, progress: Progress) -> float:
+def _score(settings: TagSettings, task_stream: Any, progress: Progress) -> float:
     """Mean over runs of the last average accuracy."""
     from tag_repro.tag.train import Run
 
@@ -80,7 +80,7 @@ def _score(settings: TagSettings, benchmark: Any, progress: Progress) -> float:
     for number in range(settings.runs):
         one = replace(settings, seed=settings.seed + number)
         try:
-            result = Run(one, benchmark, Seeds(one.seed)).train(progress=progress)
+            result = Run(one, task_stream, Seeds(one.seed)).train(progress=progress)
             found.append(result.metrics()["A"])
         except FloatingPointError:
             found.append(0.0)

@@ -22,7 +22,7 @@ def train_jointly(run: "Run", progress: Progress) -> None:
     published "multi-task" row; 2: images of all tasks shuffled together, each over its own task's outputs;
     3: as many of them as one task of MNIST has, in one head for all.
     """
-    tasks = range(len(run.benchmark.stream))
+    tasks = range(len(run.task_stream.stream))
     if run.settings.multi == 1:
         course = progress.run(CYCLES * len(tasks), noun="visit")
         for visit in range(CYCLES * len(tasks)):
@@ -35,9 +35,9 @@ def train_jointly(run: "Run", progress: Progress) -> None:
     course = progress.run(run.settings.epochs_per_task, noun="epoch")
     for epoch in range(run.settings.epochs_per_task):
         order = torch.from_numpy(run.seeds.generator("shuffle").permutation(len(y))).to(x.device)
-        for picks in torch.split(order, run.settings.batch_size):
-            logits = run.network(scaled(x[picks], run.benchmark))
-            loss = mixed_loss(logits, y[picks], run.benchmark.classes_per_task)
+        for indices in torch.split(order, run.settings.batch_size):
+            logits = run.network(scaled(x[indices], run.task_stream))
+            loss = mixed_loss(logits, y[indices], run.task_stream.classes_per_task)
             run.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             if not torch.isfinite(loss):
@@ -51,7 +51,7 @@ def _union(run: "Run") -> tuple[Tensor, Tensor]:
     since twenty times MNIST is a gigabyte.  (Its tasks are all made of the same images, so they are of one
     size.)
     """
-    parts, tasks, picked = [], len(run.benchmark.stream), np.empty(0, np.int64)
+    parts, tasks, picked = [], len(run.task_stream.stream), np.empty(0, np.int64)
     for number in range(tasks):
         x, y = run.training(number)
         if run.settings.multi == 3:

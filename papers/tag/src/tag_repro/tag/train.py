@@ -23,7 +23,7 @@ from tag_repro.networks.make import make_network
 from tag_repro.optim import TAG
 from tag_repro.settings import TagSettings
 from tag_repro.stable_sgd.learners import IMAGE_TEST_BATCH, TEST_BATCH, score
-from tag_repro.streams import Benchmark
+from tag_repro.streams import TaskStream
 from tag_repro.tag.joint import train_jointly
 from tag_repro.tag.methods import make_method
 
@@ -72,14 +72,19 @@ class Run:
     """
 
     def __init__(
-        self, settings: TagSettings, benchmark: Benchmark, seeds: Seeds, checkpoint: RunDir | None = None
+        self, settings: TagSettings, task_stream: TaskStream, seeds: Seeds, checkpoint: RunDir | None = None
     ) -> None:
-        self.settings, self.benchmark, self.seeds, self.checkpoint = settings, benchmark, seeds, checkpoint
-        self.device, tasks = adapter.pick_device(settings.device), len(benchmark.stream)
+        self.settings, self.task_stream, self.seeds, self.checkpoint = (
+            settings,
+            task_stream,
+            seeds,
+            checkpoint,
+        )
+        self.device, tasks = adapter.pick_device(settings.device), len(task_stream.stream)
         self._dropout = torch.Generator(self.device).manual_seed(seeds.integer("dropout"))
-        self.network = make_network(settings, benchmark, seeds, self._dropout)
+        self.network = make_network(settings, task_stream, seeds, self._dropout)
         self.optimizer = make_optimizer(settings, self.network)
-        self.method = make_method(settings, self.network, benchmark, seeds)
+        self.method = make_method(settings, self.network, task_stream, seeds)
         empty = np.full((tasks, tasks), np.nan)
         self.result = TagResult(empty, empty.copy(), np.zeros(tasks), joint=settings.multi > 0)
 
@@ -88,7 +93,7 @@ class Run:
         progress = progress or Progress.silent()
         if self.checkpoint is not None and (saved := self.checkpoint.load_state("task")) is not None:
             self.load(saved)
-        tasks = len(self.benchmark.stream)
+        tasks = len(self.task_stream.stream)
         if self.settings.multi and self.result.done < tasks:
             began = time.perf_counter()
             train_jointly(self, progress)
@@ -105,7 +110,7 @@ class Run:
     def _finish(self, number: int, began: float, listener: Listener | None) -> None:
         """Evaluate after a task, save, tell."""
         for seen in range(number + 1):
-            self.result.accuracy[number, seen] = self.accuracy(*self.benchmark.test(seen), seen)
+            self.result.accuracy[number, seen] = self.accuracy(*self.task_stream.test(seen), seen)
         self.result.seconds[number] = time.perf_counter() - began
         self.result.done = number + 1
         if self.checkpoint is not None:
@@ -135,9 +140,9 @@ class Run:
 
     def _epochs_until_no_better(self, number: int, course: Course) -> None:
         """Train on nine tenths of the images until accuracy on the others has not risen for five epochs."""
-        task = self.benchmark.held_out(HELD_OUT, self.settings.seed).stream[number]
+        task = self.task_stream.held_out(HELD_OUT, self.settings.seed).stream[number]
         x = torch.from_numpy(task.x_train).to(self.device)
-        y = torch.from_numpy(self.benchmark.numbered(number, task.y_train)).to(self.device)
+        y = torch.from_numpy(self.task_stream.numbered(number, task.y_train)).to(self.device)
         best, waited = -1.0, 0
         for epoch in range(self.settings.epochs_per_task):
             self.epoch(x, y, number)
@@ -156,16 +161,16 @@ class Run:
         if isinstance(self.optimizer, TAG) and self.settings.compat == "original":
             self.optimizer.restart_correction()
         order = torch.from_numpy(self.seeds.generator("shuffle").permutation(len(y))).to(x.device)
-        for picks in torch.split(order, self.settings.batch_size):
-            loss = self.method.gradients(scaled(x[picks], self.benchmark), y[picks], number)
+        for indices in torch.split(order, self.settings.batch_size):
+            loss = self.method.gradients(scaled(x[indices], self.task_stream), y[indices], number)
             if not np.isfinite(loss):
                 raise FloatingPointError(f"the loss is {loss} in task {number + 1}; lower --lr")
             self.optimizer.step()
 
     def training(self, number: int) -> tuple[Tensor, Tensor]:
         """Returns a task's training images uint8 (n, inputs), and labels numbered over all tasks."""
-        task = self.benchmark.stream[number]
-        y = self.benchmark.numbered(number, task.y_train)
+        task = self.task_stream.stream[number]
+        y = self.task_stream.numbered(number, task.y_train)
         return torch.from_numpy(task.x_train).to(self.device), torch.from_numpy(y).to(self.device)
 
     def accuracy(self, x: NDArray[np.uint8], y: NDArray[np.int64], number: int) -> float:
@@ -173,14 +178,14 @@ class Run:
 
         Raises: FloatingPointError if the network has diverged.
         """
-        low, high = self.benchmark.outputs(number)
-        labels = self.benchmark.numbered(number, y) - low
+        low, high = self.task_stream.outputs(number)
+        labels = self.task_stream.numbered(number, y) - low
         self.network.eval()
-        right, size = 0, TEST_BATCH if self.benchmark.shape is None else IMAGE_TEST_BATCH
+        right, size = 0, TEST_BATCH if self.task_stream.shape is None else IMAGE_TEST_BATCH
         with torch.no_grad():
             for start in range(0, len(y), size):
                 part = slice(start, start + size)
-                images = scaled(torch.from_numpy(x[part]).to(self.device), self.benchmark)
+                images = scaled(torch.from_numpy(x[part]).to(self.device), self.task_stream)
                 logits = self.network(images)[:, low:high].double().cpu().numpy()
                 check_size(float(np.abs(logits).max()), f"its outputs for task {number + 1}", "lower --lr")
                 right += score(logits, labels[part])[0]

@@ -1,4 +1,4 @@
-"""The two programs' doors: `fc_mnist.py`, `conv_split_cifar.py`, and one command of a sweep."""
+"""The two programs' entry points: `fc_mnist.py`, `conv_split_cifar.py`, and one command of a sweep."""
 
 import contextlib
 import importlib.util
@@ -94,12 +94,12 @@ def run_all(settings: TfSettings, flags: dict[str, Any], files: Files, argv: lis
 
 def run_one(settings: TfSettings, flags: dict[str, Any], checkpoint: RunDir, progress: Progress) -> Outcome:
     """Do one run, or what is left of it; returns what its record keeps."""
-    from tag_repro.tensorflow.streams import benchmark
+    from tag_repro.tensorflow.streams import task_stream
 
     if not flags["resume"]:
         checkpoint.remove_state("task")
     seeds = Seeds(settings.random_seed)
-    found = benchmark(settings, seeds.generator("tasks"), flags["data_dir"])  # its errors come at once
+    found = task_stream(settings, seeds.generator("tasks"), flags["data_dir"])  # its errors come at once
     print(f"Experiment-{settings.random_seed} started: {settings.trained_tasks} tasks", flush=True)
     from clrepro.adapters import tf as adapter
 
@@ -117,8 +117,8 @@ def run_one(settings: TfSettings, flags: dict[str, Any], checkpoint: RunDir, pro
             "snapshots": [row.tolist() for row in result.snapshots],
             "classes": classes,
         },
-        settings={**settings.decisive(), "random_seed": settings.random_seed},
-        data={"name": settings.images, **found.evidence},
+        settings={**settings.fingerprint(), "random_seed": settings.random_seed},
+        data={"name": settings.images, **found.checksums},
         cost={"train_s": float(result.seconds.sum()) - evaluation, "eval_s": evaluation, "steps": run.steps},
     )
 

@@ -28,7 +28,7 @@ def experiment_id(settings: TfSettings) -> str:
 
     Differs from the original: it had the time in it, so that no two runs of a command met.
     """
-    digest = hashlib.sha256(canonical_json(settings.decisive()).encode()).hexdigest()[:6].upper()
+    digest = hashlib.sha256(canonical_json(settings.fingerprint()).encode()).hexdigest()[:6].upper()
     dataset = settings.dataset.upper().replace("-", "_")
     return f"{dataset}_{settings.arch}_{settings.imp_method}_{settings.random_seed}_{digest}"
 
@@ -43,7 +43,7 @@ class Files:
     def __init__(self, settings: TfSettings, log_dir: Path) -> None:
         self.settings, self.id = settings, experiment_id(settings)
         self.log_dir, self.folder = RunDir(log_dir), RunDir(log_dir / self.id)
-        shown = {**settings.decisive(), "num_runs": settings.num_runs, "random_seed": settings.random_seed}
+        shown = {**settings.fingerprint(), "num_runs": settings.num_runs, "random_seed": settings.random_seed}
         self.log_dir.atomic_write_text(f"{self.id}.txt", "".join(f"{k}: {v}\n" for k, v in shown.items()))
         self.folder.atomic_write_json("args.json", shown)
 
@@ -93,8 +93,8 @@ class Files:
 
 def settings_hash(settings: TfSettings, run: int) -> str:
     """Returns sha256 (hex) of all that decides the result of a run."""
-    decisive = {**settings.decisive(), "seed": settings.random_seed + run - 1}
-    return hashlib.sha256(canonical_json(decisive).encode()).hexdigest()
+    fingerprint = {**settings.fingerprint(), "seed": settings.random_seed + run - 1}
+    return hashlib.sha256(canonical_json(fingerprint).encode()).hexdigest()
 
 
 def run_record(settings: TfSettings, run: int, outcome: Outcome, argv: list[str]) -> RunRecord:

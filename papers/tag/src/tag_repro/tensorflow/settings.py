@@ -126,7 +126,7 @@ class TfSettings:
             self.learning_rate * self.decay ** (step // self.decay_every if self.decay_every else task)
         )
 
-    def decisive(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """Returns what decides the numbers beside the seed."""
         return {key: value for key, value in asdict(self).items() if key not in NOT_DECISIVE}
 

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from clrepro.streams import split_classes
 from clrepro.streams.tasks import Split
 from tag_repro.settings import Common
-from tag_repro.streams import Benchmark, build, load_split
+from tag_repro.streams import TaskStream, build, load_split
 from tag_repro.synthetic_images import prototype_images
 from tag_repro.tensorflow.settings import CONV, TfSettings
 
 PROTOTYPE_CLASSES = {10: 20, 20: 100}  # by the number of tasks: 10 of 2 classes, or 20 of 5
 
 
-def benchmark(settings: TfSettings, rng: np.random.Generator, data_dir: Path | None) -> Benchmark:
+def task_stream(settings: TfSettings, rng: np.random.Generator, data_dir: Path | None) -> TaskStream:
     """Returns the tasks that the settings name.
 
     Permuted and rotated images are those of `python -m stable_sgd.main` with the same seed: 20 tasks (the
@@ -32,13 +32,15 @@ def benchmark(settings: TfSettings, rng: np.random.Generator, data_dir: Path | N
         )  # fmt: skip
         return build(common, rng, data_dir, multi_head=False)
     if settings.images == "prototypes":
-        data, evidence = prototype_images(PROTOTYPE_CLASSES[settings.tasks])
+        data, checksums = prototype_images(PROTOTYPE_CLASSES[settings.tasks])
     else:
-        data, evidence = load_split(settings.images, data_dir)
-    return split(settings, data, evidence, rng)
+        data, checksums = load_split(settings.images, data_dir)
+    return split(settings, data, checksums, rng)
 
 
-def split(settings: TfSettings, data: Split, evidence: dict[str, str], rng: np.random.Generator) -> Benchmark:
+def split(
+    settings: TfSettings, data: Split, checksums: dict[str, str], rng: np.random.Generator
+) -> TaskStream:
     """Returns the classes of a data set dealt out to the tasks; numbered 0, 1, ... in each."""
     n_classes = int(data[1].max()) + 1
     per_task = n_classes // settings.tasks
@@ -46,10 +48,10 @@ def split(settings: TfSettings, data: Split, evidence: dict[str, str], rng: np.r
         list(range(n_classes)) if settings.class_order == "natural" else rng.permutation(n_classes).tolist()
     )
     stream = split_classes(data, per_task, labels="within_task", order=order)
-    return Benchmark(settings.dataset, stream, per_task, True, evidence)
+    return TaskStream(settings.dataset, stream, per_task, True, checksums)
 
 
-def mean_image(found: Benchmark) -> NDArray[np.float32]:
+def mean_image(found: TaskStream) -> NDArray[np.float32]:
     """Returns the mean training image of the whole stream, float32 (inputs,), in grey levels of 0 to 1."""
     total, count = np.zeros(found.stream.n_inputs), 0
     for task in found.stream:

@@ -14,7 +14,7 @@ from clrepro.io.checkpoint import RunDir
 from clrepro.metrics import continual
 from clrepro.progress import Course, Progress
 from clrepro.seeding import Seeds
-from tag_repro.streams import Benchmark
+from tag_repro.streams import TaskStream
 from tag_repro.tensorflow.losses import hits
 from tag_repro.tensorflow.methods import make_method
 from tag_repro.tensorflow.networks import MLP, Dropout, ResNetS
@@ -69,12 +69,17 @@ class Run:
     """
 
     def __init__(
-        self, settings: TfSettings, benchmark: Benchmark, seeds: Seeds, checkpoint: RunDir | None = None
+        self, settings: TfSettings, task_stream: TaskStream, seeds: Seeds, checkpoint: RunDir | None = None
     ) -> None:
-        self.settings, self.benchmark, self.seeds, self.checkpoint = settings, benchmark, seeds, checkpoint
+        self.settings, self.task_stream, self.seeds, self.checkpoint = (
+            settings,
+            task_stream,
+            seeds,
+            checkpoint,
+        )
         self.generator = adapter.generator(seeds.integer("dropout"))
-        self.network = make_network(settings, benchmark, self.generator, seeds.generator("init"))
-        self.method = make_method(settings, self.network, benchmark, seeds.generator("memory"))
+        self.network = make_network(settings, task_stream, self.generator, seeds.generator("init"))
+        self.method = make_method(settings, self.network, task_stream, seeds.generator("memory"))
         self.hits = self.method.compile("hits", self._hits, batches=1)
         self.steps = 0
         tasks = settings.trained_tasks
@@ -104,11 +109,11 @@ class Run:
 
     def _learn(self, number: int, course: Course) -> None:
         """Train a task."""
-        settings, task, step = self.settings, self.benchmark.stream[number], 0
-        x, y = task.x_train, self.benchmark.numbered(number, task.y_train)
-        for picks in self._batches(len(y)):  # (steps, batch): as many steps as one call may take
+        settings, task, step = self.settings, self.task_stream.stream[number], 0
+        x, y = task.x_train, self.task_stream.numbered(number, task.y_train)
+        for indices in self._batches(len(y)):  # (steps, batch): as many steps as one call may take
             self.method.optimizer.set_rate(settings.rate(number, self.steps))
-            losses = self.method.observe(x[picks], y[picks], number)
+            losses = self.method.observe(x[indices], y[indices], number)
             if not np.isfinite(losses).all():
                 raise FloatingPointError(f"the loss is no number in task {number + 1}; lower --learning-rate")
             step, self.steps = step + len(losses), self.steps + len(losses)
@@ -159,8 +164,8 @@ class Run:
         began = time.perf_counter()
         row = np.full(self.settings.trained_tasks, np.nan)
         for seen in range(number + 1):
-            x, y = self.benchmark.test(seen)
-            y = self.benchmark.numbered(seen, y)
+            x, y = self.task_stream.test(seen)
+            y = self.task_stream.numbered(seen, y)
             batches = (slice(start, start + TEST_BATCH) for start in range(0, len(y), TEST_BATCH))
             row[seen] = sum(float(self.hits(x[None, part], y[None, part])[0]) for part in batches) / len(y)
         self.result.test_seconds[number] += time.perf_counter() - began
@@ -168,7 +173,7 @@ class Run:
 
     def _hits(self, x: Any, y: Any) -> Any:
         logits = self.network(x, training=False, dropping=self.settings.test_dropout)
-        return hits(logits, y, self.benchmark.classes_per_task)
+        return hits(logits, y, self.task_stream.classes_per_task)
 
     def state(self) -> dict[str, Any]:
         """Returns all that the rest of the run depends on."""
@@ -193,14 +198,14 @@ class Run:
 
 
 def make_network(
-    settings: TfSettings, benchmark: Benchmark, generator: tf.random.Generator, rng: np.random.Generator
+    settings: TfSettings, task_stream: TaskStream, generator: tf.random.Generator, rng: np.random.Generator
 ) -> MLP | ResNetS:
     """Returns the network that --arch names, its weights drawn from rng."""
     dropout = Dropout(settings.dropout, generator)
     if settings.program == CONV:
-        return ResNetS(benchmark.n_outputs, mean_image(benchmark), dropout, rng)
+        return ResNetS(task_stream.n_outputs, mean_image(task_stream), dropout, rng)
     width = WIDTHS[settings.arch]
-    return MLP(benchmark.stream.n_inputs, width, benchmark.n_outputs, dropout, rng)
+    return MLP(task_stream.stream.n_inputs, width, task_stream.n_outputs, dropout, rng)
 
 
 def equal_batches(chosen: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from clrepro.seeding import Seeds
 from tag_repro.settings import TagSettings
-from tag_repro.streams import Benchmark
+from tag_repro.streams import TaskStream
 from tag_repro.tag.methods.agem import AGEM
 from tag_repro.tag.methods.er import ER
 from tag_repro.tag.methods.ewc import EWC
@@ -13,6 +13,6 @@ from tag_repro.tag.methods.naive import Naive
 METHODS: dict[str, type[Any]] = {"": Naive, "ewc": EWC, "agem": AGEM, "er": ER}
 
 
-def make_method(settings: TagSettings, network: Any, benchmark: Benchmark, seeds: Seeds) -> Any:
+def make_method(settings: TagSettings, network: Any, task_stream: TaskStream, seeds: Seeds) -> Any:
     """Returns the method around the optimizer that --opt names."""
-    return METHODS[settings.method.wrapper](settings, network, benchmark, seeds.generator("memory"))
+    return METHODS[settings.method.wrapper](settings, network, task_stream, seeds.generator("memory"))

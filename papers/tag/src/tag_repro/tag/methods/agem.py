@@ -20,7 +20,7 @@ class AGEM(Naive):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.policy = PerClass(self.settings.mem_size, self.benchmark.n_outputs)
+        self.policy = PerClass(self.settings.mem_size, self.task_stream.n_outputs)
         self.examples = Examples(self.policy.capacity)
 
     def gradients(self, x: Tensor, y: Tensor, task: int) -> float:
@@ -33,18 +33,18 @@ class AGEM(Naive):
             parts = torch.split(flat, [p.numel() for p in self.parameters])
             for p, part in zip(self.parameters, parts, strict=True):
                 p.grad = part.view_as(p)
-        self.examples.put(self.policy.offer(y.cpu().numpy()), x, y)
+        self.examples.put(self.policy.add(y.cpu().numpy()), x, y)
         return loss
 
     def _reference(self, task: int, n: int) -> Tensor | None:
         """The gradient of the loss on remembered examples of earlier tasks, or None without any."""
-        low, _ = self.benchmark.outputs(task)
+        low, _ = self.task_stream.outputs(task)
         held = np.concatenate([np.empty(0, np.int64), *(self.policy.slots_of(label) for label in range(low))])
         if not len(held):
             return None
         x, y = self.examples.get(self.rng.choice(held, min(n, len(held)), replace=False))
         with statistics_kept(self.network):
-            loss = mixed_loss(self.network(x), y, self.benchmark.classes_per_task)
+            loss = mixed_loss(self.network(x), y, self.task_stream.classes_per_task)
         found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
         return torch.cat([
             (torch.zeros_like(p) if g is None else g).reshape(-1)

@@ -20,7 +20,7 @@ class ER(Naive):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         # Of permuted or rotated images the data set has ten classes, however many outputs they get.
-        self.policy = Reservoir(self.settings.mem_size * self.benchmark.replay_classes, self.rng)
+        self.policy = Reservoir(self.settings.mem_size * self.task_stream.replay_classes, self.rng)
         self.examples = Examples(self.policy.capacity)
 
     def gradients(self, x: Tensor, y: Tensor, task: int) -> float:
@@ -29,9 +29,9 @@ class ER(Naive):
         if task and self.policy.size:
             n = min(len(y), self.policy.size)
             old_x, old_y = self.examples.get(self.rng.choice(self.policy.size, n, replace=False))
-            replay = mixed_loss(self.network(old_x), old_y, self.benchmark.classes_per_task)
+            replay = mixed_loss(self.network(old_x), old_y, self.task_stream.classes_per_task)
             replay.backward()  # type: ignore[no-untyped-call]
-        self.examples.put(self.policy.offer(len(y)), x, y)
+        self.examples.put(self.policy.add(len(y)), x, y)
         return loss
 
     def state(self) -> dict[str, Any]:

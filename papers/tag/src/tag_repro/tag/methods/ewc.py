@@ -53,11 +53,11 @@ class EWC(Naive):
         """Estimate the Fisher information on the task that is over, and move the anchor here."""
         original = self.settings.ewc_fisher != "empirical"
         most = ONE_BATCH if original else SAMPLES
-        picks = torch.from_numpy(self.rng.permutation(len(y))[:most]).to(y.device)
+        indices = torch.from_numpy(self.rng.permutation(len(y))[:most]).to(y.device)
         training = self.network.training
         self.network.eval()
-        images = scaled(x[picks], self.benchmark)
-        found = (self._squares if original else self._each)(images, y[picks], task)
+        images = scaled(x[indices], self.task_stream)
+        found = (self._squares if original else self._each)(images, y[indices], task)
         self.network.train(training)
         old = self.fisher or [torch.zeros_like(p) for p in self.parameters]
         t = task + 1
@@ -71,9 +71,9 @@ class EWC(Naive):
         """Squared gradients of a batch's mean loss."""
         logits = self.network(x)
         if self.settings.ewc_fisher == "original":
-            loss = task_loss(logits, y, self.benchmark.outputs(task))
+            loss = task_loss(logits, y, self.task_stream.outputs(task))
         else:
-            loss = _wrongly_masked(logits, y, (task + 1) * self.benchmark.classes_per_task)
+            loss = _wrongly_masked(logits, y, (task + 1) * self.task_stream.classes_per_task)
         found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
         return [
             torch.zeros_like(p) if g is None else g**2 for p, g in zip(self.parameters, found, strict=True)
@@ -81,7 +81,7 @@ class EWC(Naive):
 
     def _each(self, x: Tensor, y: Tensor, task: int) -> list[Tensor]:
         """Mean over examples of their squared gradients."""
-        low, high = self.benchmark.outputs(task)
+        low, high = self.task_stream.outputs(task)
         values = {name: p.detach() for name, p in self.network.named_parameters()}
         fixed = dict(self.network.named_buffers())
 

@@ -7,16 +7,16 @@ from torch import Tensor, nn
 
 from tag_repro.losses import task_loss
 from tag_repro.settings import TagSettings
-from tag_repro.streams import Benchmark
+from tag_repro.streams import TaskStream
 
 
 class Naive:
     """The plain gradient; also what the other methods build on."""
 
     def __init__(
-        self, settings: TagSettings, network: nn.Module, benchmark: Benchmark, rng: np.random.Generator
+        self, settings: TagSettings, network: nn.Module, task_stream: TaskStream, rng: np.random.Generator
     ) -> None:
-        self.settings, self.network, self.benchmark, self.rng = settings, network, benchmark, rng
+        self.settings, self.network, self.task_stream, self.rng = settings, network, task_stream, rng
         self.parameters = [p for p in network.parameters() if p.requires_grad]
 
     def gradients(self, x: Tensor, y: Tensor, task: int) -> float:
@@ -26,7 +26,7 @@ class Naive:
         """
         for p in self.parameters:
             p.grad = None
-        loss = task_loss(self.network(x), y, self.benchmark.outputs(task))
+        loss = task_loss(self.network(x), y, self.task_stream.outputs(task))
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.item()
 

@@ -10,6 +10,6 @@ from tag_repro.tensorflow.methods.van import VAN
 METHODS: dict[str, type[VAN]] = {"VAN": VAN, "EWC": EWC, "A-GEM": AGEM, "ER": ER}
 
 
-def make_method(settings: Any, network: Any, benchmark: Any, rng: Any) -> VAN:
+def make_method(settings: Any, network: Any, task_stream: Any, rng: Any) -> VAN:
     """Returns the method that --imp-method names, around a network and an optimizer of its own."""
-    return METHODS[settings.imp_method](settings, network, benchmark, rng)
+    return METHODS[settings.imp_method](settings, network, task_stream, rng)

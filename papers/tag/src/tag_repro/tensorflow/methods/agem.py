@@ -23,7 +23,7 @@ class AGEM(VAN):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        found = self.benchmark
+        found = self.task_stream
         self.policy = PerClass(self.settings.mem_size, len(found.stream) * found.classes_per_task)
         self.memory = Memory(self.policy, found.stream.n_inputs)
         self._projected = self.compile("projected", self.projected_step, batches=2)
@@ -34,7 +34,7 @@ class AGEM(VAN):
         def loss() -> Any:
             as_published = self.settings.compat == "original"
             logits = self.network(x, training=as_published, dropping=self.settings.reference_dropout)
-            return mean_loss(logits, y, self.benchmark.classes_per_task)
+            return mean_loss(logits, y, self.task_stream.classes_per_task)
 
         return loss_and_gradients(loss, self.network.weights)[1]
 
@@ -50,18 +50,18 @@ class AGEM(VAN):
         held = self.slots_before(task)  # the same ones for all batches of a task
         if len(held):
             n = min(self.settings.eps_mem_batch, len(held))
-            picks = np.concatenate([self.rng.choice(held, n, replace=False) for _ in y])
-            old_x, old_y = self.memory.read(picks)
+            indices = np.concatenate([self.rng.choice(held, n, replace=False) for _ in y])
+            old_x, old_y = self.memory.read(indices)
             losses = self._projected(x, y, old_x.reshape(len(y), n, -1), old_y.reshape(len(y), n))
         else:
             losses = self._plain(x, y)
-        slots = self.policy.offer(self.classes(y.ravel(), task))
+        slots = self.policy.add(self.classes(y.ravel(), task))
         self.memory.columns.write(slots, x=x.reshape(len(slots), -1), y=y.ravel())
         return np.asarray(losses)
 
     def classes(self, y: Labels, task: int) -> Labels:
         """Returns class numbers of which every task has its own, also where the tasks share outputs."""
-        own = self.benchmark.classes_per_task
+        own = self.task_stream.classes_per_task
         return y % own + task * own
 
     def slots_before(self, task: int) -> NDArray[np.int64]:
@@ -69,7 +69,7 @@ class AGEM(VAN):
         policy = self.policy
         rank = np.arange(policy.capacity) % policy.capacity_per_class
         filled = rank < policy.sizes.repeat(policy.capacity_per_class)
-        before = task * self.benchmark.classes_per_task * policy.capacity_per_class
+        before = task * self.task_stream.classes_per_task * policy.capacity_per_class
         return np.flatnonzero(filled[:before])
 
     def memory_state(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class ER(VAN):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        found = self.benchmark
+        found = self.task_stream
         capacity = self.settings.mem_size * len(found.stream) * found.classes_per_task
         self.policy = Reservoir(capacity, self.rng)
         self.memory = Memory(self.policy, found.stream.n_inputs)
@@ -39,7 +39,7 @@ class ER(VAN):
         n = min(self.settings.eps_mem_batch, self.policy.size)
         slots = self.rng.choice(self.policy.size, n, replace=False) if n else np.arange(0)
         old_x, old_y = self.memory.read(slots)
-        self.memory.columns.write(self.policy.offer(len(y)), x=x, y=y)
+        self.memory.columns.write(self.policy.add(len(y)), x=x, y=y)
         return np.concatenate([old_x, x]), np.concatenate([old_y, y])
 
     def memory_state(self) -> dict[str, Any]:

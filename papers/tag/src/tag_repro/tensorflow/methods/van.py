@@ -8,7 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from clrepro.adapters import tf as adapter
-from tag_repro.streams import Benchmark
+from tag_repro.streams import TaskStream
 from tag_repro.tensorflow.losses import loss_and_gradients, mean_loss
 from tag_repro.tensorflow.optimizers import Optimizer
 from tag_repro.tensorflow.settings import TfSettings
@@ -25,9 +25,9 @@ class VAN:
     """
 
     def __init__(
-        self, settings: TfSettings, network: Any, benchmark: Benchmark, rng: np.random.Generator
+        self, settings: TfSettings, network: Any, task_stream: TaskStream, rng: np.random.Generator
     ) -> None:
-        self.settings, self.network, self.benchmark, self.rng = settings, network, benchmark, rng
+        self.settings, self.network, self.task_stream, self.rng = settings, network, task_stream, rng
         self.optimizer = Optimizer(settings.optim, network.weights)
         self.compiled: dict[str, Any] = {}
         self._plain = self.compile("plain", self.plain_step, batches=1)
@@ -39,7 +39,7 @@ class VAN:
         return, (steps,).  One signature for all sizes and tasks: it is traced once for a whole run.
         """
         batch = (
-            tf.TensorSpec([None, None, self.benchmark.stream.n_inputs], tf.uint8),
+            tf.TensorSpec([None, None, self.task_stream.stream.n_inputs], tf.uint8),
             tf.TensorSpec([None, None], tf.int64),
         )
 
@@ -55,7 +55,7 @@ class VAN:
 
         def loss() -> Any:
             logits = self.network(x, training=True, dropping=True)
-            return mean_loss(logits, y, self.benchmark.classes_per_task)
+            return mean_loss(logits, y, self.task_stream.classes_per_task)
 
         return loss_and_gradients(loss, self.network.weights)
 

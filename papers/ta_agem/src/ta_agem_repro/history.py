@@ -16,7 +16,7 @@ from ta_agem_repro.settings import Settings
 class Journal:
     """Fills a `Result` as the loop goes on; `position` counts the epochs that are over.
 
-    Args: schedule — all epochs of the run; test_sizes — test images per task; checksums — sha256 by file name.
+    Args: schedule — all epochs of the run; test_sizes — test images per task; checksums — sha256 per file.
     """
 
     def __init__(

@@ -105,7 +105,7 @@ class Run:
     def _finish(self, number: int, began: float, listener: Listener | None) -> None:
         """Evaluate after a task, save, tell."""
         for seen in range(number + 1):
-            self.result.accuracy[number, seen] = self.accuracy(*self.benchmark.test(seen), seen)
+            self.result.accuracy[number, seen] = self.accuracy(*self.benchmark.test(seen), seen, number)
         self.result.seconds[number] = time.perf_counter() - began
         self.result.done = number + 1
         if self.checkpoint is not None:
@@ -142,7 +142,7 @@ class Run:
         for epoch in range(self.settings.epochs_per_task):
             self.epoch(x, y, number)
             course.at(number + (epoch + 1) / (self.settings.epochs_per_task + 1))
-            found = self.accuracy(task.x_test, task.y_test, number)
+            found = self.accuracy(task.x_test, task.y_test, number, number)
             best, waited = (found, 0) if found > best else (best, waited + 1)
             if waited == PATIENCE:
                 break
@@ -168,21 +168,24 @@ class Run:
         y = self.benchmark.numbered(number, task.y_train)
         return torch.from_numpy(task.x_train).to(self.device), torch.from_numpy(y).to(self.device)
 
-    def accuracy(self, x: NDArray[np.uint8], y: NDArray[np.int64], number: int) -> float:
-        """Returns the share of right answers on images of a task, among its own outputs.
+    def accuracy(self, x: NDArray[np.uint8], y: NDArray[np.int64], number: int, learnt: int) -> float:
+        """Returns the share of right answers on images of task `number`, among its own outputs, after task
+        `learnt`.
 
         Raises: FloatingPointError if the network has diverged.
         """
         low, high = self.benchmark.outputs(number)
         labels = self.benchmark.numbered(number, y) - low
         self.network.eval()
+        drifted = number < learnt and self.benchmark.shape is not None
         right, size = 0, TEST_BATCH if self.benchmark.shape is None else IMAGE_TEST_BATCH
         with torch.no_grad():
             for start in range(0, len(y), size):
                 part = slice(start, start + size)
                 images = scaled(torch.from_numpy(x[part]).to(self.device), self.benchmark)
                 logits = self.network(images)[:, low:high].double().cpu().numpy()
-                check_size(float(np.abs(logits).max()), f"its outputs for task {number + 1}", "lower --lr")
+                largest, what = float(np.abs(logits).max()), f"its outputs for task {number + 1}"
+                check_size(largest, what, "lower --lr", drifted=drifted)
                 right += score(logits, labels[part])[0]
         return right / len(y)
 

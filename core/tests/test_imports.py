@@ -12,7 +12,10 @@ FRAMEWORKS = ["torch", "tensorflow", "jax", "gymnasium", "ray", "mlflow", "matpl
 # Imported only inside functions of `clrepro.kernels.mlp` and `.batch`: numba compiles at definition.
 LATE = [
     f"clrepro.kernels.{name}"
-    for name in ("block", "exact", "kernels", "lanes", "minibatch", "passes", "projection", "tiles")
+    for name in (
+        "agem_step", "deterministic_math", "forward_backward", "minibatch", "mlp_loops", "row_tiles", "simd",
+        "sparse_tiles",
+    )  # fmt: skip
 ]
 
 IMPORT_ALL = """

@@ -97,7 +97,7 @@ def test_every_command_says_it_in_a_line(
 def test_looking_at_a_path_that_may_not_be_seen(locked: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from clrepro import paths; from clrepro.errors import DataError\n"
+        "from clrepro.io import paths; from clrepro.errors import DataError\n"
         "for look in (paths.exists, paths.is_file, paths.is_dir, paths.is_link):\n"
         "    try: look(Path(sys.argv[1], 'in'))\n"
         "    except DataError as problem: print(problem)\n"

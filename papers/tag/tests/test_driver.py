@@ -217,7 +217,7 @@ def test_many_epochs_end_when_held_out_images_get_no_better(tasks, monkeypatch):
     one = run(settings, tasks)
     epochs = []
     monkeypatch.setattr(one, "epoch", lambda x, y, number: epochs.append(len(y)))
-    monkeypatch.setattr(one, "accuracy", lambda x, y, number: min(len(epochs), 7) / 10)
+    monkeypatch.setattr(one, "accuracy", lambda x, y, *numbers: min(len(epochs), 7) / 10)
     one._epochs_until_no_better(0, Progress.silent().run(1))
     assert epochs == [1260] * 12  # best in the seventh, then five in vain
 
@@ -252,6 +252,18 @@ def test_weights_that_the_last_step_has_broken_are_found(tasks, monkeypatch):
     monkeypatch.setattr(made.method, "end_task", broken)
     with pytest.raises(FloatingPointError, match="has diverged"):
         made.train()
+
+
+def test_outputs_for_an_earlier_task_may_be_of_any_size_where_images_are_normalised():
+    """Running means move on with the tasks; of the task just learnt, giant outputs are a broken one."""
+    settings = TagSettings(dataset="cifar100", tasks=20, images="prototypes", opt="rms", seed=1)
+    made = run(settings, build(settings, Seeds(0).generator("tasks"), None, multi_head=True))
+    with torch.no_grad():
+        list(made.network.parameters())[-2].mul_(1e12)  # the heads' weights
+    x, y = made.task_stream.test(0)
+    assert 0 <= made.accuracy(x[:50], y[:50], 0, 1) <= 1
+    with pytest.raises(FloatingPointError, match="has diverged"):
+        made.accuracy(x[:50], y[:50], 0, 0)
 
 
 # --- the grid --------------------------------------------------------------------------------------------

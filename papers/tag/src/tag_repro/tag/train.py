@@ -110,7 +110,11 @@ class Run:
     def _finish(self, number: int, began: float, listener: Listener | None) -> None:
         """Evaluate after a task, save, tell."""
         for seen in range(number + 1):
+<<<<<<< HEAD:papers/tag/src/tag_repro/tag/train.py
             self.result.accuracy[number, seen] = self.accuracy(*self.task_stream.test(seen), seen)
+=======
+            self.result.accuracy[number, seen] = self.accuracy(*self.task_stream.test(seen), seen, number)
+>>>>>>> fixdiv:papers/tag/src/tag_repro/driver.py
         self.result.seconds[number] = time.perf_counter() - began
         self.result.done = number + 1
         if self.checkpoint is not None:
@@ -147,7 +151,7 @@ class Run:
         for epoch in range(self.settings.epochs_per_task):
             self.epoch(x, y, number)
             course.at(number + (epoch + 1) / (self.settings.epochs_per_task + 1))
-            found = self.accuracy(task.x_test, task.y_test, number)
+            found = self.accuracy(task.x_test, task.y_test, number, number)
             best, waited = (found, 0) if found > best else (best, waited + 1)
             if waited == PATIENCE:
                 break
@@ -173,21 +177,28 @@ class Run:
         y = self.task_stream.numbered(number, task.y_train)
         return torch.from_numpy(task.x_train).to(self.device), torch.from_numpy(y).to(self.device)
 
-    def accuracy(self, x: NDArray[np.uint8], y: NDArray[np.int64], number: int) -> float:
-        """Returns the share of right answers on images of a task, among its own outputs.
+    def accuracy(self, x: NDArray[np.uint8], y: NDArray[np.int64], number: int, learnt: int) -> float:
+        """Returns the share of right answers on images of task `number`, among its own outputs, after task
+        `learnt`.
 
         Raises: FloatingPointError if the network has diverged.
         """
         low, high = self.task_stream.outputs(number)
         labels = self.task_stream.numbered(number, y) - low
         self.network.eval()
+<<<<<<< HEAD:papers/tag/src/tag_repro/tag/train.py
         right, size = 0, TEST_BATCH if self.task_stream.shape is None else IMAGE_TEST_BATCH
+=======
+        drifted = number < learnt and self.task_stream.shape is not None
+        right, size = 0, TEST_BATCH if self.task_stream.shape is None else IMAGE_TEST_BATCH
+>>>>>>> fixdiv:papers/tag/src/tag_repro/driver.py
         with torch.no_grad():
             for start in range(0, len(y), size):
                 part = slice(start, start + size)
                 images = scaled(torch.from_numpy(x[part]).to(self.device), self.task_stream)
                 logits = self.network(images)[:, low:high].double().cpu().numpy()
-                check_size(float(np.abs(logits).max()), f"its outputs for task {number + 1}", "lower --lr")
+                largest, what = float(np.abs(logits).max()), f"its outputs for task {number + 1}"
+                check_size(largest, what, "lower --lr", drifted=drifted)
                 right += score(logits, labels[part])[0]
         return right / len(y)
 

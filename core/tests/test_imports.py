@@ -15,7 +15,7 @@ LATE = [
     for name in (
         "agem_step", "deterministic_math", "forward_backward", "minibatch", "mlp_loops", "row_tiles", "simd",
         "sparse_tiles",
-    )  # fmt: skip
+    )
 ]
 
 IMPORT_ALL = """

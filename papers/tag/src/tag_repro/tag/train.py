@@ -110,11 +110,7 @@ class Run:
     def _finish(self, number: int, began: float, listener: Listener | None) -> None:
         """Evaluate after a task, save, tell."""
         for seen in range(number + 1):
-<<<<<<< HEAD:papers/tag/src/tag_repro/tag/train.py
-            self.result.accuracy[number, seen] = self.accuracy(*self.task_stream.test(seen), seen)
-=======
             self.result.accuracy[number, seen] = self.accuracy(*self.task_stream.test(seen), seen, number)
->>>>>>> fixdiv:papers/tag/src/tag_repro/driver.py
         self.result.seconds[number] = time.perf_counter() - began
         self.result.done = number + 1
         if self.checkpoint is not None:
@@ -186,12 +182,8 @@ class Run:
         low, high = self.task_stream.outputs(number)
         labels = self.task_stream.numbered(number, y) - low
         self.network.eval()
-<<<<<<< HEAD:papers/tag/src/tag_repro/tag/train.py
-        right, size = 0, TEST_BATCH if self.task_stream.shape is None else IMAGE_TEST_BATCH
-=======
         drifted = number < learnt and self.task_stream.shape is not None
         right, size = 0, TEST_BATCH if self.task_stream.shape is None else IMAGE_TEST_BATCH
->>>>>>> fixdiv:papers/tag/src/tag_repro/driver.py
         with torch.no_grad():
             for start in range(0, len(y), size):
                 part = slice(start, start + size)

@@ -103,8 +103,7 @@ def run(
             for epoch in range(settings.epochs_per_task):
                 order = shuffle.permutation(len(task.y_train))
                 loss = learner.epoch(task.x_train, task.y_train, order, rate, task_stream.outputs(number))
-                if not np.isfinite(loss):
-                    raise FloatingPointError(f"the loss is {loss} in task {number + 1}; lower --lr")
+                check_size(loss, f"its losses in task {number + 1}", "lower --lr")
                 course.at(number + (epoch + 1) / (settings.epochs_per_task + 1))  # then the evaluation
             _evaluate(result, learner, task_stream, number)
             start = learner.vector() if start is None else start
@@ -129,9 +128,8 @@ def _evaluate(result: StableResult, learner: Learner, task_stream: TaskStream, n
         result.accuracy[number, seen], result.loss[number, seen] = learner.evaluate(
             x, y, task_stream.outputs(seen)
         )
-        drifted = seen < number and task_stream.shape is not None
-        what = f"its losses on task {seen + 1}"
-        check_size(result.loss[number, seen], what, "lower --lr", drifted=drifted)
+        normalised, what = task_stream.shape is not None, f"its losses on task {seen + 1}"
+        check_size(result.loss[number, seen], what, "lower --lr", normalised=normalised)
 
 
 def _spectrum(

@@ -110,7 +110,7 @@ class Run:
     def _finish(self, number: int, began: float, listener: Listener | None) -> None:
         """Evaluate after a task, save, tell."""
         for seen in range(number + 1):
-            self.result.accuracy[number, seen] = self.accuracy(*self.task_stream.test(seen), seen, number)
+            self.result.accuracy[number, seen] = self.accuracy(*self.task_stream.test(seen), seen)
         self.result.seconds[number] = time.perf_counter() - began
         self.result.done = number + 1
         if self.checkpoint is not None:
@@ -147,7 +147,7 @@ class Run:
         for epoch in range(self.settings.epochs_per_task):
             self.epoch(x, y, number)
             course.at(number + (epoch + 1) / (self.settings.epochs_per_task + 1))
-            found = self.accuracy(task.x_test, task.y_test, number, number)
+            found = self.accuracy(task.x_test, task.y_test, number)
             best, waited = (found, 0) if found > best else (best, waited + 1)
             if waited == PATIENCE:
                 break
@@ -155,9 +155,10 @@ class Run:
     def epoch(self, x: Tensor, y: Tensor, number: int) -> None:
         """Train once on all images of a task, in a new order.
 
-        Raises: FloatingPointError if the loss is no number.
+        Raises: FloatingPointError if the loss is no number, or if its mean is that of a diverged network.
         """
         self.network.train()
+        losses = []
         if isinstance(self.optimizer, TAG) and self.settings.compat == "original":
             self.optimizer.restart_correction()
         order = torch.from_numpy(self.seeds.generator("shuffle").permutation(len(y))).to(x.device)
@@ -165,7 +166,10 @@ class Run:
             loss = self.method.gradients(scaled(x[indices], self.task_stream), y[indices], number)
             if not np.isfinite(loss):
                 raise FloatingPointError(f"the loss is {loss} in task {number + 1}; lower --lr")
+            losses.append(loss)
             self.optimizer.step()
+        if self.task_stream.shape is not None:
+            check_size(float(np.mean(losses)), f"its losses in task {number + 1}", "lower --lr")
 
     def training(self, number: int) -> tuple[Tensor, Tensor]:
         """Returns a task's training images uint8 (n, inputs), and labels numbered over all tasks."""
@@ -173,16 +177,15 @@ class Run:
         y = self.task_stream.numbered(number, task.y_train)
         return torch.from_numpy(task.x_train).to(self.device), torch.from_numpy(y).to(self.device)
 
-    def accuracy(self, x: NDArray[np.uint8], y: NDArray[np.int64], number: int, learnt: int) -> float:
-        """Returns the share of right answers on images of task `number`, among its own outputs, after task
-        `learnt`.
+    def accuracy(self, x: NDArray[np.uint8], y: NDArray[np.int64], number: int) -> float:
+        """Returns the share of right answers on images of a task, among its own outputs.
 
         Raises: FloatingPointError if the network has diverged.
         """
         low, high = self.task_stream.outputs(number)
         labels = self.task_stream.numbered(number, y) - low
         self.network.eval()
-        drifted = number < learnt and self.task_stream.shape is not None
+        normalised = self.task_stream.shape is not None
         right, size = 0, TEST_BATCH if self.task_stream.shape is None else IMAGE_TEST_BATCH
         with torch.no_grad():
             for start in range(0, len(y), size):
@@ -190,7 +193,7 @@ class Run:
                 images = scaled(torch.from_numpy(x[part]).to(self.device), self.task_stream)
                 logits = self.network(images)[:, low:high].double().cpu().numpy()
                 largest, what = float(np.abs(logits).max()), f"its outputs for task {number + 1}"
-                check_size(largest, what, "lower --lr", drifted=drifted)
+                check_size(largest, what, "lower --lr", normalised=normalised)
                 right += score(logits, labels[part])[0]
         return right / len(y)
 

@@ -139,17 +139,17 @@ def test_a_stopped_run_continues_from_its_own_checkpoint_only(task_files, tmp_pa
     straight = only_text(tmp_path / "r")
     observe, calls = Online.observe, []
 
-    def stop(self, x, t, y):
+    def stop(self, x, y, t):
         calls.append(t)
         if t == 2:
             raise Stopped
-        observe(self, x, t, y)
+        observe(self, x, y, t)
 
     monkeypatch.setattr(Online, "observe", stop)
     with pytest.raises(Stopped):
         main(flags)
     assert calls == [0] * 5 + [1] * 5 + [2]
-    monkeypatch.setattr(Online, "observe", lambda self, x, t, y: calls.append(t) or observe(self, x, t, y))
+    monkeypatch.setattr(Online, "observe", lambda self, x, y, t: calls.append(t) or observe(self, x, y, t))
     calls.clear()
     assert main([*flags, "--lr", "0.5"]) == 0
     assert calls == [0] * 5 + [1] * 5 + [2] * 5, "another run must not continue from this checkpoint"

@@ -8,8 +8,8 @@ import torch
 
 from mer_repro import bench, gem_gradients, gem_packed
 from mer_repro.engine import theta_to_numpy
+from mer_repro.learner import make_method
 from mer_repro.methods import METHODS, gem
-from mer_repro.networks import Problem
 from mer_repro.qp import nonnegative_dual
 from mer_repro.rngs import Rngs
 from mer_repro.settings import Settings
@@ -27,6 +27,7 @@ FLAGS = {
     "meralg1": {"memories": 10, "replay_batch_size": 4, "beta": 0.3, "gamma": 0.7, "batches_per_example": 3},
     "meralg6": {"memories": 10, "replay_batch_size": 4, "gamma": 0.3, "batches_per_example": 2},
     "meralg7": {"memories": 10, "replay_batch_size": 4, "gamma": 0.3, "s": 4.0},
+    "derpp": {"memories": 10, "replay_batch_size": 4},
 }
 
 
@@ -41,7 +42,7 @@ def examples(seed=0, n=20):
 def learner(model, engine="fused", **flags):
     values = {"n_hiddens": 8, "lr": 0.1, "seed": 3, **FLAGS[model], **flags}
     settings = Settings(model=model, engine=engine, **values)
-    return METHODS[model](Problem(settings, N_INPUTS, N_CLASSES, N_TASKS, Rngs(settings.seed)))
+    return make_method(settings, N_INPUTS, N_CLASSES, N_TASKS, Rngs(settings.seed))
 
 
 def trained(model, engine="fused", batch=1, tasks=N_TASKS, **flags):
@@ -49,7 +50,7 @@ def trained(model, engine="fused", batch=1, tasks=N_TASKS, **flags):
     method = learner(model, engine, **flags)
     for x, t, y in list(examples())[:tasks]:
         for at in range(0, len(y), batch):
-            method.observe(x[at : at + batch], t, y[at : at + batch])
+            method.observe(x[at : at + batch], y[at : at + batch], t)
     return method
 
 
@@ -81,20 +82,20 @@ def test_continuing_from_a_saved_state_equals_the_straight_run(model, engine):
     straight = weights(trained(model, engine))
     rngs = Rngs(3)
     values = {"n_hiddens": 8, "lr": 0.1, "seed": 3, **FLAGS[model]}
-    problem = Problem(Settings(model=model, engine=engine, **values), N_INPUTS, N_CLASSES, N_TASKS, rngs)
-    first = METHODS[model](problem)
+    settings = Settings(model=model, engine=engine, **values)
+    first = make_method(settings, N_INPUTS, N_CLASSES, N_TASKS, rngs)
     data = list(examples())
     for x, t, y in data[:2]:
         for i in range(len(y)):
-            first.observe(x[i : i + 1], t, y[i : i + 1])
+            first.observe(x[i : i + 1], y[i : i + 1], t)
     saved, generators = first.state(), rngs.state()
     fresh = Rngs(99)
-    second = METHODS[model](Problem(problem.settings, N_INPUTS, N_CLASSES, N_TASKS, fresh))
+    second = make_method(settings, N_INPUTS, N_CLASSES, N_TASKS, fresh)
     second.load(saved)
     fresh.load(generators)
     x, t, y = data[2]
     for i in range(len(y)):
-        second.observe(x[i : i + 1], t, y[i : i + 1])
+        second.observe(x[i : i + 1], y[i : i + 1], t)
     assert weights(second).tobytes() == straight.tobytes()
 
 
@@ -141,7 +142,7 @@ def test_gamma_scales_the_whole_step():
         method = learner("meralg1", gamma=gamma)
         for i in range(2):
             start = weights(method)
-            method.observe(x[i : i + 1], t, y[i : i + 1])
+            method.observe(x[i : i + 1], y[i : i + 1], t)
             ends[gamma, i] = weights(method) - start
     np.testing.assert_allclose(ends[0.3, 0], 0.3 * ends[1.0, 0], atol=1e-6)
 
@@ -156,12 +157,12 @@ def test_meralg1_is_two_sgd_steps_then_reptile():
     plain.net.step(x[:1], y[:1])
     start = theta_to_numpy(learner("online").net.theta)
     expected = start + np.float32(0.3) * (plain.net.theta - start)  # the first example finds an empty memory
-    method.observe(x[:1], t, y[:1])
+    method.observe(x[:1], y[:1], t)
     np.testing.assert_allclose(method.net.theta, expected, atol=1e-6)
     plain.net.theta[...] = expected
     plain.net.step(x[1:2], y[1:2])
     plain.net.step(x[:1], y[:1])  # the only item in memory
-    method.observe(x[1:2], t, y[1:2])
+    method.observe(x[1:2], y[1:2], t)
     np.testing.assert_allclose(
         method.net.theta, expected + np.float32(0.3) * (plain.net.theta - expected), atol=1e-6
     )
@@ -171,10 +172,10 @@ def test_meralg7_stores_its_first_example_without_learning_it():
     method = learner("meralg7")
     x, t, y = next(iter(examples()))
     before = weights(method)
-    method.observe(x[:1], t, y[:1])
+    method.observe(x[:1], y[:1], t)
     np.testing.assert_array_equal(weights(method), before)
     assert method.memory.sampler.size == 1
-    method.observe(x[1:2], t, y[1:2])
+    method.observe(x[1:2], y[1:2], t)
     assert np.abs(weights(method) - before).max() > 0
 
 
@@ -206,7 +207,7 @@ def test_ewc_penalty_gradient_is_the_sum_over_tasks(engine):
             fishers.append(theta_to_numpy(gradient).astype(np.float64) ** 2)
             stars.append(theta_to_numpy(method.net.theta).astype(np.float64))
         for i in range(len(y)):
-            method.observe(x[i : i + 1], t, y[i : i + 1])
+            method.observe(x[i : i + 1], y[i : i + 1], t)
     theta = theta_to_numpy(method.net.theta).astype(np.float64)
     expected = 2 * 2.5 * sum(f * (theta - s) for f, s in zip(fishers, stars, strict=True))
     assert len(fishers) == 2
@@ -217,7 +218,7 @@ def test_ewc_remembers_exactly_the_first_q_examples_of_a_task():
     method = learner("ewc", n_memories=4)
     x, t, y = next(iter(examples()))
     for i in range(len(y)):
-        method.observe(x[i : i + 1], t, y[i : i + 1])
+        method.observe(x[i : i + 1], y[i : i + 1], t)
     assert method.filled == 4
     np.testing.assert_allclose(method.rows.dense(np.arange(4)), x[:4])
 
@@ -251,7 +252,7 @@ def test_gem_uses_only_filled_slots():
     method = learner("gem", n_memories=8)
     for x, t, y in examples():
         for i in range(5):
-            method.observe(x[i : i + 1], t, y[i : i + 1])
+            method.observe(x[i : i + 1], y[i : i + 1], t)
     assert method.filled.sum(axis=1).tolist() == [5, 5, 5]
     assert len(method.past.past._label) == 10
     assert np.isfinite(method.net.theta).all()
@@ -304,7 +305,7 @@ def test_gem_at_the_papers_size_equals_autograd_to_1e_5(finished):
         plain.net.theta.copy_(plain.net.engine.pack(fused.net.engine.unpack(fused.net.theta)))
         for a, b in zip(answers(fused, x, y, v), answers(plain, x, y, v), strict=True):
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
-        fused.observe(x, 19, y)
+        fused.observe(x, y, 19)
 
 
 @pytest.mark.parametrize("factored", [True, False])
@@ -355,7 +356,7 @@ def test_independent_never_touches_another_tasks_network():
     kept = []
     for x, t, y in data:
         for i in range(len(y)):
-            method.observe(x[i : i + 1], t, y[i : i + 1])
+            method.observe(x[i : i + 1], y[i : i + 1], t)
         kept.append(theta_to_numpy(method.theta[t]))
     for t in range(N_TASKS):
         np.testing.assert_array_equal(method.theta[t], kept[t])
@@ -367,15 +368,15 @@ def test_independent_starts_from_the_previous_network_only_with_finetune(finetun
     data = list(examples())
     own_start = theta_to_numpy(method.theta[1])
     x, t, y = data[0]
-    method.observe(x[:5], t, y[:5])
+    method.observe(x[:5], y[:5], t)
     trained_first = theta_to_numpy(method.theta[0])
     x, t, y = data[1]
     start = trained_first if finetune else own_start
     twin = learner("independent")
     twin.theta[1][...] = start
     twin.previous = 1
-    twin.observe(x[:5], 1, y[:5])
-    method.observe(x[:5], t, y[:5])
+    twin.observe(x[:5], y[:5], 1)
+    method.observe(x[:5], y[:5], t)
     np.testing.assert_array_equal(method.theta[1], twin.theta[1])
 
 
@@ -387,7 +388,7 @@ def test_taskinput_moves_only_the_current_tasks_input_layer():
     method = learner("taskinput")
     x, _, y = next(iter(examples()))
     before = method.state_dict()
-    method.observe(x, 1, y)
+    method.observe(x, y, 1)
     after = method.state_dict()
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
     assert {n for n in changed if n.startswith("i_layer")} == {"i_layer.1.weight", "i_layer.1.bias"}

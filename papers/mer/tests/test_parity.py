@@ -18,6 +18,7 @@ from clrepro.datasets import load
 from mer_repro import get_data, train
 from mer_repro.cli import main, parse
 from mer_repro.data import load_tasks, save_dense
+from mer_repro.learner import make_method
 from mer_repro.outputs import read_tuple
 
 ORIGINAL = os.environ.get("MER_ORIGINAL", "")
@@ -107,14 +108,14 @@ def run(streams, model, kind, engine, lr):
     where = f"--data_path {streams}/ --data_file mnist_{kind}.pt --samples_per_task 200 --seed 2"
     kept = []
 
-    class Kept(train.Learner):
-        def __init__(self, problem):
-            super().__init__(problem)
-            kept.append((self.method, problem.streams))
+    def keeping(settings, *sizes):
+        method = make_method(settings, *sizes)
+        kept.append((method, sizes[-1]))
+        return method
 
     settings, tasks = parse(f"{flags} {where}".split()), load_tasks(Path(streams) / f"mnist_{kind}.pt")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "Learner", Kept)
+        patch.setattr(train, "make_method", keeping)
         result = train.run(settings, tasks)
     return result, *kept[0]
 

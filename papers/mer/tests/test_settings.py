@@ -89,24 +89,24 @@ def test_taskinput_counts_its_input_layer():
         ([], "--model single: not a learner; one of online"),
         (["--model", "ALGORITHM1"], "not a learner"),
         (["--model", "gem"], "--n_memories 0"),
-        (["--model", "gem", "--n_memories", "-3"], "must be 0 or more"),
+        (["--model", "gem", "--n_memories", "-3"], "must be from 0"),
         (["--model", "meralg1", "--memories", "0"], "--memories 0"),
-        (["--model", "meralg1", "--batches_per_example", "0"], "must be 1 or more"),
+        (["--model", "meralg1", "--batches_per_example", "0"], "must be from 1"),
         (["--model", "meralg1", "--batches_per_example", "1.5"], "whole number"),
         (["--model", "meralg1", "--batches_per_example", "nan"], "whole number"),
-        (["--model", "meralg1", "--replay_batch_size", "-1"], "must be 0 or more"),
+        (["--model", "meralg1", "--replay_batch_size", "-1"], "must be from 0"),
         (["--model", "meralg1", "--replay_batch_size", "inf"], "whole number"),
         (["--model", "online", "--lr", "nan"], "finite"),
-        (["--model", "online", "--lr", "fast"], "invalid float value"),
-        (["--model", "online", "--batch_size", "0"], "must be 1 or more"),
-        (["--model", "online", "--n_hiddens", "-5"], "must be 1 or more"),
+        (["--model", "online", "--lr", "fast"], "'fast' is not a number"),
+        (["--model", "online", "--batch_size", "0"], "must be from 1"),
+        (["--model", "online", "--n_hiddens", "-5"], "must be from 1"),
         (["--model", "online", "--n_layers", "-1"], "must be 0 or more"),
         (["--model", "taskinput", "--n_layers", "-1"], "must be 0 or more"),
-        (["--model", "online", "--log_every", "0"], "must be 1 or more"),
-        (["--model", "online", "--seed", "-1"], "must be 0 or more"),
-        (["--model", "online", "--seed", "4294967296"], "must be below"),
+        (["--model", "online", "--log_every", "0"], "must be from 1"),
+        (["--model", "online", "--seed", "-1"], "must be from 0"),
+        (["--model", "online", "--seed", "4294967296"], "to below 4294967296"),
         (["--model", "online", "--data_file", "cifar100.pt"], "CIFAR-100"),
-        (["--model", "online", "--engine", "quick"], "invalid choice"),
+        (["--model", "online", "--engine", "quick"], "--engine quick: one of auto, reference, fused"),
         (["--model", "online", "--engine", "fused", "--cuda", "yes"], "runs on the CPU"),
         (["--model", "online", "--colour", "red"], "unrecognized arguments"),
     ],
@@ -119,7 +119,7 @@ def test_wrong_values_are_refused_with_one_line(flags, message):
 
 
 def test_replay_of_nothing_is_legal():
-    assert parse(["--model", "meralg1", "--replay_batch_size", "0"]).n_replay == 0
+    assert parse(["--model", "meralg1", "--replay_batch_size", "0"]).replay_batch_size == 0
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -131,3 +131,12 @@ def test_a_namespace_with_a_few_attributes_is_enough(model):
 
     settings = Settings.from_namespace(Arguments(), model=model)
     assert (settings.model, settings.finetune, settings.shuffle_tasks) == (model, True, False)
+
+
+def test_a_methods_own_flags_stand_beside_its_class():
+    settings = parse(["--model", "derpp", "--der_alpha", "0.3"])
+    assert settings.values()["der_alpha"] == 0.3
+    assert settings.values()["der_beta"] == 0.5
+    assert "der_alpha" not in parse(["--model", "eralg4", "--der_alpha", "0.3"]).values()
+    with pytest.raises(UsageError, match=r"--der_beta -1\.0: must be 0 or more"):
+        parse(["--model", "derpp", "--der_beta", "-1"])

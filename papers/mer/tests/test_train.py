@@ -12,9 +12,8 @@ from clrepro.io.checkpoint import RunDir
 from mer_repro import train
 from mer_repro.data import load_tasks
 from mer_repro.evaluate import Evaluator
-from mer_repro.learner import Learner
+from mer_repro.learner import Learner, make_method
 from mer_repro.methods import METHODS
-from mer_repro.networks import Problem
 from mer_repro.rngs import Rngs
 from mer_repro.settings import Settings
 
@@ -138,7 +137,7 @@ def test_lazy_and_dense_files_train_and_evaluate_alike(task_files):
 @pytest.mark.parametrize("model", ["online", "taskinput", "independent"])
 def test_folded_evaluation_counts_what_plain_evaluation_counts(tasks, model):
     settings = Settings(model=model, n_hiddens=60, n_layers=1, lr=0.02)
-    learner = Learner(Problem(settings, 784, 10, 3, Rngs(0)))
+    learner = Learner(make_method(settings, 784, 10, 3, Rngs(0)), 784, 3)
     for batch in train.Continuum(replace(settings, samples_per_task=180), tasks, Rngs(0)).batches():
         learner.observe(batch.x, batch.task, batch.y)
     accuracies = Evaluator(tasks, legacy=False).accuracies(learner.method)
@@ -149,7 +148,7 @@ def test_folded_evaluation_counts_what_plain_evaluation_counts(tasks, model):
 
 
 def test_legacy_evaluation_drops_the_last_hit_but_not_the_divisor(tasks):
-    learner = Learner(Problem(SETTINGS, 784, 10, 3, Rngs(0)))
+    learner = Learner(make_method(SETTINGS, 784, 10, 3, Rngs(0)), 784, 3)
     right, legacy = (Evaluator(tasks, flag).accuracies(learner.method) for flag in (False, True))
     for t in range(3):
         hit = learner.forward(tasks.test_rows(t), t).argmax(1).numpy() == tasks.test_labels(t)
@@ -169,15 +168,15 @@ def test_a_run_stopped_at_a_checkpoint_continues_to_the_same_result(
     real, calls = Learner, []
 
     class Stopping(real):
-        def __init__(self, problem):
-            super().__init__(problem)
+        def __init__(self, *given):
+            super().__init__(*given)
             inner = self.method.observe
 
-            def observe(x, t, y):
+            def observe(x, y, t):
                 calls.append(t)
                 if len(calls) == 100:
                     raise KeyboardInterrupt
-                inner(x, t, y)
+                inner(x, y, t)
 
             self.method.observe = observe
 
@@ -218,7 +217,7 @@ def test_a_diverged_learner_is_no_result(tasks, model, engine):
 
 
 def test_one_weight_that_is_no_number_is_found_though_every_output_is_one(tasks):
-    learner = Learner(Problem(SETTINGS, 784, 10, 3, Rngs(0)))
+    learner = Learner(make_method(SETTINGS, 784, 10, 3, Rngs(0)), 784, 3)
     learner.check_finite(1)
     learner.method.net.theta[0] = np.nan  # of the first corner, black in every image
     assert np.isfinite(Evaluator(tasks, False).accuracies(learner.method)).all()

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from clrepro.bench import Benchmark, Scaling
 from clrepro.datasets import load
 from clrepro.streams import apply_map, rotation_map
-from mer_repro.methods import METHODS
-from mer_repro.networks import Problem
+from mer_repro.learner import make_method
 from mer_repro.rngs import Rngs
 from mer_repro.sampling import LegacySampler
 from mer_repro.settings import Settings
@@ -87,7 +86,7 @@ def task_data() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 def method(model: str, engine: str, **flags: Any) -> Any:
     """Returns a fresh learner of the paper's size."""
     settings = Settings(model=model, engine=engine, **flags)
-    return METHODS[model](Problem(settings, 784, 10, N_TASKS, Rngs(0)))
+    return make_method(settings, 784, 10, N_TASKS, Rngs(0))
 
 
 def fill(learner: Any, images: NDArray[np.float32], labels: NDArray[np.int64], n: int) -> None:
@@ -109,7 +108,7 @@ def observing(
     def work() -> int:
         for _ in range(n):
             i = next(place) % images.shape[1]
-            learner.observe(images[-1, i : i + 1], N_TASKS - 1, labels[-1, i : i + 1])
+            learner.observe(images[-1, i : i + 1], labels[-1, i : i + 1], N_TASKS - 1)
         return n
 
     return work

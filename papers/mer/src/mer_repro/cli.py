@@ -2,9 +2,7 @@
 
 import argparse
 import contextlib
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,60 +11,23 @@ from clrepro.datasets.locate import sha256
 from clrepro.errors import UsageError
 from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress
-from clrepro.records import Outcome, canonical_json
+from clrepro.records import Outcome
+from clrepro.settings import add_flags, digest
 from clrepro.sweep.host import show
 from mer_repro import get_data, outputs
 from mer_repro.data import checksums, load_tasks
+from mer_repro.methods import METHODS
 from mer_repro.program import Parser, exit_code
-from mer_repro.settings import CHOICES, MODELS, Settings
-
-HELP = {
-    "model": f"learner: {', '.join(MODELS)}",
-    "n_hiddens": "units per hidden layer",
-    "n_layers": "hidden layers (taskinput counts its input layer among them)",
-    "finetune": "independent: start each network from the previous task's (yes/no)",
-    "n_epochs": "passes over each task's examples",
-    "batch_size": "examples handed over at once",
-    "lr": "SGD learning rate, alpha",
-    "n_memories": "gem, ewc: examples remembered per task",
-    "memory_strength": "gem: margin; ewc: weight of the penalty",
-    "memories": "er*, mer*: size of the reservoir",
-    "gamma": "meralg1: rate across batches; meralg6, meralg7: Reptile rate",
-    "batches_per_example": "meralg1, meralg6: batches per incoming example",
-    "s": "meralg7: loss factor of the incoming example",
-    "replay_batch_size": "er*, mer*: examples replayed per batch",
-    "beta": "meralg1: rate within a batch",
-    "cuda": "use the GPU (yes/no)",
-    "seed": "of every random choice",
-    "log_every": "evaluate every so many calls, and whenever the task changes",
-    "save_path": "folder of the result files",
-    "data_path": "folder of the task file",
-    "data_file": "task file, made by get_data.py",
-    "samples_per_task": "examples drawn per task; all if 0 or less",
-    "shuffle_tasks": "present the tasks in random order (yes/no)",
-    "engine": "fused: compiled; reference: plain torch, the original's draws; auto: fused unless --cuda yes",
-    "sampler": "replay draws: fast, or legacy (the original's generator, number by number)",
-    "eval_policy": "full: every row; tasks: rows that close a task; metrics: only cells the metrics read",
-    "legacy_eval": "leave the last test example out of the count, as the original does (yes/no)",
-    "checkpoint_dir": "save between tasks, each run in its own sub-folder, and continue what was interrupted",
-    "init_from": "start from a saved model: a .pt of main.py (the original's, too) or a saved state_dict()",
-}
-YES_NO = ("finetune", "cuda", "shuffle_tasks", "legacy_eval")
+from mer_repro.settings import Settings
 
 
 def parser() -> argparse.ArgumentParser:
-    """Returns the parser: one flag per field of `Settings`, in its order."""
-    out = Parser(prog="main.py", description="Continual learning with the ten learners of the MER paper.")
-    for name, field in Settings.__dataclass_fields__.items():
-        kind: Any = field.type if field.type in (int, float) else str
-        default = ("yes" if field.default else "no") if name in YES_NO else field.default
-        out.add_argument(
-            f"--{name}",
-            type=kind,
-            default=default,
-            choices=CHOICES.get(name),
-            help=f"{HELP[name]} (default: {default})",
-        )
+    """Returns the parser: one flag per field of `Settings`, in its order, then those of single methods."""
+    out = Parser(prog="main.py", description="Continual learning with the learners of the MER paper.")
+    add_flags(out, Settings, yes_no=True)
+    for method in METHODS.values():
+        if hasattr(method, "Options"):
+            add_flags(out, method.Options)
     return out
 
 
@@ -75,10 +36,7 @@ def parse(argv: Sequence[str] | None) -> Settings:
 
     Raises: UsageError for a wrong flag or value.
     """
-    flags = vars(parser().parse_args(argv))
-    for name in YES_NO:
-        flags[name] = flags[name] == "yes"
-    return Settings.from_flags(flags)
+    return Settings.from_flags(vars(parser().parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -149,11 +107,11 @@ def checkpoint_folder(settings: Settings, data: Mapping[str, str]) -> Iterator[R
     if not settings.checkpoint_dir:
         yield None
         return
-    fingerprint = asdict(settings) | {"data": dict(data), "version": __version__}
+    fingerprint = settings.values() | {"data": dict(data), "version": __version__}
     for name in ("checkpoint_dir", "save_path", "data_path", "data_file", "init_from"):
         del fingerprint[name]
-    digest = hashlib.sha256(canonical_json(fingerprint).encode()).hexdigest()[:16]
-    folder = RunDir(Path(settings.checkpoint_dir) / f"{settings.model}_seed{settings.seed}_{digest}")
+    name = f"{settings.model}_seed{settings.seed}_{digest(fingerprint)}"
+    folder = RunDir(Path(settings.checkpoint_dir) / name)
     with folder.lock():
         yield folder
         folder.discard("checkpoint", outputs.NAME_FILE)

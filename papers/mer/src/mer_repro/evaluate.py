@@ -43,12 +43,12 @@ class Evaluator:
         return out
 
     def _predictions(self, method: Any, t: int) -> NDArray[np.int64]:
-        engine, theta = method.network(t)
+        engine, theta = method.network(t) if hasattr(method, "network") else (None, None)
         if isinstance(engine, FusedEngine) and self._tasks.maps is not None:
             layout, theta = self._folded(engine.layout, theta, self._tasks.maps[t])
             parts = [mlp.logits(layout, theta, rows) for rows in chunks(self._packed)]
         else:
-            parts = [engine.logits(theta, rows) for rows in chunks(self._tasks.test_rows(t))]
+            parts = [method.predict(rows, t) for rows in chunks(self._tasks.test_rows(t))]
         logits = np.concatenate(parts)
         check_size(float(np.abs(logits).max()), f"its outputs for task {t + 1}", "lower --lr")
         return np.asarray(logits.argmax(axis=1))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from clrepro.adapters.torch import to_numpy
 from clrepro.errors import DataError
+from clrepro.settings import keywords
 from mer_repro.engine import load_theta, theta_to_numpy
 from mer_repro.methods import METHODS
 from mer_repro.networks import Problem
@@ -19,23 +20,32 @@ if TYPE_CHECKING:
     import torch
 
 
+def make_method(settings: Settings, n_inputs: int, n_outputs: int, n_tasks: int, rngs: Rngs) -> Any:
+    """Returns the method of the settings, fresh: a `clrepro.learner.Learner` on numpy arrays.
+
+    Here the settings end: each argument of the method comes from the field of its name.
+    Raises: UsageError if the settings do not fit the method.
+    """
+    sizes = {"n_inputs": n_inputs, "n_outputs": n_outputs, "n_tasks": n_tasks, "rngs": rngs}
+    problem, kind = Problem(**keywords(Problem, settings, **sizes)), METHODS[settings.model]
+    return kind(problem, **keywords(kind, settings, **settings.values()))
+
+
 class Learner:
     """Takes tensors or arrays; `method` is the algorithm itself."""
 
-    def __init__(self, problem: Problem) -> None:
-        self.method = METHODS[problem.settings.model](problem)
-        self._n_inputs, self._n_tasks = problem.n_inputs, problem.n_tasks
+    def __init__(self, method: Any, n_inputs: int, n_tasks: int) -> None:
+        self.method, self._n_inputs, self._n_tasks = method, n_inputs, n_tasks
 
     def observe(self, x: Any, t: int, y: Any) -> None:
         """Learn a batch of one task: x float (b, n_inputs), t task index, y integer (b,)."""
-        self.method.observe(self._rows(x), int(t), to_numpy(y, np.int64).reshape(-1))
+        self.method.observe(self._rows(x), to_numpy(y, np.int64).reshape(-1), int(t))
 
     def forward(self, x: Any, t: int) -> "torch.Tensor":
         """Returns logits float32 (n, n_outputs) of rows x (n, n_inputs) of task t."""
         import torch
 
-        engine, theta = self.method.network(int(t))
-        return torch.from_numpy(engine.logits(theta, self._rows(x)))
+        return torch.from_numpy(self.method.predict(self._rows(x), int(t)))
 
     __call__ = forward
 
@@ -73,6 +83,9 @@ class Learner:
                     f"{where}: {name[:60]!r} is {theirs} there and {ours} here; it must be of the same kind "
                     "of network, --n_hiddens, --n_layers and data"
                 )
+        if hasattr(self.method, "load_state_dict"):
+            self.method.load_state_dict(dict(weights))
+            return
         for t in range(self._n_tasks):  # what all tasks share is written as often, the same each time
             engine, theta = self.method.network(t)
             parts = [weights[name].float().cpu() for name in own if _task_of(name) in (None, t)]
@@ -80,7 +93,8 @@ class Learner:
 
     def state_dict(self) -> "dict[str, torch.Tensor]":
         """Returns the parameters under the original's names."""
-        return self.method.state_dict()
+        weights: dict[str, torch.Tensor] = self.method.state_dict()
+        return weights
 
 
 def _task_of(name: str) -> int | None:
@@ -97,4 +111,5 @@ def build(model: str, n_inputs: int, n_outputs: int, n_tasks: int, args: Any) ->
     Raises: UsageError if the settings do not fit the model.
     """
     settings = Settings.from_namespace(args, model=model)
-    return Learner(Problem(settings, n_inputs, n_outputs, n_tasks, Rngs(settings.seed)))
+    method = make_method(settings, n_inputs, n_outputs, n_tasks, Rngs(settings.seed))
+    return Learner(method, n_inputs, n_tasks)

@@ -11,37 +11,45 @@ from mer_repro.engine import Engine, load_theta, make_engine, theta_to_numpy
 from mer_repro.init import glorot_mlp
 from mer_repro.rngs import Rngs
 from mer_repro.sampling import FastSampler, LegacySampler, Sampler
-from mer_repro.settings import Settings
 
 if TYPE_CHECKING:
     import torch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Problem:
-    """Sizes of the task sequence, the settings and the run's generators."""
+    """What is learnt by which network: sizes, the engine that computes, the run's generators.
 
-    settings: Settings
+    Attributes: n_layers — hidden layers of n_hiddens units; engine, cuda — see `engine.make_engine`;
+        sampler — "fast", "legacy" (the original's draws) or "auto": legacy for the reference engine alone;
+        rngs — what every random choice is drawn from.
+    """
+
     n_inputs: int
     n_outputs: int
     n_tasks: int
     rngs: Rngs
+    n_hiddens: int = 100
+    n_layers: int = 2
+    batch_size: int = 1
+    engine: str = "auto"
+    cuda: bool = False
+    sampler: str = "auto"
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Layer sizes of the shared network: inputs, hidden layers, classes."""
-        return (self.n_inputs, *[self.settings.n_hiddens] * self.settings.n_layers, self.n_outputs)
+        return (self.n_inputs, *[self.n_hiddens] * self.n_layers, self.n_outputs)
 
-    def engine(self, sizes: tuple[int, ...]) -> Engine:
+    def make_engine(self, sizes: tuple[int, ...]) -> Engine:
         """Returns an engine for a network of these sizes."""
-        return make_engine(self.settings.engine, sizes, self.settings.cuda)
+        return make_engine(self.engine, sizes, self.cuda)
 
-    def sampler(self, engine: Engine) -> Sampler:
-        """Returns the replay sampler: auto keeps the original's draws for the reference engine only."""
-        choice = self.settings.sampler
-        if choice == "legacy" or (choice == "auto" and self.settings.engine == "reference"):
-            return LegacySampler(self.settings.memories, self.rngs.python, compiled=engine.name == "fused")
-        return FastSampler(self.settings.memories, self.rngs.fast.generator("memory"))
+    def make_sampler(self, engine: Engine, memories: int) -> Sampler:
+        """Returns the sampler of a replay memory with so many slots."""
+        if self.sampler == "legacy" or (self.sampler == "auto" and self.engine == "reference"):
+            return LegacySampler(memories, self.rngs.python, compiled=engine.name == "fused")
+        return FastSampler(memories, self.rngs.fast.generator("memory"))
 
 
 class Batch:
@@ -64,16 +72,20 @@ class Batch:
 class SharedNetwork:
     """One network for all tasks: engine, parameters and the batch being learned."""
 
-    def __init__(self, problem: Problem) -> None:
-        self.engine = problem.engine(problem.sizes)
+    def __init__(self, problem: Problem, lr: float) -> None:
+        self.engine = problem.make_engine(problem.sizes)
         self.theta: Any = self.engine.pack(glorot_mlp(problem.sizes, problem.rngs.torch))
-        self.rate = problem.settings.lr
-        self.batch = Batch(self.engine, problem.settings.batch_size)
+        self.rate = lr
+        self.batch = Batch(self.engine, problem.batch_size)
 
     def step(self, x: NDArray[np.float32], y: NDArray[np.int64]) -> None:
         """One SGD step on the mean loss of a batch: x (b, inputs), y (b,)."""
         indices = self.batch.put(x, y)
         self.engine.batch(self.theta, self.batch.rows, indices, self.rate)
+
+    def predict(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns logits (n, classes) of rows x (n, inputs)."""
+        return self.engine.logits(self.theta, x)
 
     def linears(self) -> "dict[str, torch.Tensor]":
         """Returns the state dict of the original's network: net.net.{0,2,4}.{weight,bias}."""

@@ -4,25 +4,13 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from clrepro.errors import UsageError
+from clrepro.settings import check, given, option
+from mer_repro.methods import METHODS
 
-MODELS = (
-    "online", "independent", "taskinput", "ewc", "gem", "eralg4", "eralg5", "meralg1", "meralg6", "meralg7",
-)  # fmt: skip
+MODELS = tuple(METHODS)
 CONTRACT = 23  # the first fields, printed and saved in this order
-CHOICES = {
-    "engine": ("auto", "reference", "fused"),
-    "sampler": ("auto", "fast", "legacy"),
-    "eval_policy": ("full", "tasks", "metrics"),
-}
-AT_LEAST = {
-    "n_hiddens": 1, "n_epochs": 1, "batch_size": 1, "n_memories": 0, "memories": 1, "batches_per_example": 1,
-    "replay_batch_size": 0, "seed": 0, "log_every": 1,
-}  # fmt: skip
-BELOW = dict.fromkeys([*AT_LEAST, "samples_per_task"], 2**31) | {  # beyond, products of counts overflow
-    "n_hiddens": 10**6,
-    "n_layers": 1000,
-    "seed": 2**32,  # numpy's generators, which the original seeds too, take no more
-}
+COUNT, OR_NONE = "[1, 2147483648)", "[0, 2147483648)"  # beyond, products of counts overflow
+RATE = "[0, inf)"
 
 
 @dataclass(frozen=True)
@@ -30,57 +18,70 @@ class Settings:
     """One run.  For `taskinput`, n_layers is already the flag minus one (`from_flags`).
 
     Raises: UsageError on construction: an unknown model, a number out of range, gem without memory.
-    Source: contract 2.2; `engine` to `init_from` are this suite's.
+    Source: contract 2.2; `engine` to `init_from` and `own`, the options of single methods, are ours.
     """
 
-    model: str = "single"
-    n_hiddens: int = 100
-    n_layers: int = 2
-    finetune: bool = True
-    n_epochs: int = 1
-    batch_size: int = 1
-    lr: float = 1e-3
-    n_memories: int = 0
-    memory_strength: float = 0  # whole: the original prints a default as it is written there
-    memories: int = 5120
-    gamma: float = 1.0
-    batches_per_example: float = 1
-    s: float = 1
-    replay_batch_size: float = 20
-    beta: float = 1.0
-    cuda: bool = False
-    seed: int = 0
-    log_every: int = 100
-    save_path: str = "results/"
-    data_path: str = "data/"
-    data_file: str = "mnist_permutations.pt"
-    samples_per_task: int = -1
-    shuffle_tasks: bool = False
-    engine: str = "auto"
-    sampler: str = "auto"
-    eval_policy: str = "full"
-    legacy_eval: bool = False
-    checkpoint_dir: str = ""
-    init_from: str = ""
+    model: str = option("single", f"learner: {', '.join(MODELS)}")
+    n_hiddens: int = option(100, "units per hidden layer", within="[1, 1000000)")
+    n_layers: int = option(
+        2, "hidden layers (taskinput counts its input layer among them)", within="[-1, 1000)"
+    )
+    finetune: bool = option(True, "independent: start each network from the previous task's (yes/no)")
+    n_epochs: int = option(1, "passes over each task's examples", within=COUNT)
+    batch_size: int = option(1, "examples handed over at once", within=COUNT)
+    lr: float = option(1e-3, "SGD learning rate, alpha", within=RATE)
+    n_memories: int = option(0, "gem, ewc: examples remembered per task", within=OR_NONE)
+    memory_strength: float = option(0, "gem: margin; ewc: weight of the penalty", within=RATE)
+    memories: int = option(5120, "er*, mer*, derpp: size of the reservoir", within=COUNT)
+    gamma: float = option(
+        1.0, "meralg1: rate across batches; meralg6, meralg7: Reptile rate", within=RATE
+    )
+    batches_per_example: float = option(
+        1, "meralg1, meralg6: batches per incoming example", within=COUNT, whole=True
+    )
+    s: float = option(1, "meralg7: loss factor of the incoming example", within=RATE)
+    replay_batch_size: float = option(
+        20, "er*, mer*, derpp: examples replayed per batch", within=OR_NONE, whole=True
+    )
+    beta: float = option(1.0, "meralg1: rate within a batch", within=RATE)
+    cuda: bool = option(False, "use the GPU (yes/no)")
+    seed: int = option(0, "of every random choice", within="[0, 4294967296)")  # as numpy's generators
+    log_every: int = option(100, "evaluate every so many calls, and whenever the task changes", within=COUNT)
+    save_path: str = option("results/", "folder of the result files")
+    data_path: str = option("data/", "folder of the task file")
+    data_file: str = option("mnist_permutations.pt", "task file, made by get_data.py")
+    samples_per_task: int = option(
+        -1, "examples drawn per task; all if 0 or less", within="(-inf, 2147483648)"
+    )
+    shuffle_tasks: bool = option(False, "present the tasks in random order (yes/no)")
+    engine: str = option(
+        "auto",
+        "fused is compiled, reference plain torch with the original's draws, auto fused without --cuda yes",
+        choices=("auto", "reference", "fused"),
+    )  # fmt: skip
+    sampler: str = option(
+        "auto", "replay draws, legacy being the original's generator number by number",
+        choices=("auto", "fast", "legacy"),
+    )  # fmt: skip
+    eval_policy: str = option(
+        "full", "every row, rows that close a task, or only the cells that the metrics read",
+        choices=("full", "tasks", "metrics"),
+    )  # fmt: skip
+    legacy_eval: bool = option(
+        False, "leave the last test example out of the count, as the original does (yes/no)"
+    )
+    checkpoint_dir: str = option(
+        "", "save between tasks, each run in its own sub-folder, and continue what was interrupted"
+    )
+    init_from: str = option(
+        "", "start from a saved model: a .pt of main.py (the original's, too) or a saved state_dict()"
+    )
+    own: Any = None  # the options of a method that declares some beside its class
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
             raise UsageError(f"--model {self.model}: not a learner; one of {', '.join(MODELS)}")
-        for name, least in AT_LEAST.items():
-            if getattr(self, name) < least:
-                raise UsageError(f"--{name} {getattr(self, name)}: must be {least} or more")
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise UsageError(f"--{name} {getattr(self, name)}: one of {', '.join(allowed)}")
-        for name in ("batches_per_example", "replay_batch_size"):
-            if not float(getattr(self, name)).is_integer():  # neither are nan and inf
-                raise UsageError(f"--{name} {getattr(self, name)}: must be a whole number")
-        for name, bound in BELOW.items():
-            if getattr(self, name) >= bound:
-                raise UsageError(f"--{name} {getattr(self, name)}: must be below {bound}")
-        for name in ("lr", "memory_strength", "gamma", "beta", "s"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise UsageError(f"--{name} {getattr(self, name)}: must be a finite number, 0 or more")
+        check(self)
         if self.n_layers < (-1 if self.model == "taskinput" else 0):
             raise UsageError(f"--n_layers {self.n_layers}: must be 0 or more")
         if self.model == "gem" and self.n_memories == 0:
@@ -101,32 +102,34 @@ class Settings:
             flags = {**flags, "n_layers": flags["n_layers"] - 1}
             if flags["n_layers"] < -1:
                 raise UsageError(f"--n_layers {flags['n_layers'] + 1}: must be 0 or more")
-        return cls(**flags)
+        return cls.from_mapping(flags)
+
+    @classmethod
+    def from_mapping(cls, values: dict[str, Any]) -> "Settings":
+        """Settings from values by name, those of the method's own options among them; others are left out."""
+        kind = getattr(METHODS.get(values.get("model", "")), "Options", None)
+        own = None if kind is None else kind(**given(kind, values))
+        return cls(**given(cls, values), own=own)
 
     @classmethod
     def from_namespace(cls, args: Any, **override: Any) -> "Settings":
         """Settings from any object with some of these attributes; yes/no texts are understood for the
         booleans.
         """
-        values: dict[str, Any] = {}
+        values = {name: getattr(args, name) for name in dir(args) if not name.startswith("_")} | override
         for field in fields(cls):
-            value = override.get(field.name, getattr(args, field.name, field.default))
-            values[field.name] = value == "yes" if field.type is bool and isinstance(value, str) else value
-        return cls(**values)
+            if field.type is bool and isinstance(values.get(field.name), str):
+                values[field.name] = values[field.name] == "yes"
+        return cls.from_mapping(values)
 
     def contract(self) -> dict[str, Any]:
         """Returns the original's 23 arguments in its order, as it prints and saves them: cuda and finetune as
         booleans, shuffle_tasks as the word.
         """
-        given = dict(list(asdict(self).items())[:CONTRACT])
+        given = dict(list(self.values().items())[:CONTRACT])
         return given | {"shuffle_tasks": "yes" if self.shuffle_tasks else "no"}
 
-    @property
-    def n_batches(self) -> int:
-        """--batches_per_example as the integer it is used as."""
-        return int(self.batches_per_example)
-
-    @property
-    def n_replay(self) -> int:
-        """--replay_batch_size as the integer it is used as."""
-        return int(self.replay_batch_size)
+    def values(self) -> dict[str, Any]:
+        """Returns all settings by name, the method's own options last."""
+        values = asdict(self)
+        return values | (values.pop("own") or {})

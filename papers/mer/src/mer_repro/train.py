@@ -16,8 +16,7 @@ from clrepro.progress import Progress
 from mer_repro.curve import Curve
 from mer_repro.data import TaskFile
 from mer_repro.evaluate import Evaluator
-from mer_repro.learner import Learner
-from mer_repro.networks import Problem
+from mer_repro.learner import Learner, make_method
 from mer_repro.outputs import read_weights
 from mer_repro.rngs import Rngs
 from mer_repro.settings import Settings
@@ -70,7 +69,8 @@ def run(
     with threadpool_limits(1), np.errstate(over="ignore", invalid="ignore"):
         rngs = Rngs(settings.seed)
         continuum = Continuum(settings, tasks, rngs)
-        learner = Learner(Problem(settings, tasks.n_inputs, tasks.n_outputs, tasks.n_tasks, rngs))
+        method = make_method(settings, tasks.n_inputs, tasks.n_outputs, tasks.n_tasks, rngs)
+        learner = Learner(method, tasks.n_inputs, tasks.n_tasks)
         if settings.init_from:
             learner.start_from(read_weights(Path(settings.init_from)), settings.init_from)
         curve = Curve(
@@ -82,16 +82,16 @@ def run(
         for batch in continuum.batches(first):
             if curve.due(batch.task):
                 with clock.evaluating():
-                    curve.add(learner.method, batch.task)
+                    curve.add(method, batch.task)
                 if curve.closed_task:
                     learner.check_finite(batch.place)
                 if curve.closed_task and clock.due():
                     save(checkpoint, batch.place, learner, rngs, curve, clock)
                 course.at(batch.place + batch.share)
-            learner.method.observe(batch.x, batch.task, batch.y)
+            method.observe(batch.x, batch.y, batch.task)
             curve.observed(batch.task)
         with clock.evaluating():
-            curve.close(learner.method)
+            curve.close(method)
         learner.check_finite(tasks.n_tasks)
         course.at(tasks.n_tasks)
     matrix, baseline = curve.matrix()
@@ -104,7 +104,7 @@ def run(
         order=continuum.order,
         train_s=clock.total() - clock.eval_s,
         eval_s=clock.eval_s,
-        engine=learner.method.network(0)[0].name,
+        engine=method.network(0)[0].name if hasattr(method, "network") else "torch",
     )
 
 

@@ -23,11 +23,11 @@ class EWC:
     tasks. Accumulated in float64.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        self.net = SharedNetwork(problem)
+    def __init__(self, problem: Problem, *, lr: float, n_memories: int, memory_strength: float) -> None:
+        self.net = SharedNetwork(problem, lr)
         n_params = self.net.engine.layout.n_params
-        self.strength = problem.settings.memory_strength
-        self.q = max(problem.settings.n_memories, 1)
+        self.strength = memory_strength
+        self.q = max(n_memories, 1)
         self.rows = self.net.engine.store(self.q)
         self.filled = 0
         self.current = -1
@@ -35,12 +35,12 @@ class EWC:
         self.centre = np.zeros(n_params)
         self._set_pull()
 
-    def observe(self, x: NDArray[np.float32], t: int, y: NDArray[np.int64]) -> None:
-        """Learn a batch x (b, inputs), y (b,) of task t; on a new task, first anchor the finished one."""
-        if t != self.current:
+    def observe(self, x: NDArray[np.float32], y: NDArray[np.int64], task: int) -> None:
+        """Learn a batch x (b, inputs), y (b,) of a task; on a new task, first anchor the finished one."""
+        if task != self.current:
             if self.current >= 0:
                 self.consolidate()
-            self.current, self.filled = t, 0
+            self.current, self.filled = task, 0
         for row in range(min(len(y), self.q - self.filled)):
             self.rows.put(self.filled, x[row], int(y[row]))
             self.filled += 1
@@ -79,6 +79,10 @@ class EWC:
         if self.strength == 0 or not self.total.any():
             return None
         return self._stiffness * (self.net.theta - self._centre)
+
+    def predict(self, x: NDArray[np.float32], task: int) -> NDArray[np.float32]:
+        """Returns logits (n, classes) of rows x (n, inputs)."""
+        return self.net.predict(x)
 
     def network(self, t: int) -> tuple[Engine, Any]:
         """Returns the engine and parameters that predict task t."""

@@ -26,10 +26,9 @@ class GEM:
     garbage), and the solver accepts collinear gradients.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        settings = problem.settings
-        self.net = SharedNetwork(problem)
-        self.q, self.margin = settings.n_memories, settings.memory_strength
+    def __init__(self, problem: Problem, *, lr: float, n_memories: int, memory_strength: float) -> None:
+        self.net = SharedNetwork(problem, lr)
+        self.q, self.margin = n_memories, memory_strength
         self.rows: Any = self.net.engine.store(problem.n_tasks * self.q)
         self.filled = np.zeros((problem.n_tasks, self.q), bool)
         self.seen: list[int] = []
@@ -37,13 +36,13 @@ class GEM:
         self.pointer = 0  # one ring position for all tasks: it is not reset when the task changes
         self.past: GuardedPast | None = None
 
-    def observe(self, x: NDArray[np.float32], t: int, y: NDArray[np.int64]) -> None:
-        """Learn a batch x (b, inputs), y (b,) of task t."""
-        if t != self.current:
-            self._start_task(t)
+    def observe(self, x: NDArray[np.float32], y: NDArray[np.int64], task: int) -> None:
+        """Learn a batch x (b, inputs), y (b,) of a task."""
+        if task != self.current:
+            self._start_task(task)
         for x_i, y_i in zip(x, y, strict=True):
-            self.rows.put(t * self.q + self.pointer, x_i, int(y_i))
-            self.filled[t, self.pointer] = True
+            self.rows.put(task * self.q + self.pointer, x_i, int(y_i))
+            self.filled[task, self.pointer] = True
             self.pointer = (self.pointer + 1) % self.q
         if self.past is None:
             self.net.step(x, y)
@@ -71,6 +70,10 @@ class GEM:
             self.past = GuardedPast((FactoredPast if few else PackedPast)(engine, self.rows, blocks))
         elif blocks:
             self.past = GuardedPast(AutogradPast(engine, self.rows, blocks))
+
+    def predict(self, x: NDArray[np.float32], task: int) -> NDArray[np.float32]:
+        """Returns logits (n, classes) of rows x (n, inputs)."""
+        return self.net.predict(x)
 
     def network(self, t: int) -> tuple[Engine, Any]:
         """Returns the engine and parameters that predict task t."""

@@ -19,31 +19,34 @@ class Independent:
     previous task's.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        settings = problem.settings
-        width = settings.n_hiddens // problem.n_tasks
+    def __init__(self, problem: Problem, *, lr: float, finetune: bool) -> None:
+        width = problem.n_hiddens // problem.n_tasks
         if width < 1:
             raise UsageError(
-                f"--n_hiddens {settings.n_hiddens}: shared among {problem.n_tasks} tasks, "
+                f"--n_hiddens {problem.n_hiddens}: shared among {problem.n_tasks} tasks, "
                 f"needs at least one each; give {problem.n_tasks} or more"
             )
-        sizes = (problem.n_inputs, *[width] * settings.n_layers, problem.n_outputs)
-        self.engine = problem.engine(sizes)
+        sizes = (problem.n_inputs, *[width] * problem.n_layers, problem.n_outputs)
+        self.engine = problem.make_engine(sizes)
         self.theta: list[Any] = [
             self.engine.pack(glorot_mlp(sizes, problem.rngs.torch)) for _ in range(problem.n_tasks)
         ]
-        self.batch = Batch(self.engine, settings.batch_size)
-        self.rate, self.finetune = settings.lr, settings.finetune
+        self.batch = Batch(self.engine, problem.batch_size)
+        self.rate, self.finetune = lr, finetune
         self.previous = -1
 
-    def observe(self, x: NDArray[np.float32], t: int, y: NDArray[np.int64]) -> None:
-        """Learn a batch x (b, inputs), y (b,) of task t with net t."""
-        if t != self.previous:
+    def observe(self, x: NDArray[np.float32], y: NDArray[np.int64], task: int) -> None:
+        """Learn a batch x (b, inputs), y (b,) of task t with its own net."""
+        if task != self.previous:
             if self.finetune and self.previous >= 0:
-                load_theta(self.theta[t], theta_to_numpy(self.theta[self.previous]))
-            self.previous = t
+                load_theta(self.theta[task], theta_to_numpy(self.theta[self.previous]))
+            self.previous = task
         indices = self.batch.put(x, y)
-        self.engine.batch(self.theta[t], self.batch.rows, indices, self.rate)
+        self.engine.batch(self.theta[task], self.batch.rows, indices, self.rate)
+
+    def predict(self, x: NDArray[np.float32], task: int) -> NDArray[np.float32]:
+        """Returns logits (n, classes) of rows x (n, inputs)."""
+        return self.engine.logits(self.theta[task], x)
 
     def network(self, t: int) -> tuple[Engine, Any]:
         """Returns the engine and the parameters of net t; an untrained net predicts from its start."""

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 class Online:
     """theta <- theta - alpha * grad CE(f(x), y), one step per batch."""
 
-    def __init__(self, problem: Problem) -> None:
-        self.net = SharedNetwork(problem)
+    def __init__(self, problem: Problem, *, lr: float) -> None:
+        self.net = SharedNetwork(problem, lr)
 
-    def observe(self, x: NDArray[np.float32], t: int, y: NDArray[np.int64]) -> None:
-        """Learn a batch x (b, inputs), y (b,) of task t."""
+    def observe(self, x: NDArray[np.float32], y: NDArray[np.int64], task: int) -> None:
+        """Learn a batch x (b, inputs), y (b,) of a task."""
         self.net.step(x, y)
+
+    def predict(self, x: NDArray[np.float32], task: int) -> NDArray[np.float32]:
+        """Returns logits (n, classes) of rows x (n, inputs)."""
+        return self.net.predict(x)
 
     def network(self, t: int) -> tuple[Engine, Any]:
         """Returns the engine and parameters that predict task t."""

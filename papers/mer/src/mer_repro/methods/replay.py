@@ -22,18 +22,17 @@ class MergedReplay:
 
     balanced = False
 
-    def __init__(self, problem: Problem) -> None:
-        self.net = SharedNetwork(problem)
-        self.memory = ReplayMemory(
-            self.net.engine, problem.settings.memories, problem.sampler(self.net.engine)
-        )
-        self.n_replay = problem.settings.n_replay
+    def __init__(self, problem: Problem, *, lr: float, memories: int, replay_batch_size: float) -> None:
+        self.net = SharedNetwork(problem, lr)
+        engine = self.net.engine
+        self.memory = ReplayMemory(engine, memories, problem.make_sampler(engine, memories))
+        self.n_replay = int(replay_batch_size)
 
-    def observe(self, x: NDArray[np.float32], t: int, y: NDArray[np.int64]) -> None:
-        """Learn the rows of a batch one by one: x (b, inputs), y (b,), all of task t."""
+    def observe(self, x: NDArray[np.float32], y: NDArray[np.int64], task: int) -> None:
+        """Learn the rows of a batch one by one: x (b, inputs), y (b,), all of one task."""
         memory = self.memory
         for x_i, y_i in zip(x, y, strict=True):
-            memory.stage(x_i, t, int(y_i))
+            memory.stage(x_i, task, int(y_i))
             indices = np.append(memory.sampler.sample(self.n_replay), memory.current)
             weight = self.weights(memory.task[indices]) if self.balanced else None
             self.net.engine.batch(self.net.theta, memory.rows, indices, self.net.rate, weight)
@@ -46,6 +45,10 @@ class MergedReplay:
         """
         _, inverse, count = np.unique(tasks, return_inverse=True, return_counts=True)
         return (1 / count[inverse]).astype(np.float32)
+
+    def predict(self, x: NDArray[np.float32], task: int) -> NDArray[np.float32]:
+        """Returns logits (n, classes) of rows x (n, inputs)."""
+        return self.net.predict(x)
 
     def network(self, t: int) -> tuple[Engine, Any]:
         """Returns the engine and parameters that predict task t."""

@@ -24,20 +24,30 @@ class MERTwoRates:
     batches.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        settings = problem.settings
-        self.net = SharedNetwork(problem)
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        lr: float,
+        memories: int,
+        replay_batch_size: float,
+        batches_per_example: float = 1,
+        beta: float = 1.0,
+        gamma: float = 1.0,
+        s: float = 1.0,
+    ) -> None:
+        self.net = SharedNetwork(problem, lr)
         self.engine = self.net.engine
-        self.memory = ReplayMemory(self.engine, settings.memories, problem.sampler(self.engine))
-        self.alpha, self.beta, self.gamma = settings.lr, settings.beta, settings.gamma
-        self.n_batches, self.n_replay = settings.n_batches, settings.n_replay
-        self.current_scale = settings.s
+        self.memory = ReplayMemory(self.engine, memories, problem.make_sampler(self.engine, memories))
+        self.alpha, self.beta, self.gamma = lr, beta, gamma
+        self.n_batches, self.n_replay = int(batches_per_example), int(replay_batch_size)
+        self.current_scale = s
         self.n_seen = 0
 
-    def observe(self, x: NDArray[np.float32], t: int, y: NDArray[np.int64]) -> None:
-        """Learn the rows of a batch one by one: x (b, inputs), y (b,), all of task t."""
+    def observe(self, x: NDArray[np.float32], y: NDArray[np.int64], task: int) -> None:
+        """Learn the rows of a batch one by one: x (b, inputs), y (b,), all of one task."""
         for x_i, y_i in zip(x, y, strict=True):
-            self.memory.stage(x_i, t, int(y_i))
+            self.memory.stage(x_i, task, int(y_i))
             self.learn()
             self.n_seen += 1
             self.memory.keep()
@@ -53,6 +63,10 @@ class MERTwoRates:
             self.engine.interpolate(theta, before, self.beta)
         if self.gamma != 1:
             self.engine.interpolate(theta, start, self.gamma)
+
+    def predict(self, x: NDArray[np.float32], task: int) -> NDArray[np.float32]:
+        """Returns logits (n, classes) of rows x (n, inputs)."""
+        return self.net.predict(x)
 
     def network(self, t: int) -> tuple[Engine, Any]:
         """Returns the engine and parameters that predict task t."""

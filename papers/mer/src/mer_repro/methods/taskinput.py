@@ -17,14 +17,13 @@ if TYPE_CHECKING:
 class TaskInput:
     """z = O(relu(S(... relu(I_t(x))))): I_t belongs to task t, S and O to all.
 
-    `settings.n_layers` is already one less than the flag (the input layer counts as one).  0 leaves no
+    `n_layers` is already one less than the flag (the input layer counts as one).  0 leaves no
     shared hidden layer; -1 leaves one linear map per task, which the original meant to offer but crashed on.
     Differs from the original: all biases start at zero (there only the first shared layer's did).
     """
 
-    def __init__(self, problem: Problem) -> None:
-        settings = problem.settings
-        hidden = [settings.n_hiddens] * (settings.n_layers + 1)
+    def __init__(self, problem: Problem, *, lr: float) -> None:
+        hidden = [problem.n_hiddens] * (problem.n_layers + 1)
         sizes = (problem.n_inputs, *hidden, problem.n_outputs)
         draw = [(n_in, n_out) for n_in, n_out in itertools.pairwise(sizes)]
         generator = problem.rngs.torch
@@ -32,9 +31,9 @@ class TaskInput:
         shared = [default_linear(*pair, generator) for pair in draw[1:]]
         for _, bias in [*inputs, *shared]:
             bias.zero_()
-        self.engine = problem.engine(sizes)
-        self.rate = settings.lr
-        self.batch = Batch(self.engine, settings.batch_size)
+        self.engine = problem.make_engine(sizes)
+        self.rate = lr
+        self.batch = Batch(self.engine, problem.batch_size)
         # theta always holds the input layer of task `loaded` in its first n_first entries; the others wait
         # in `first`.
         self.theta: Any = self.engine.pack([inputs[0], *shared])
@@ -42,9 +41,9 @@ class TaskInput:
         self.first = [theta_to_numpy(self.engine.pack([layer, *shared]))[: self.n_first] for layer in inputs]
         self.loaded = 0
 
-    def observe(self, x: NDArray[np.float32], t: int, y: NDArray[np.int64]) -> None:
+    def observe(self, x: NDArray[np.float32], y: NDArray[np.int64], task: int) -> None:
         """Learn a batch x (b, inputs), y (b,) of task t: its input layer and the shared layers move."""
-        self._swap_in(t)
+        self._swap_in(task)
         indices = self.batch.put(x, y)
         self.engine.batch(self.theta, self.batch.rows, indices, self.rate)
 
@@ -53,6 +52,11 @@ class TaskInput:
             self.first[self.loaded] = theta_to_numpy(self.theta[: self.n_first])
             load_theta(self.theta[: self.n_first], self.first[t])
             self.loaded = t
+
+    def predict(self, x: NDArray[np.float32], task: int) -> NDArray[np.float32]:
+        """Returns logits (n, classes) of rows x (n, inputs)."""
+        self._swap_in(task)
+        return self.engine.logits(self.theta, x)
 
     def network(self, t: int) -> tuple[Engine, Any]:
         """Returns the engine and the parameters that predict task t."""

@@ -1,15 +1,22 @@
-"""What the papers' own programs share: mistakes end in one line and an exit code."""
+"""What the papers' programs share: from the words of a command line to files and a record.
+
+Mistakes end in one line and an exit code; a sweep runs the same code, with what it prints in its log.
+"""
 
 import contextlib
 import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import NoReturn
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
 
 from clrepro import cli
 from clrepro.cli import guarded
 from clrepro.errors import DataError, UsageError
+from clrepro.io.checkpoint import RunDir
 from clrepro.io.strict_json import Visible
+from clrepro.records import Outcome
 
 OUT_OF_MEMORY = re.compile(r"allocate memory|out of memory", re.IGNORECASE)
 
@@ -20,6 +27,46 @@ class Parser(cli.Parser):
     def error(self, message: str) -> NoReturn:
         """Raises: UsageError with argparse's reason and the program's name."""
         raise UsageError(f"{message}; python {self.prog} --help lists the flags")
+
+
+@dataclass(frozen=True)
+class Program:
+    """One command line of a paper.
+
+    Attributes: name — the file that a command names, relative to the paper's folder; paper — its folder, like
+        the distribution's extra; packages — what that extra brings; parse — words to settings, UsageError for
+        wrong ones; run — does what the settings say and writes the original's files; job — does it for a
+        sweep: settings and a folder for checkpoints to what the run record keeps; None if no sweep runs it.
+    """
+
+    name: str
+    paper: str
+    packages: frozenset[str]
+    parse: Callable[[Sequence[str] | None], Any]
+    run: Callable[[Any], None]
+    job: Callable[[Any, RunDir], Outcome] | None = None
+
+    def main(self, argv: Sequence[str] | None = None) -> int:
+        """Run it; returns the exit code: 2 for a wrong command line, 1 for missing or damaged files."""
+        return exit_code(
+            lambda words: self.run(self.parse(words)), argv, paper=self.paper, packages=self.packages
+        )
+
+
+def run_command(programs: Sequence[Program], argv: Sequence[str], work_dir: Path) -> Outcome:
+    """Run a command of a profile, argv[0] being the program; what it prints goes to standard error.
+
+    Args: work_dir — the job's own folder, for checkpoints.
+    Raises: UsageError or DataError, as the program itself would report them.
+    """
+    known = {each.name: each for each in programs if each.job is not None}
+    name, *words = argv
+    if name not in known:
+        raise UsageError(f"{name!r} is not a program of this paper; {', '.join(known)}")
+    program = known[name]
+    assert program.job is not None
+    with contextlib.redirect_stdout(sys.stderr):
+        return program.job(program.parse(words), RunDir(work_dir))
 
 
 def exit_code(

@@ -57,13 +57,16 @@ class Interval:
         return bool(low and high and math.isfinite(value))
 
     def __str__(self) -> str:
+        low, high = f"{self.low:.12g}", f"{self.high:.12g}"
+        if math.isinf(self.low) and math.isinf(self.high):
+            return "any finite number"
         if math.isinf(self.high):
-            return "any finite number" if math.isinf(self.low) else (
-                f"{self.low:.12g} or more" if self.with_low else f"a number above {self.low:.12g}"
-            )  # fmt: skip
-        low = f"from {self.low:.12g}" if self.with_low else f"above {self.low:.12g},"
-        high = f"to {self.high:.12g}" if self.with_high else f"to below {self.high:.12g}"
-        return f"{low} {high}" if self.with_low else f"{low} {high.replace('to ', 'at most ', 1)}"
+            return f"{low} or more" if self.with_low else f"a number above {low}"
+        if math.isinf(self.low):
+            return f"{high} or less" if self.with_high else f"below {high}"
+        if not self.with_low:
+            return f"above {low}, {'at most' if self.with_high else 'below'} {high}"
+        return f"from {low} to {high}" if self.with_high else f"from {low} to below {high}"
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 from clrepro import __version__
 from clrepro.datasets.locate import sha256
-from clrepro.errors import UsageError
 from clrepro.io.checkpoint import RunDir
+from clrepro.program import run_command
 from clrepro.progress import Progress
 from clrepro.records import Outcome
 from clrepro.settings import add_flags, digest
@@ -17,7 +17,7 @@ from clrepro.sweep.host import show
 from mer_repro import get_data, outputs
 from mer_repro.data import checksums, load_tasks
 from mer_repro.methods import METHODS
-from mer_repro.program import Parser, exit_code
+from mer_repro.program import Parser, Program
 from mer_repro.settings import Settings
 
 
@@ -39,36 +39,20 @@ def parse(argv: Sequence[str] | None) -> Settings:
     return Settings.from_flags(vars(parser().parse_args(argv)))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `main.py`; returns the exit code: 2 for a wrong command line, 1 for missing or damaged files."""
-    return exit_code(_main, argv)
-
-
-def _main(argv: Sequence[str] | None) -> None:
-    settings = parse(argv)
+def run_shell(settings: Settings) -> None:
+    """Run from a shell, with checkpoints below --checkpoint_dir."""
     data = before(settings)
     with checkpoint_folder(settings, data) as checkpoint:
         run_once(settings, data, checkpoint)
 
 
-def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
-    """Run one command of a profile inside a worker: argv[0] is main.py or get_data.py.
-
-    Args: work_dir — the job's own folder, for checkpoints.
-    Raises: UsageError or DataError, as the program itself would report them.
-    """
-    program, *rest = argv
-    if program == "get_data.py":
-        get_data.run(rest)
-        return Outcome({})
-    if program != "main.py":
-        raise UsageError(f"{program!r} is not a program of this paper; main.py or get_data.py")
-    settings = parse(rest)
-    return Outcome(**run_once(settings, before(settings), RunDir(work_dir)))
+def run_job(settings: Settings, folder: RunDir) -> Outcome:
+    """Run for a sweep, with checkpoints in the job's folder."""
+    return Outcome(**run_once(settings, before(settings), folder))
 
 
 def before(settings: Settings) -> dict[str, str]:
-    """Returns the evidence of the data and of the saved model, after a look at the folder of the results.
+    """Returns checksums of the data and of the saved model, after a look at the folder of the results.
 
     Hours of training must not end at a folder that cannot be written to.
     """
@@ -115,3 +99,12 @@ def checkpoint_folder(settings: Settings, data: Mapping[str, str]) -> Iterator[R
     with folder.lock():
         yield folder
         folder.discard("checkpoint", outputs.NAME_FILE)
+
+
+MAIN = Program("main.py", parse=parse, run=run_shell, job=run_job)
+main = MAIN.main
+
+
+def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
+    """Run one command of a profile inside a worker; see `clrepro.program.run_command`."""
+    return run_command((MAIN, get_data.GET_DATA), argv, work_dir)

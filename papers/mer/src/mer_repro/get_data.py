@@ -17,7 +17,8 @@ from clrepro.adapters.torch import generator
 from clrepro.datasets import Dataset, load
 from clrepro.datasets.tar_files import Archive, opened
 from clrepro.errors import DataError, UsageError
-from clrepro.io.checkpoint import hold_lock, make_folder
+from clrepro.io.checkpoint import RunDir, hold_lock, make_folder
+from clrepro.records import Outcome
 from clrepro.seeding import Seeds
 from clrepro.streams import rotation_map
 from clrepro.sweep.host import show
@@ -32,7 +33,7 @@ from mer_repro.data import (
     save_dense,
     save_lazy,
 )
-from mer_repro.program import Parser, exit_code
+from mer_repro.program import Parser, Program
 
 SOURCES = {60_000: "mnist", 10_000: "mnist_quick"}  # by training examples per task, for dense files
 MAX_TASK_FILE = 1 << 35  # the largest hosted one had 21 GB
@@ -202,16 +203,21 @@ def parser() -> argparse.ArgumentParser:
     return out
 
 
-def run(argv: Sequence[str] | None = None) -> None:
-    """Make what the command line asks for."""
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Returns the flags of a command line.  Raises: UsageError for what does not fit together."""
     args = parser().parse_args(argv)
     if not 0 <= args.seed < 2**32 or (args.n_tasks is not None and args.n_tasks < 1):
         raise UsageError("--seed must be 0 or more (below 2**32) and --n_tasks 1 or more")
     if args.raw is not None and args.source not in ("auto", "raw"):
         raise UsageError(f"--raw names the official files; --source {args.source} does not read them")
-    kinds = list(KINDS) if args.dataset == "all" else [args.dataset]
-    if args.convert is not None and len(kinds) > 1:
+    if args.convert is not None and args.dataset == "all":
         raise UsageError("--convert FILE: say which of the three it is, e.g. get_data.py rotations --convert")
+    return args
+
+
+def run(args: argparse.Namespace) -> None:
+    """Make what the command line asks for."""
+    kinds = list(KINDS) if args.dataset == "all" else [args.dataset]
     out_dir = make_folder(args.out_dir)
     with alone_in(out_dir):
         if args.archive is not None:
@@ -272,6 +278,11 @@ def _good(path: Path) -> TaskFile | None:
         return None
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program; returns the exit code: 2 for a wrong command line, 1 for missing or damaged files."""
-    return exit_code(run, argv)
+def run_job(args: argparse.Namespace, _: RunDir) -> Outcome:
+    """Make the files for a sweep; there is nothing to measure."""
+    run(args)
+    return Outcome({})
+
+
+GET_DATA = Program("get_data.py", parse=parse, run=run, job=run_job)
+main = GET_DATA.main

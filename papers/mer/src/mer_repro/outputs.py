@@ -149,7 +149,7 @@ def _read(path: Path) -> Any:
 
 def record_body(result: "TrainResult", settings: Settings, data: Mapping[str, Any]) -> dict[str, Any]:
     """Returns metrics, series, settings, data and cost as the run record keeps them."""
-    full = {name: getattr(settings, name) for name in settings.__dataclass_fields__}
+    full = settings.values()
     full |= {"engine_used": result.engine}
     del full["checkpoint_dir"]  # where a run was saved on its way does not belong to what it did
     if not settings.init_from:

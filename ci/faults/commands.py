@@ -212,12 +212,9 @@ def all_works(
         _mer_program(shared),
         _tag_program(),
     ]
-    for paper, only, profile in (
-        ("hvcl", "split-digits/fine-tune", "quick"),
-        ("rewire", "toy/forgetting/ft_1", "toy"),
-    ):
+    for paper, only in (("hvcl", "split-digits/fine-tune"), ("rewire", "toy/forgetting/ft_1")):
         if paper in pythons:
-            works.append(_sweep(paper, only, "", profile=profile))
+            works.append(_sweep(paper, only, ""))
     chosen = [work for work in works if papers is None or work.paper in papers]
     chosen = [work for work in chosen if work.name == "tag: stable_sgd"] or chosen if quick else chosen
     for work in chosen:

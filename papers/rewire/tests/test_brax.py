@@ -88,6 +88,18 @@ def test_the_horizon_truncates_and_restarts_from_the_first_state(cheetah):
     assert torch.equal(steps[3].obs, steps[3].next_obs)
 
 
+def test_training_may_cut_episodes_earlier_in_the_same_compiled_step(cheetah):
+    one = env(cheetah, "moon")
+    one.reset(2)
+    one.step(actions(cheetah)[0])
+    programs = cheetah.compilations()
+    one.horizon = 2
+    one.reset(2)
+    steps = [one.step(action) for action in actions(cheetah, 4)]
+    assert [bool(step.truncated.all()) for step in steps] == [False, True, False, True]
+    assert cheetah.compilations() == programs
+
+
 def test_writing_into_tensors_changes_nothing_in_the_simulator(cheetah):
     sequence = actions(cheetah)
     clean = play(env(cheetah, "normal"), sequence)[0]

@@ -79,6 +79,16 @@ def test_method_values_of_the_contract():
     assert settings("ewc").fisher_samples == 1024
 
 
+def test_the_medium_profiles_choices_cost_no_more_steps_than_training():
+    for scenario in ("halfcheetah/forgetting", "ant/forgetting", "continual_world/t3"):
+        made = settings("rewire", f"scenario={scenario}", "profile=medium")
+        played = (1 + made.policy["k"]) * made.selection_rollouts * made.scenario.n_train_envs
+        assert 0 < played * made.selection_steps <= made.scenario.n_steps
+        search = settings("csp", f"scenario={scenario}", "profile=medium").search
+        assert search.n_rollouts * search.n_validation_steps <= made.scenario.n_steps
+        assert made.evaluation.stages == "needed"
+
+
 def test_repetition_and_steps():
     made = settings("ft_1").scenario
     assert len(made.sequence) == 8
@@ -103,6 +113,8 @@ def test_repetition_and_steps():
         ("ft_1", "framework.params.algorithm.params.n_timesteps=1", "2 or more"),
         ("ft_1", "logger=mlflow", "mlflow"),
         ("ewc", "framework.params.algorithm2.params.n_samples=0", "n_samples, 1 or more"),
+        ("rewire", "framework.params.evaluation.stages=some", "stages=some: one of all, needed"),
+        ("rewire", "framework.params.selection_steps=-1", "selection_steps=-1: 0 or more"),
     ],
 )
 def test_mistakes_are_named_in_one_line(method, override, said):

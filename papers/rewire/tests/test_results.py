@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from clrepro.records import RunRecord
+from clrepro.records import RunRecord, read_record
 from rewire_repro import reference, results
 
 R = [[10.0, 1.0, 0.0, 0.0], [6.0, 8.0, 2.0, 0.0], [4.0, 9.0, 5.0, 1.0], [4.0, 8.0, 5.0, 7.0]]
@@ -72,3 +72,42 @@ def test_references_of_tasks_with_a_goal_hold_their_successes():
     entry = reference.entries(records, "quick")["quick/continual_world/t1"]
     assert entry == {"tasks": ["a", "b"], "returns": [1.5, 3.0], "auc": [0.5, 0.25], "seeds": [0, 1]}
     assert reference.entries(records, "full") == {}
+
+
+def test_stages_that_were_not_evaluated_do_not_matter(made, twice):
+    """P, F and T need the diagonal and the last row of R alone."""
+    needed = dataclasses.replace(
+        made,
+        returns=[[one if i in (j, 3) else None for j, one in enumerate(row)] for i, row in enumerate(R)],
+        success_any=[
+            [one if i in (j, 3) else None for j, one in enumerate(row)] for i, row in enumerate(REACHED)
+        ],
+    )
+    assert results.metrics(twice, needed, 100) == results.metrics(twice, made, 100)
+
+
+def test_records_get_what_needs_a_reference_afterwards(made, twice, tmp_path, monkeypatch, capsys):
+    """A record made before references.json had its scenario ends up with the numbers of one made after."""
+    curves = [{"success": [0.0, 0.8]}, {"success": [0.25]}, {"success": [0.0]}, {"success": [0.5, 0.5]}]
+    monkeypatch.setattr(results, "REFERENCES", tmp_path / "none.json")
+    monkeypatch.setattr(reference, "REFERENCES", tmp_path / "none.json")
+    early = results.metrics(twice, made, 100, curves)
+    assert "T" not in early
+    series = {"R": R, "curve_success": [one["success"] for one in curves]}
+    for method in ("sac_n", "ft_1"):
+        record = RunRecord(
+            paper="rewire", profile="quick", setting="continual_world/t6", method=method, seed=3,
+            command=["run.py"], settings={"scenario": {"repeat_scenario": 2}}, settings_hash="0" * 64,
+            metrics=early, series=series, data={"tasks": list(twice.scenario.sequence)},
+        )  # fmt: skip
+        path = record.path(tmp_path)
+        path.parent.mkdir(parents=True)
+        path.write_text(record.to_json())
+    assert reference.main([str(tmp_path)]) == 0
+    assert "2 records with new numbers" in capsys.readouterr().out
+    late = results.metrics(twice, made, 100, curves)
+    assert {"T", "T_2", "P_rel", "F_rel", "T_rel", "ft_auc"} <= set(late)
+    assert read_record(path).metrics == late
+    assert read_record(path).series == record.series
+    assert reference.main([str(tmp_path)]) == 0
+    assert "0 records with new numbers" in capsys.readouterr().out

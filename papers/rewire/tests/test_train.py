@@ -191,6 +191,32 @@ def test_results_hold_what_the_contract_asks_for(tmp_path):
     assert json.loads((tmp_path / "params.json").read_text())["name"] == "rewire"
 
 
+def test_stages_needed_leaves_out_what_no_number_is_made_of(tmp_path):
+    everything = start("ft_1", tmp_path / "all")
+    needed = start("ft_1", tmp_path / "needed", "framework.params.evaluation.stages=needed")
+    whole, part = (np.asarray(one.series["R"], np.float64) for one in (everything, needed))
+    kept = np.array([[True, False, False], [False, True, False], [True, True, True]])
+    assert np.array_equal(~np.isnan(part), kept)
+    assert np.array_equal(part[kept], whole[kept])
+    assert needed.metrics == everything.metrics
+    assert needed.data["interactions"]["eval"] == 5 * 32 * 40
+    lines = [json.loads(line) for line in (tmp_path / "needed" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["name"] == "evaluation/aggregate_avg_reward"] == [2]
+
+
+@pytest.mark.parametrize("method", ["ft_1", "rewire"])
+def test_training_cuts_its_episodes_and_evaluation_plays_whole_ones(method, tmp_path):
+    outcome = start(method, tmp_path, "+scenario.train_horizon=5")
+    assert [len(one) for one in outcome.series["curve_steps"]] == [3] * 3  # 19 steps of 32 rows, cut at 5
+    assert outcome.data["interactions"]["eval"] == 9 * 32 * 40
+    assert outcome.data["interactions"]["selection"] == (2 * 4 * 32 * 40 if method == "rewire" else 0)
+
+
+def test_rewire_chooses_by_rollouts_as_long_as_asked(tmp_path):
+    outcome = start("rewire", tmp_path, "framework.params.selection_steps=7")
+    assert outcome.data["interactions"]["selection"] == 2 * 4 * 32 * 7
+
+
 @pytest.mark.parametrize(
     ("new", "old", "yes"), [(12, 10, True), (10.5, 10, False), (-10.5, -10, False), (-8, -10, True)]
 )

@@ -21,6 +21,7 @@ METHODS = ("rewire", "ft_1", "sac_n", "ft_n", "ft_l2", "ewc", "pnn", "packnet", 
 FRAMEWORKS = ("OneStep", "TwoSteps", "Subspace", "Rewire")
 SCENARIO_CLASSES = ("scenarios.Brax", "scenarios.ContinualWorld", "scenarios.Toy")
 DEVICES = ("auto", "cpu", "cuda")
+STAGES = ("all", "needed")
 
 
 def scenarios() -> list[str]:
@@ -90,6 +91,7 @@ def settings(config: Mapping[str, Any]) -> Settings:
     policy = dict(params.pop("policy_agent"))
     nodes = {name: params.pop(name, None) for name in ("algorithm", "algorithm2", "alpha_search")}
     critic, evaluation = params.pop("critic_agent"), params.pop("evaluation")
+    _one_of(evaluation.get("stages", "all"), STAGES, "framework.params.evaluation.stages")
     critic = {key: value for key, value in critic.items() if key != "classname"}
     top = {
         "method": config["name"],

@@ -55,14 +55,19 @@ def rollout(
     return Rollout(rows[0], rows[1], rows[2], int(steps[:n].sum()), rows[3])
 
 
-def rollouts(env: VectorEnv, actor: Actor, seeds: list[int], n_episodes: int) -> Rollout:
-    """Returns `n_episodes` first episodes, as many at a time as there are environments, a seed per batch."""
+def rollouts(
+    env: VectorEnv, actor: Actor, seeds: list[int], n_episodes: int, max_steps: int | None = None
+) -> Rollout:
+    """Returns `n_episodes` first episodes, as many at a time as there are environments, a seed per batch.
+
+    Args: max_steps — cut episodes after so many steps.
+    """
     parts = []
     for at, seed in enumerate(seeds):
         left = n_episodes - at * env.n_envs
         if left <= 0:
             break
-        parts.append(rollout(env, actor, seed, min(left, env.n_envs)))
+        parts.append(rollout(env, actor, seed, min(left, env.n_envs), max_steps))
     joined = [
         np.concatenate([getattr(p, name) for p in parts])
         for name in ("returns", "success_any", "success_final")

@@ -88,14 +88,14 @@ def _tasks(
     for task in train[framework.stage :]:
         try:
             report = framework.train(task, logger, save, course)
-            evaluation = framework.evaluate(test)
+            evaluation = framework.evaluate(framework.due(test))
             if not np.isfinite([one["avg_reward"] for one in evaluation.values()]).all():
                 raise FloatingPointError("the return of an evaluation is no number")
         except FloatingPointError as problem:
             path = states.save_state("diverged", {"framework": framework.state(), "results": results.plain()})
             place = f"task {task.task_id} ({task.name}) of {settings.method}"
             raise FloatingPointError(f"{place}: {problem}; its last state is in {path}") from None
-        results.add(evaluation, framework.memory_size(), framework.agent.facts())
+        results.add(evaluation, len(test), framework.memory_size(), framework.agent.facts())
         _log(logger, task.task_id, task.name, report, evaluation, framework)
         if settings.checkpoint:
             checkpoint.write_dats(folder, framework, task.task_id)
@@ -143,7 +143,8 @@ def _log(
         logger(f"evaluation/{test_id}_success_rate", one["success_rate"], task_id)
         if "oracle_reward" in one:
             logger(f"evaluation/{test_id}_oracle_reward", one["oracle_reward"], task_id)
-    for key in ("avg_reward", "success_rate"):
+    everything = len(evaluation) == len(framework.scenario.sequence)
+    for key in ("avg_reward", "success_rate") if everything else ():
         logger(
             f"evaluation/aggregate_{key}", float(np.mean([one[key] for one in evaluation.values()])), task_id
         )
@@ -151,7 +152,8 @@ def _log(
     logger.flush()
     returns = ", ".join(f"{one['avg_reward']:.2f}" for one in evaluation.values())
     print(
-        f"task {task_id} ({name}) learnt in {report['training_time']:.0f} s; returns of all tasks: {returns}",
+        f"task {task_id} ({name}) learnt in {report['training_time']:.0f} s; "
+        f"returns of {'all tasks' if everything else 'this task'}: {returns}",
         flush=True,
     )
 

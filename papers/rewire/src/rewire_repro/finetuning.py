@@ -19,7 +19,8 @@ class FineTuning:
     """`iterations` SAC updates of a pruned agent; `run` goes on from wherever `load` has put it.
 
     Args: log_alpha — the temperature's logarithm (1,) to start with, that of the training before.
-    Differs from the original: the target critics follow at every update, not only with the policy.
+    Differs from the original (`faithful` restores it): the temperature goes on from the training's, not from
+    its initial value; the target critics follow at every update, not only with the policy.
     """
 
     def __init__(
@@ -32,8 +33,9 @@ class FineTuning:
         log_alpha: Tensor,
     ) -> None:
         self.values, self.rngs, self.done = values, rngs, 0
-        self.sac = Sac(agent, critic, values, rngs, faithful, "finetune")
-        self.sac.log_alpha.data.copy_(log_alpha.detach())
+        self.sac = Sac(agent, critic, values, rngs, faithful, "finetune", targets_with_policy=faithful)
+        if not faithful:
+            self.sac.log_alpha.data.copy_(log_alpha.detach())
 
     def run(self, replay: Replay, watch: Callable[[], None]) -> None:
         """Train to the end; `watch` is called every `LOOK_EVERY` updates.

@@ -87,7 +87,9 @@ class Framework:
         else:
             self.training.load(resumed)
         self._save, self._last_save = save, time.monotonic()
+        whole, env.horizon = env.horizon, self.settings.scenario.train_horizon or env.horizon
         self.training.run(self._watcher(task, log, course))
+        env.horizon = whole
         self.training.sac.release()
         self.finish(task, env, self.training)
         self.interactions["train"] += self.training.interactions
@@ -158,15 +160,32 @@ class Framework:
 
         return watch
 
-    def deterministic(self, task: Task, actor: Actor, n: int, purpose: str, name: str = "") -> Rollout:
-        """Returns `n` rollouts of every environment, in environments of their own; `purpose` is charged."""
+    def deterministic(
+        self,
+        task: Task,
+        actor: Actor,
+        n: int,
+        purpose: str,
+        name: str = "",
+        max_steps: int | None = None,
+    ) -> Rollout:
+        """Returns `n` rollouts of every environment, in environments of their own; `purpose` is charged.
+
+        Args: name — of the starts, where `purpose` has several; max_steps — cut episodes after so many.
+        """
         env = task.make()
         seeds = [self.rngs.seeds.integer(f"env/{purpose}{name}/{task.task_id}/{i}") for i in range(n)]
-        done = rollouts(env, actor, seeds, n * env.n_envs)
+        done = rollouts(env, actor, seeds, n * env.n_envs, max_steps)
         self.interactions[purpose] += done.steps
         return done
 
     # --- Evaluation --------------------------------------------------------------------------------------
+
+    def due(self, tasks: list[Task]) -> list[Task]:
+        """Returns which of all `tasks` are to be evaluated now, by `evaluation.stages`."""
+        if self.settings.evaluation.stages == "all" or self.stage == len(tasks):
+            return tasks
+        return [tasks[self.stage - 1]]
 
     def evaluate(self, tasks: list[Task]) -> dict[int, dict[str, float]]:
         """Returns per task (seen or not) mean return, success at any step and at the last, of first episodes.

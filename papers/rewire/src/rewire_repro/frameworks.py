@@ -118,19 +118,13 @@ class Rewire(Framework):
         """The return before the task, from its second on."""
         super().begin(task, env)
         if self.stage:
-            n = self.settings.selection_rollouts
-            done = self.deterministic(task, self.agent.mode_actor(0), n, "selection")
-            self.before = float(done.returns.mean())
+            self.before = self._return_of(task, 0)
 
     def finish(self, task: Task, env: VectorEnv, training: Training) -> None:
         """Choose a mode, consolidate, cache its wiring."""
         if self.stage:
-            n, threshold = self.settings.selection_rollouts, self.settings.improvement_threshold
-            modes = range(self.agent.values.k)
-            after = [
-                float(self.deterministic(task, self.agent.mode_actor(k), n, "selection").returns.mean())
-                for k in modes
-            ]
+            threshold = self.settings.improvement_threshold
+            after = [self._return_of(task, k) for k in range(self.agent.values.k)]
             self.agent.best = int(np.argmax(after))
             needed = self.before + threshold * (
                 self.before if self.settings.paper_faithful else abs(self.before)
@@ -139,6 +133,13 @@ class Rewire(Framework):
                 self.agent.roll_back()
         self.agent.consolidate()
         super().finish(task, env, training)
+
+    def _return_of(self, task: Task, mode: int) -> float:
+        """The mean return of a mode as it is now, over the selection's rollouts."""
+        n, steps = self.settings.selection_rollouts, self.settings.selection_steps or None
+        actor = self.agent.mode_actor(mode)
+        done = self.deterministic(task, actor, n, "selection", max_steps=steps)
+        return float(done.returns.mean())
 
 
 FRAMEWORKS: dict[str, type[Framework]] = {one.__name__: one for one in (OneStep, TwoSteps, Subspace, Rewire)}

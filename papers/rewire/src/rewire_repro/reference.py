@@ -2,15 +2,16 @@
 
     python -m rewire_repro.reference RESULTS [--profile quick]
 
-reads the records of `sac_n` under RESULTS and writes references.json in the paper's folder: per profile
-and scenario
-the mean over seeds of the diagonal of R.
+reads the records of `sac_n` under RESULTS and writes references.json in the paper's folder: per profile and
+scenario the mean over seeds of the diagonal of R.  Then every record of the profile under RESULTS gets its
+T, P_rel, F_rel, T_rel and ft_auc from its own R and these references, so runs need not wait for sac_n's.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ import numpy as np
 
 from clrepro.errors import DataError, UsageError
 from clrepro.io.checkpoint import write_atomically
+from clrepro.io.paths import find
 from clrepro.io.strict_json import load_json_object
-from clrepro.records import RunRecord, load_many
+from clrepro.records import RunRecord, load_many, read_record
 from rewire_repro.program import exit_code
-from rewire_repro.results import REFERENCES
+from rewire_repro.results import REFERENCES, against_scratch
 
 METHOD = "sac_n"
 
@@ -53,6 +55,37 @@ def entries(records: Sequence[RunRecord], profile: str) -> dict[str, Any]:
     return out
 
 
+def judged(record: RunRecord) -> RunRecord:
+    """Returns the record with the numbers that need references.json, from its own series."""
+    scenario = record.settings.get("scenario", {})
+    repeats = isinstance(scenario, dict) and scenario.get("repeat_scenario", 1) > 1
+    new = against_scratch(
+        record.profile,
+        record.setting,
+        record.data["tasks"],
+        record.series["R"],
+        repeats,
+        record.series.get("curve_success", []),
+    )
+    return replace(record, metrics={**record.metrics, **new})
+
+
+def judge_all(folder: Path, profile: str) -> int:
+    """Write anew the records of finished runs that change by `judged`; returns how many."""
+    n = 0
+    for path in find(folder, "seed*.json", folders_too=True)[0]:
+        if "records" not in path.parts:  # a program's own file
+            continue
+        record = read_record(path)
+        if (record.paper, record.profile, record.status) != ("rewire", profile, "done"):
+            continue
+        new = judged(record)
+        if new.to_json() != record.to_json():
+            write_atomically(path, new.to_json().encode())
+            n += 1
+    return n
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Write references.json; returns the exit code."""
     return exit_code(_main, argv)
@@ -77,6 +110,7 @@ def _main(argv: Sequence[str] | None) -> None:
     text = json.dumps({**stored, **found}, indent=1, sort_keys=True) + "\n"
     write_atomically(REFERENCES, text.encode())
     print(f"{REFERENCES}: {', '.join(found)}")
+    print(f"{args.results}: {judge_all(args.results, args.profile)} records with new numbers")
 
 
 if __name__ == "__main__":

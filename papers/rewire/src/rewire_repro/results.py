@@ -31,26 +31,30 @@ class Results:
     the last; parameter counts per stage.
     """
 
-    returns: list[list[float]] = field(default_factory=list)
-    success_any: list[list[float]] = field(default_factory=list)
-    success_final: list[list[float]] = field(default_factory=list)
+    returns: list[list[float | None]] = field(default_factory=list)
+    success_any: list[list[float | None]] = field(default_factory=list)
+    success_final: list[list[float | None]] = field(default_factory=list)
     n_parameters: list[dict[str, int]] = field(default_factory=list)
     facts: list[dict[str, float]] = field(default_factory=list)
-    oracle: list[list[float]] = field(default_factory=list)  # csp's, where it was asked for
+    oracle: list[list[float | None]] = field(default_factory=list)  # csp's, where it was asked for
 
     def add(
-        self, evaluation: Mapping[int, Mapping[str, float]], sizes: dict[str, int], facts: dict[str, float]
+        self,
+        evaluation: Mapping[int, Mapping[str, float]],
+        n_tasks: int,
+        sizes: dict[str, int],
+        facts: dict[str, float],
     ) -> None:
-        """Add what was measured after a task."""
+        """Add what was measured after a task; None for the tasks that were not evaluated."""
         rows = {
             "avg_reward": self.returns,
             "success_rate": self.success_any,
             "final_success_rate": self.success_final,
         }
         for name, row in rows.items():
-            row.append([one[name] for _, one in sorted(evaluation.items())])
+            row.append(_row(evaluation, n_tasks, name))
         if all("oracle_reward" in one for one in evaluation.values()):
-            self.oracle.append([one["oracle_reward"] for _, one in sorted(evaluation.items())])
+            self.oracle.append(_row(evaluation, n_tasks, "oracle_reward"))
         self.n_parameters.append(sizes)
         self.facts.append(facts)
 
@@ -59,44 +63,48 @@ class Results:
         return asdict(self)
 
 
+def _row(evaluation: Mapping[int, Mapping[str, float]], n_tasks: int, name: str) -> list[float | None]:
+    return [evaluation[i][name] if i in evaluation else None for i in range(n_tasks)]
+
+
 def identity(settings: Settings) -> str:
     """Returns the sha256 (hex) of the settings that decide the numbers."""
     body = {key: value for key, value in asdict(settings).items() if key not in SILENT}
     return hashlib.sha256(canonical_json(json.loads(json.dumps(body))).encode()).hexdigest()
 
 
-def references(settings: Settings, what: str = "returns") -> NDArray[np.float64] | None:
-    """Returns S (T,), each task learnt from scratch under the same profile, if references.json has it.
-
-    Args: what — "returns", or "auc": the mean of the successes while training.
+def references(profile: str, setting: str, tasks: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """Returns what references.json has of these tasks learnt from scratch under the same profile: `returns`
+    S (T,) and, where tasks have a goal, `auc` (T,), the means of the successes while training.
     """
-    if not REFERENCES.is_file():
-        return None
-    one, stored = settings.scenario, load_json_object(REFERENCES)
-    entry = stored.get(f"{settings.profile}/{one.domain}/{one.name}")
-    if entry is None or tuple(entry["tasks"]) != one.sequence:
-        return None
-    return np.asarray(entry[what], np.float64) if what in entry else None
+    stored = load_json_object(REFERENCES) if REFERENCES.is_file() else {}
+    entry = stored.get(f"{profile}/{setting}")
+    if entry is None or list(entry["tasks"]) != list(tasks):
+        return {}
+    return {what: np.asarray(entry[what], np.float64) for what in ("returns", "auc") if what in entry}
 
 
-def metrics(
-    settings: Settings, results: Results, one_policy: int, curves: Sequence[Mapping[str, Any]] = ()
+def against_scratch(
+    profile: str,
+    setting: str,
+    tasks: Sequence[str],
+    returns: Sequence[Sequence[float | None]],
+    repeats: bool,
+    successes: Sequence[Sequence[float]] = (),
 ) -> dict[str, float]:
-    """Returns the numbers of a record, in hundredths of what tables show: P, F and T in returns, T_2 (T on
-    the second half of a sequence that repeats its tasks), P_rel, F_rel and T_rel relative to tasks learnt
-    from scratch (absent where that is no sound scale), size in policies; successes as fractions where tasks
-    have a goal, with ft_auc from what happened while training.
+    """Returns the numbers of a record that need references.json, as far as it has them: T, T_2 (T on the
+    second half of a sequence that repeats its tasks), P_rel, F_rel and T_rel (absent where tasks learnt from
+    scratch are no sound scale), ft_auc.
 
-    Args: one_policy — parameters of a single network of the run's hidden size (pnn: that of the other
-    methods); curves — per task {"success": of the episodes that ended while training}.
+    Args: returns — R (T, T), None or nan where nothing was measured; successes — per task, of the episodes
+    that ended while training.
     """
-    r = np.asarray(results.returns, np.float64)
-    out = {"P": continual.rewire_performance(r) / HUNDRED, "F": continual.rewire_forgetting(r) / HUNDRED}
-    out["size"] = results.n_parameters[-1]["inference"] / one_policy / HUNDRED
-    scratch = references(settings)
-    if scratch is not None:
+    alone, out = references(profile, setting, tasks), {}
+    r = np.asarray(returns, np.float64)
+    if "returns" in alone:
+        scratch = alone["returns"]
         out["T"] = continual.rewire_transfer(r, scratch) / HUNDRED
-        if settings.scenario.repeat_scenario > 1:
+        if repeats:
             out["T_2"] = continual.rewire_transfer(r, scratch, first=len(r) // 2) / HUNDRED
         scale = continual.rewire_scale(scratch)
         if scale is not None:
@@ -106,18 +114,40 @@ def metrics(
                 "F_rel": continual.rewire_forgetting(relative),
                 "T_rel": continual.rewire_transfer(relative, np.ones(len(r))),
             }
-    if settings.scenario.evaluate_success:
+    if "auc" in alone and successes and all(successes):
+        auc = [float(np.mean(one)) for one in successes]
+        out["ft_auc"] = continual.forward_transfer_auc(auc, alone["auc"])
+    return out
+
+
+def metrics(
+    settings: Settings, results: Results, one_policy: int, curves: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, float]:
+    """Returns the numbers of a record, in hundredths of what tables show: P and F in returns, size in
+    policies; successes as fractions where tasks have a goal; and those of `against_scratch`.
+
+    Args: one_policy — parameters of a single network of the run's hidden size (pnn: that of the other
+    methods); curves — per task {"success": of the episodes that ended while training}.
+    """
+    r, scenario = np.asarray(results.returns, np.float64), settings.scenario
+    out = {"P": continual.rewire_performance(r) / HUNDRED, "F": continual.rewire_forgetting(r) / HUNDRED}
+    out["size"] = results.n_parameters[-1]["inference"] / one_policy / HUNDRED
+    if scenario.evaluate_success:
         reached, final = (np.asarray(one, np.float64) for one in (results.success_any, results.success_final))
         out |= {
             "success": continual.rewire_performance(reached),
             "final_success": continual.rewire_performance(final),
         }
         out["success_F"] = continual.rewire_forgetting(reached)
-        alone = references(settings, "auc")
-        if alone is not None and curves and all(one["success"] for one in curves):
-            auc = [float(np.mean(one["success"])) for one in curves]
-            out["ft_auc"] = continual.forward_transfer_auc(auc, alone)
-    return out
+    successes = [one["success"] for one in curves] if scenario.evaluate_success else []
+    return out | against_scratch(
+        settings.profile,
+        f"{scenario.domain}/{scenario.name}",
+        scenario.sequence,
+        results.returns,
+        scenario.repeat_scenario > 1,
+        successes,
+    )
 
 
 def one_policy_size(settings: Settings, scenario: Scenario, hidden: int) -> int:

@@ -36,7 +36,8 @@ def target(
 class Sac:
     """The learner of one task: optimisers, target critics and temperature are made afresh for each.
 
-    Args: agent, critic — trained in place; stream — name of the random numbers that it uses.
+    Args: agent, critic — trained in place; stream — name of the random numbers that it uses;
+    targets_with_policy — the target critics follow only in updates that the policy has a part in.
     Differs from the original: see `target` and `squash`; `faithful` restores both.
     """
 
@@ -48,9 +49,11 @@ class Sac:
         rngs: Rngs,
         faithful: bool,
         stream: str,
+        targets_with_policy: bool = False,
     ) -> None:
         self.agent, self.critic, self.values, self.rngs = agent, critic, values, rngs
         self.faithful, self.stream = faithful, stream
+        self.targets_with_policy = targets_with_policy
         self.goal = -values.target_multiplier * agent.shape.n_actions  # target entropy
         self.target = critic.copy()
         self.target_flat = flatten(self.target.tensors())
@@ -70,15 +73,16 @@ class Sac:
         self.losses |= {"td_loss_1": errors[0].detach(), "td_loss_2": errors[1].detach(), "grad_q": gradient}
         self.critic_adam.step(gradient)
         self.n_updates += 1
-        if self.n_updates % values.policy_update_delay == 0:
+        policy_too = self.n_updates % values.policy_update_delay == 0
+        if policy_too:
             self._update_policy(batch)
-        if self.n_updates % values.target_update_delay == 0:
+        if self.n_updates % values.target_update_delay == 0 and (policy_too or not self.targets_with_policy):
             self.target_flat.lerp_(self.critic_adam.flat.data, values.update_target_tau)
 
     @torch.no_grad()
     def _target(self, batch: Batch) -> Tensor:
         context = self.agent.draw_context(batch.context, len(batch.obs), "target")
-        mu, log_sigma = split(self.agent.explore(batch.next_obs, context))
+        mu, log_sigma = split(self.agent.look_ahead(batch.next_obs, context))
         action, log_pi = squash(mu, log_sigma, self._noise(mu), self.faithful)
         q_next = self.target(side_by_side(batch.next_obs, action, context)).amin(0)
         return target(self.values, batch, q_next, log_pi, self.log_alpha.exp(), self.faithful)

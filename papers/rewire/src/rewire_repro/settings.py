@@ -14,7 +14,11 @@ SILENT = ("name", "classname", "device")  # keys of a node that are read elsewhe
 
 @dataclass(frozen=True)
 class ScenarioSettings:
-    """A sequence of tasks and how long each lasts; `n_steps` and `start_steps` in environment steps."""
+    """A sequence of tasks and how long each lasts; `n_steps` and `start_steps` in environment steps.
+
+    train_horizon: steps after which an episode of training is cut (bootstrapped as at the horizon), 0: the
+    horizon.
+    """
 
     name: str
     classname: str
@@ -31,6 +35,7 @@ class ScenarioSettings:
     friction_rule: str = "product"
     reward_version: str = "v2"
     randomization: str = "mt1_50"
+    train_horizon: int = 0
 
     @property
     def sequence(self) -> tuple[str, ...]:
@@ -99,17 +104,26 @@ class CriticSettings:
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """Every task after every stage: n_rollouts × n_evaluation_envs first episodes each."""
+    """n_rollouts × n_evaluation_envs first episodes of a task.
+
+    stages: "all": every task after every stage; "needed": after a stage its own task, after the last all of
+    them, which is what P, F and T are made of.
+    """
 
     n_evaluation_envs: int
     n_rollouts: int
     evaluate_success: bool
     seed: int
+    stages: str = "all"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """A whole run.  `policy` holds the method's own values, read by its agent class."""
+    """A whole run.
+
+    policy: the method's own values, read by its agent class; selection_steps: of a rollout with which rewire
+    chooses, in every environment, 0: to the episode's end.
+    """
 
     method: str
     seed: int
@@ -131,6 +145,7 @@ class Settings:
     reset_critic: bool = False
     improvement_threshold: float = 0.0
     selection_rollouts: int = 1
+    selection_steps: int = 0
     checkpoint: bool = False
     path: str | None = None
 

@@ -69,10 +69,12 @@ class Agent:
         raise NotImplementedError
 
     def explore(self, obs: Tensor, context: Tensor | None) -> Tensor:
-        """Returns the outputs (B, 2A) that training acts with and that targets use; called without
-        gradient.
-        """
+        """Returns the outputs (B, 2A) that training acts with; called without gradient."""
         return self.forward(obs, context)
+
+    def look_ahead(self, obs: Tensor, context: Tensor | None) -> Tensor:
+        """Returns the outputs (B, 2A) that the critics' targets use; called without gradient."""
+        return self.explore(obs, context)
 
     def draw_context(self, stored: Tensor | None, n: int, purpose: str) -> Tensor | None:
         """Returns the context (n, width) of an update, or None.

@@ -24,7 +24,8 @@ class RewireActionAgent(Agent):
 
     Scores are (modes, n) per layer.  A slot (task modulo `cycle`) caches one wiring, int64 (n,), per layer.
     Differs from the original: hard permutations from a stable order (tied scores stay a permutation), the
-    divergence as a mean times the factor that its sum had at `divergence_batch` rows.
+    divergence as a mean times the factor that its sum had at `divergence_batch` rows; targets without Gumbel
+    noise (`paper_faithful` restores it).
     """
 
     Values = RewireValues
@@ -149,6 +150,10 @@ class RewireActionAgent(Agent):
     def explore(self, obs: Tensor, context: Tensor | None) -> Tensor:
         """Returns the outputs under a random mode, hard and without Gumbel noise."""
         return self._hard(obs, self._draw_mode())
+
+    def look_ahead(self, obs: Tensor, context: Tensor | None) -> Tensor:
+        """Returns what `explore` does; as the original has it, with the Gumbel noise of `forward`."""
+        return self.forward(obs, context) if self.faithful else self.explore(obs, context)
 
     def _hard(self, obs: Tensor, mode: int) -> Tensor:
         x = obs

@@ -108,7 +108,7 @@ class Domain:
         return settled(carry)
 
     def _step(
-        self, physics: dict[str, Any], carry: dict[str, Any], action: Any
+        self, physics: dict[str, Any], carry: dict[str, Any], action: Any, horizon: Any
     ) -> tuple[dict[str, Any], Any]:
         import jax
         import jax.numpy as jnp
@@ -117,7 +117,7 @@ class Domain:
         new = jax.vmap(env.step)(carry["state"], action * physics["gain"])
         steps = carry["steps"] + 1
         terminated = new.done > 0.5
-        truncated = (steps >= self.horizon) & ~terminated
+        truncated = (steps >= horizon) & ~terminated
         ended = terminated | truncated
 
         def restart(first: Any, now: Any) -> Any:
@@ -210,7 +210,9 @@ class BraxEnv:
     def step(self, action: Tensor) -> Step:
         """Act in every copy."""
         given = to_jax(action, self.domain.device)
-        self.carry, out = self.domain.timed(self.domain.step, self.physics, self.carry, given)
+        self.carry, out = self.domain.timed(
+            self.domain.step, self.physics, self.carry, given, np.int32(self.horizon)
+        )
         obs, led_to, reward, terminated, truncated = (to_torch(one, self.device) for one in out)
         return Step(obs, led_to, reward, terminated, truncated, torch.zeros_like(terminated))
 

@@ -30,7 +30,7 @@ class Step:
 
 
 class VectorEnv(Protocol):
-    """n_envs copies of one task."""
+    """n_envs copies of one task; `horizon`, steps of an episode, may be set."""
 
     n_envs: int
     n_in: int

@@ -152,7 +152,7 @@ class Script:
         self.gumbels += 1
         return wave(n, phase=50 * self.step + 9 + self.gumbels, scale=2.0)
 
-    def draw(self, n, which):
+    def sample(self, n, which):
         assert which == "new"
         self.alphas += 1
         return simplex(n, self.width, 50 * self.step + 7 + self.alphas)

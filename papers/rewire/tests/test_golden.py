@@ -212,7 +212,7 @@ def test_two_tasks_of_every_method_give_the_originals_numbers(method, agent, com
         script = Script(width)
         monkeypatch.setattr("rewire_repro.agents.rewire.gumbel", script.gumbel)
         if method == "csp":
-            monkeypatch.setattr(policy, "draw", script.sample)
+            monkeypatch.setattr(policy, "sample", script.sample)
         with monkeypatch.context() as during:
             during.setattr(policy, "rngs", script)
 

@@ -30,9 +30,9 @@ def mer() -> Iterator[Subject]:
 
     import torch
 
-    from mer_repro.data import load_tasks, save_dense, save_lazy
     from mer_repro.get_data import unpack
     from mer_repro.outputs import read_tuple, read_weights
+    from mer_repro.streams import load_tasks, save_dense, save_lazy
 
     images = np.arange(6 * 784, dtype=np.int64).astype(np.uint8).reshape(6, 784)
     arrays = {"x_train": images, "y_train": np.arange(6), "x_test": images, "y_test": np.arange(6)}

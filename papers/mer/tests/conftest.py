@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from clrepro.datasets import load
-from mer_repro.data import save_dense, save_lazy
 from mer_repro.get_data import task_maps
+from mer_repro.streams import save_dense, save_lazy
 
 N_TASKS, N_TRAIN, N_TEST = 3, 200, 101
 

@@ -11,8 +11,8 @@ import pytest
 from clrepro.errors import DataError, UsageError
 from mer_repro import get_data, outputs, train
 from mer_repro.cli import checkpoint_folder, main, parse, run_program
-from mer_repro.data import checksums
 from mer_repro.methods import Online
+from mer_repro.streams import checksums
 
 PAPER = Path(__file__).resolve().parents[1]
 LINE = re.compile(r"^.+_[0-9a-f]{32}: \{.*\} # -?\d\.\d{3} -?\d\.\d{3} -?\d\.\d{3} # [0-9.e-]+$")

@@ -17,9 +17,9 @@ import torch
 from clrepro.datasets import load
 from mer_repro import get_data, train
 from mer_repro.cli import main, parse
-from mer_repro.data import load_tasks, save_dense
 from mer_repro.learner import make_method
 from mer_repro.outputs import read_tuple
+from mer_repro.streams import load_tasks, save_dense
 
 ORIGINAL = os.environ.get("MER_ORIGINAL", "")
 LIKE_IT = ["--engine", "reference", "--sampler", "legacy", "--legacy_eval", "yes"]

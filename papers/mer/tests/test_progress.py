@@ -9,7 +9,7 @@ from clrepro.io.checkpoint import RunDir
 from clrepro.progress import VARIABLE, Progress
 from mer_repro import train
 from mer_repro.cli import main, parse
-from mer_repro.data import load_tasks
+from mer_repro.streams import load_tasks
 
 BAR = set("\r\x1b━╸╺#█")
 

@@ -10,12 +10,12 @@ import torch
 
 from clrepro.io.checkpoint import RunDir
 from mer_repro import train
-from mer_repro.data import load_tasks
 from mer_repro.evaluate import Evaluator
 from mer_repro.learner import Learner, make_method
 from mer_repro.methods import METHODS
 from mer_repro.rngs import Rngs
 from mer_repro.settings import Settings
+from mer_repro.streams import load_tasks
 
 SETTINGS = Settings(
     model="meralg6",

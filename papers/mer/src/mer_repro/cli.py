@@ -15,10 +15,10 @@ from clrepro.records import Outcome
 from clrepro.settings import add_flags, digest
 from clrepro.sweep.host import show
 from mer_repro import get_data, outputs
-from mer_repro.data import checksums, load_tasks
 from mer_repro.methods import METHODS
 from mer_repro.program import Parser, Program
 from mer_repro.settings import Settings
+from mer_repro.streams import checksums, load_tasks
 
 
 def parser() -> argparse.ArgumentParser:
@@ -75,8 +75,9 @@ def run_once(settings: Settings, data: Mapping[str, str], checkpoint: RunDir | N
 
         if torch.cuda.is_available():  # else the engine explains itself
             show(f"Found GPU: {torch.cuda.get_device_name(0)}")
+    weights = outputs.read_weights(Path(settings.init_from)) if settings.init_from else None
     with Progress() as progress:
-        result = run(settings, tasks, checkpoint=checkpoint, progress=progress)
+        result = run(settings, tasks, weights=weights, checkpoint=checkpoint, progress=progress)
     show(outputs.write_results(base, result, settings, data))
     return outputs.record_body(result, settings, data)
 

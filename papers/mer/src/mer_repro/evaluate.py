@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from clrepro.kernels import mlp
 from clrepro.metrics.divergence import check_size
-from mer_repro.data import TaskFile
 from mer_repro.engine import FusedEngine
+from mer_repro.streams import TaskFile
 
 CHUNK = 2500  # rows per matrix product: inputs and hidden layers then stay within a core's cache
 

@@ -22,7 +22,8 @@ from clrepro.records import Outcome
 from clrepro.seeding import Seeds
 from clrepro.streams import rotation_map
 from clrepro.sweep.host import show
-from mer_repro.data import (
+from mer_repro.program import Parser, Program
+from mer_repro.streams import (
     KINDS,
     DenseTasks,
     LazyTasks,
@@ -33,7 +34,6 @@ from mer_repro.data import (
     save_dense,
     save_lazy,
 )
-from mer_repro.program import Parser, Program
 
 SOURCES = {60_000: "mnist", 10_000: "mnist_quick"}  # by training examples per task, for dense files
 MAX_TASK_FILE = 1 << 35  # the largest hosted one had 21 GB

@@ -1,9 +1,8 @@
 """The experiment: one pass over the tasks in order, evaluated as it goes.  Read `run`; the rest serves it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +13,11 @@ from clrepro.io.checkpoint import RunDir
 from clrepro.metrics import continual
 from clrepro.progress import Progress
 from mer_repro.curve import Curve
-from mer_repro.data import TaskFile
 from mer_repro.evaluate import Evaluator
 from mer_repro.learner import Learner, make_method
-from mer_repro.outputs import read_weights
 from mer_repro.rngs import Rngs
 from mer_repro.settings import Settings
+from mer_repro.streams import TaskFile
 
 if TYPE_CHECKING:
     import torch
@@ -57,11 +55,17 @@ class Batch:
 
 
 def run(
-    settings: Settings, tasks: TaskFile, *, checkpoint: RunDir | None = None, progress: Progress | None = None
+    settings: Settings,
+    tasks: TaskFile,
+    *,
+    weights: "Mapping[str, torch.Tensor] | None" = None,
+    checkpoint: RunDir | None = None,
+    progress: Progress | None = None,
 ) -> TrainResult:
     """Train and evaluate one learner on the whole sequence of tasks.
 
-    Args: checkpoint — folder to save to at task boundaries and to continue from; the continuation is exact.
+    Args: weights — a saved model to start from; checkpoint — folder to save to at task boundaries and to
+        continue from; the continuation is exact.
     Raises: FloatingPointError if the learner has diverged; the checkpoint of the task before stays.
     Source: contract 2.6 (continuum) and 2.7 (evaluation timing).
     """
@@ -71,8 +75,8 @@ def run(
         continuum = Continuum(settings, tasks, rngs)
         method = make_method(settings, tasks.n_inputs, tasks.n_outputs, tasks.n_tasks, rngs)
         learner = Learner(method, tasks.n_inputs, tasks.n_tasks)
-        if settings.init_from:
-            learner.start_from(read_weights(Path(settings.init_from)), settings.init_from)
+        if weights is not None:
+            learner.start_from(weights, settings.init_from)
         curve = Curve(
             settings.eval_policy, settings.log_every, continuum.order, Evaluator(tasks, settings.legacy_eval)
         )

@@ -14,8 +14,8 @@ import torch
 from clrepro.errors import DataError
 from clrepro.io.checkpoint import hold_lock
 from mer_repro import get_data
-from mer_repro.data import LAZY_FORMAT, kind_of_file, load_tasks, save_dense
 from mer_repro.outputs import read_tuple
+from mer_repro.streams import LAZY_FORMAT, kind_of_file, load_tasks, save_dense
 
 
 def test_lazy_and_dense_files_give_identical_tensors(task_files):
@@ -96,7 +96,7 @@ def test_a_missing_task_file_names_the_official_images_first_where_they_are(offi
             raise DataError("not here")
         return {}
 
-    monkeypatch.setattr("mer_repro.data.locate", locate)
+    monkeypatch.setattr("mer_repro.streams.locate", locate)
     with pytest.raises(DataError) as problem:
         load_tasks(tmp_path / "mnist_rotations.pt")
     said = str(problem.value)

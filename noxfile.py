@@ -31,7 +31,10 @@ EXTRAS = {  # beyond the paper's own: a second framework, and what the core's te
     CORE: [CORE, "ray", "peers", "faults"],
 }
 # Tests of the core that need what only a paper's environment has.
-BORROWED = {"tag": ["core/tests/test_tf_adapter.py", "core/tests/test_project.py"]}
+BORROWED = {
+    "tag": ["core/tests/test_tf_adapter.py", "core/tests/test_project.py"],
+    "hvcl": ["core/tests/test_examples.py"],
+}
 IN_DOCKER = "--in-docker"
 # One thread per process: the parallelism of this suite is over runs, and small matrices lose by more.
 QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "Agg"}

@@ -1,3 +1,15 @@
-"""Shared core of the cl-repro suite; see core/README.md for the map of its modules."""
+"""Parts of continual learning that five papers share: data sets, streams of tasks, buffers, metrics, runs.
+
+    from clrepro import Seeds, datasets, metrics, streams
+    from clrepro.buffers import ReservoirBuffer
+
+    tasks = streams.permuted(datasets.load("mnist_quick"), n_tasks=5, rng=Seeds(0)["tasks"])
+    buffer = ReservoirBuffer(500, rng=Seeds(0)["memory"])
+    matrix = metrics.AccuracyMatrix(len(tasks))
+
+numpy is enough to import them; core/README.md has the map of the modules.
+"""
+
+from clrepro.seeding import Seeds as Seeds
 
 __version__ = "0.1.0"

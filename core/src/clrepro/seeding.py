@@ -26,6 +26,10 @@ class Seeds:
         words = np.frombuffer(hashlib.sha256(name.encode()).digest(), "<u4")
         return np.random.SeedSequence(self.seed, spawn_key=tuple(int(word) for word in words))
 
+    def __getitem__(self, name: str) -> np.random.Generator:
+        """Returns the generator of that name, as `generator` does."""
+        return self.generator(name)
+
     def generator(self, name: str) -> np.random.Generator:
         """Returns the generator of that name: the same object at every call."""
         if name not in self._generators:

@@ -5,4 +5,5 @@ from clrepro.buffers.per_class import PerClass as PerClass
 from clrepro.buffers.prioritized import Prioritized as Prioritized
 from clrepro.buffers.prioritized import SumTree as SumTree
 from clrepro.buffers.reservoir import Reservoir as Reservoir
+from clrepro.buffers.reservoir_buffer import ReservoirBuffer as ReservoirBuffer
 from clrepro.buffers.ring import Ring as Ring

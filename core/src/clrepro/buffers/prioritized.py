@@ -138,7 +138,7 @@ class Prioritized:
 
     New items get the largest priority given so far (1 before any), so that each is soon sampled.
 
-    Args: capacity — slots, 1 or more; alpha — 0 is uniform, 1 proportional; rng — the only rng.
+    Args: capacity — slots, 1 or more; alpha — 0 is uniform, 1 proportional; rng — what every draw comes from.
     Raises: ValueError for a capacity below 1 or an alpha that is negative or not finite.
     Source: Schaul et al. 2016, "Prioritized Experience Replay", the proportional variant.
     """

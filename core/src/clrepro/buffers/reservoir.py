@@ -15,7 +15,7 @@ class Reservoir:
     law="legacy": acceptance m/(age + 1), age counting the item itself: each of the first m items is stored
     with probability (m + 1)/(n + 1), each later one with m/(n + 1).
 
-    Args: capacity — slots, 1 or more; rng — the only rng.
+    Args: capacity — slots, 1 or more; rng — what every draw comes from.
     Raises: ValueError for a capacity below 1 or an unknown law.
     Source: algorithm R (in Vitter 1985); the legacy law is MER's published code's.
     """

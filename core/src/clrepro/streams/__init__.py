@@ -4,6 +4,7 @@ from clrepro.streams.order import Epoch as Epoch
 from clrepro.streams.order import schedule as schedule
 from clrepro.streams.tasks import Stream as Stream
 from clrepro.streams.tasks import Task as Task
+from clrepro.streams.tasks import flat as flat
 from clrepro.streams.tasks import many_permutations as many_permutations
 from clrepro.streams.tasks import moved as moved
 from clrepro.streams.tasks import permuted as permuted

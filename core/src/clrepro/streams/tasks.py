@@ -4,15 +4,20 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.streams.transforms import PixelMap, apply_map, permutation_map, rotation_map
 
+if TYPE_CHECKING:
+    from clrepro.datasets import Dataset
+
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Split = tuple[Images, Labels, Images, Labels]  # x_train (n, inputs), y_train (n,), x_test, y_test
+Data = Union[Split, "Dataset"]
 LABELS = ("keep", "within_task")
 
 
@@ -59,6 +64,14 @@ class Stream:
         return (make() for make in self._makers)
 
 
+def flat(data: Data) -> Split:
+    """Returns the arrays of a data set with its images as rows: x uint8 (n, inputs), y int64 (n,)."""
+    if isinstance(data, tuple):
+        return data
+    rows = (x.reshape(len(x), -1) for x in (data.x_train, data.x_test))
+    return next(rows), data.y_train, next(rows), data.y_test
+
+
 def slices(n: int, n_parts: int) -> list[slice]:
     """Returns n_parts contiguous slices of floor(n / n_parts) each that cover n; the last takes the
     remainder.
@@ -72,7 +85,7 @@ def slices(n: int, n_parts: int) -> list[slice]:
 
 
 def permuted(
-    data: Split,
+    data: Data,
     n_tasks: int,
     rng: np.random.Generator,
     *,
@@ -82,9 +95,10 @@ def permuted(
     """Returns tasks whose pixels are permuted, each task by a permutation of its own, training and test
     alike.
 
-    Args: data — images flat, uint8 (n, inputs); first_identity — task 0 shows the images as they are;
-    disjoint — each task has its own slice of the images (see `slices`) in place of all.
+    Args: data — a data set, or its four arrays with images as rows; first_identity — task 0 shows the images
+    as they are; disjoint — each task has its own slice of the images (see `slices`) in place of all.
     """
+    data = flat(data)
     n_pixels = data[0].shape[1]
     maps = [permutation_map(n_pixels, rng) for _ in range(n_tasks)]
     if first_identity:
@@ -92,23 +106,25 @@ def permuted(
     return moved("permuted", data, maps, disjoint=disjoint)
 
 
-def rotated(data: Split, angles_deg: Sequence[float], *, disjoint: bool = False) -> Stream:
+def rotated(data: Data, angles_deg: Sequence[float], *, disjoint: bool = False) -> Stream:
     """Returns tasks rotated counter-clockwise about the image centre, one per angle (see `rotation_map`).
 
     Raises: ValueError if the images are not square.
     """
+    data = flat(data)
     side = round(data[0].shape[1] ** 0.5)
     if side * side != data[0].shape[1]:
         raise ValueError(f"images of {data[0].shape[1]} pixels: rotation needs square ones")
     return moved("rotated", data, [rotation_map(angle, side) for angle in angles_deg], disjoint=disjoint)
 
 
-def many_permutations(data: Split, n_tasks: int, examples: int, rng: np.random.Generator) -> Stream:
+def many_permutations(data: Data, n_tasks: int, examples: int, rng: np.random.Generator) -> Stream:
     """Returns permuted tasks with few training examples each: `examples` drawn anew for every task, without
     repetition within it; the test images are all in every task.
 
     Source: the many-permutations benchmark of Riemer et al. 2019.
     """
+    data = flat(data)
     x, y = data[0], data[1]
     if examples > len(y):
         raise ValueError(f"{examples} examples per task: there are {len(y)}")
@@ -149,7 +165,7 @@ def _move(name: str, data: Split, pixels: PixelMap, train: slice | Labels, test:
 
 
 def split_classes(
-    data: Split, classes_per_task: int, *, labels: str = "keep", order: Sequence[int] | None = None
+    data: Data, classes_per_task: int, *, labels: str = "keep", order: Sequence[int] | None = None
 ) -> Stream:
     """Returns tasks of `classes_per_task` classes each, all their images, in the order of the labels or in
     `order`.
@@ -158,6 +174,7 @@ def split_classes(
     Raises: ValueError if the classes do not divide evenly, for one that is named twice or has no training
         images, or for an unknown word.
     """
+    data = flat(data)
     x, y = data[:2]
     classes = _classes(y, order)
     if classes_per_task < 1 or not classes or len(classes) % classes_per_task:

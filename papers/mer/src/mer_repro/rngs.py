@@ -1,4 +1,4 @@
-"""The run's rng.  All start from `--seed` and none is a global generator.
+"""The run's generators.  All start from `--seed` and none is a global generator.
 
 The original seeds three global generators once and consumes them in a fixed order (contract 2.3).  `torch`
 and `python` here are private generators that yield the same numbers as those; `fast` serves the engine's

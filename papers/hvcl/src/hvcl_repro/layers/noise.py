@@ -1,4 +1,4 @@
-"""The layers' own rng: a counted generator, so that a run can be stopped and continued."""
+"""The random numbers of the layers: a counted generator, so that a run can be stopped and continued."""
 
 from typing import Any
 

@@ -18,7 +18,7 @@ class ClusteringMemory:
     memory in any form and write only what changes.
     Args: Q — clusters per pool; P — samples per cluster; input_type — "samples" (this suite clusters inputs,
     not gradients); device — where tensors of `get_*` go if tensors were offered; policy, removal — see
-    `ClusterPool`; rng — the only rng.
+    `ClusterPool`; rng — what every draw comes from.
     Raises: ValueError for another input_type, or when a label beyond num_pools arrives.
     Source: spec 3.2 to 3.5.
     """

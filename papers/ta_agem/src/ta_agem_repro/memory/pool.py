@@ -17,7 +17,7 @@ class ClusterPool:
     "paper": open until Q, then join the nearest (3.3 a); "random": open until Q, then join any (3.3 c);
     removal — name in `removal.REMOVALS`; dimensionality_reducer — anything with fit(x) and transform(x)
     (n, inputs) -> (n, k): distances are then taken in that space once `fit_reducer` was called; rng — the
-    only rng.
+    one that every draw comes from.
     Raises: ValueError for a size below 1 or an unknown policy.
     """
 

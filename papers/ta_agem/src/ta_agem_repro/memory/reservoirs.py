@@ -13,7 +13,7 @@ class ClassReservoirs:
     """At most Q · P samples per class, each reservoir a uniform sample of what its class was offered.
 
     The same methods as `ClusteringMemory` as far as the learner uses it.
-    Args: rng — the only rng.  Raises: ValueError when a label beyond num_pools arrives.
+    Args: rng — what every draw comes from.  Raises: ValueError when a label beyond num_pools arrives.
     """
 
     def __init__(self, Q: int, P: int, num_pools: int, rng: np.random.Generator) -> None:

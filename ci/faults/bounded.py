@@ -16,7 +16,7 @@ from faults.store import tiny_paper
 SECONDS, MEGABYTES = 1.0, 200.0
 START = """
 import sys, time
-import clrepro.commands.reproduce, clrepro.commands.sweep
+import clrepro.cli.reproduce, clrepro.cli.sweep
 from clrepro.cli import main
 began = time.process_time()
 try:

@@ -54,7 +54,7 @@ def test_an_odd_record_that_is_passed_over_is_a_loss(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("CL_REPRO_HOME", str(tmp_path / "home"))
     assert foreign._report(tmp_path / "named", {"R": []}, True) == ""
     assert foreign._report(tmp_path / "shown", {}, False) == ""
-    from clrepro.commands import outputs
+    from clrepro.cli import outputs
 
     monkeypatch.setattr(outputs, "without_odd", lambda records: (records[:1], []))
     assert "neither shown nor named" in foreign._report(tmp_path / "bad", {"R": []}, True)

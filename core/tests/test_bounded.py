@@ -52,7 +52,7 @@ def test_it_is_refused_in_a_line_within_a_second_and_200_mb(
         (tmp_path / "s.toml").write_text(SPECS[words[0]])
         words = ["sweep", str(tmp_path / "s.toml")]
     code = (
-        "import sys, time; import clrepro.commands.sweep, clrepro.commands.reproduce\n"
+        "import sys, time; import clrepro.cli.sweep, clrepro.cli.reproduce\n"
         "from clrepro.cli import main; began = time.process_time(); code = main(sys.argv[1:])\n"
         # Not getrusage: its peak is that of the process that forked this one, if it was larger.
         "peak = [line for line in open('/proc/self/status') if line.startswith('VmHWM')][0].split()[1]\n"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from clrepro import cli
-from clrepro.commands.list import duration
+from clrepro import arguments, cli, exit_codes
+from clrepro.cli.list import duration
 from clrepro.errors import BusyError, DataError, UsageError
 from clrepro.records import load_many
 
@@ -18,18 +18,18 @@ from clrepro.records import load_many
 @pytest.mark.parametrize(
     ("read", "text", "value"),
     [
-        (cli.yes_no, "yes", True),
-        (cli.yes_no, "no", False),
-        (cli.true_false, "True", True),
-        (cli.true_false, "false", False),
-        (cli.choice("a", "b"), "b", "b"),
-        (cli.integer, "-3", -3),
-        (cli.positive_int, "1", 1),
-        (cli.non_negative_int, "0", 0),
-        (cli.finite_float, "-1e-3", -0.001),
-        (cli.positive_float, ".03", 0.03),
-        (cli.non_negative_float, "0", 0.0),
-        (cli.existing_dir, "/", Path("/")),
+        (arguments.yes_no, "yes", True),
+        (arguments.yes_no, "no", False),
+        (arguments.true_false, "True", True),
+        (arguments.true_false, "false", False),
+        (arguments.choice("a", "b"), "b", "b"),
+        (arguments.integer, "-3", -3),
+        (arguments.positive_int, "1", 1),
+        (arguments.non_negative_int, "0", 0),
+        (arguments.finite_float, "-1e-3", -0.001),
+        (arguments.positive_float, ".03", 0.03),
+        (arguments.non_negative_float, "0", 0.0),
+        (arguments.existing_dir, "/", Path("/")),
     ],
 )
 def test_argument_types_read(read: Callable[[str], object], text: str, value: object) -> None:
@@ -40,24 +40,24 @@ def test_argument_types_read(read: Callable[[str], object], text: str, value: ob
 @pytest.mark.parametrize(
     ("read", "text"),
     [
-        (cli.yes_no, "Yes"),
-        (cli.yes_no, "true"),
-        (cli.yes_no, ""),
-        (cli.true_false, "yes"),
-        (cli.choice("a"), "A"),
-        (cli.integer, "1.0"),
-        (cli.positive_int, "0"),
-        (cli.positive_int, "-1"),
-        (cli.non_negative_int, "-1"),
-        (cli.non_negative_int, "1" * 5000),
-        (cli.finite_float, "nan"),
-        (cli.finite_float, "inf"),
-        (cli.finite_float, "1e999"),
-        (cli.finite_float, "x"),
-        (cli.positive_float, "0"),
-        (cli.non_negative_float, "-0.1"),
-        (cli.existing_dir, "/no/such/folder"),
-        (cli.existing_file, "/"),
+        (arguments.yes_no, "Yes"),
+        (arguments.yes_no, "true"),
+        (arguments.yes_no, ""),
+        (arguments.true_false, "yes"),
+        (arguments.choice("a"), "A"),
+        (arguments.integer, "1.0"),
+        (arguments.positive_int, "0"),
+        (arguments.positive_int, "-1"),
+        (arguments.non_negative_int, "-1"),
+        (arguments.non_negative_int, "1" * 5000),
+        (arguments.finite_float, "nan"),
+        (arguments.finite_float, "inf"),
+        (arguments.finite_float, "1e999"),
+        (arguments.finite_float, "x"),
+        (arguments.positive_float, "0"),
+        (arguments.non_negative_float, "-0.1"),
+        (arguments.existing_dir, "/no/such/folder"),
+        (arguments.existing_file, "/"),
     ],
 )
 def test_argument_types_refuse(read: Callable[[str], object], text: str) -> None:
@@ -72,7 +72,7 @@ def test_known_errors_are_one_line(
     def fail() -> int:
         raise kind("what\nwas given")
 
-    assert cli.guarded(fail) == code
+    assert exit_codes.guarded(fail) == code
     assert capsys.readouterr().err == "error: what was given\n"
 
 
@@ -92,9 +92,9 @@ def test_a_full_standard_output_is_one_line(words: list[str], unbuffered: str, f
 
 def test_our_own_bugs_keep_their_traceback() -> None:
     with pytest.raises(OSError, match="a bug of ours"):
-        cli.guarded(lambda: (_ for _ in ()).throw(OSError("a bug of ours")))
+        exit_codes.guarded(lambda: (_ for _ in ()).throw(OSError("a bug of ours")))
     with pytest.raises(ZeroDivisionError):
-        cli.guarded(lambda: 1 // 0)
+        exit_codes.guarded(lambda: 1 // 0)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_help_needs_no_heavy_import() -> None:
-    program = "import sys, clrepro.cli as c; c._parser(); assert not {'numpy', 'rich'} & set(sys.modules)"
+    program = "import sys, clrepro.cli as c; c.make_parser(); assert not {'numpy', 'rich'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 

@@ -1,4 +1,4 @@
-"""The parts as a user takes them: a buffer with its payload, the matrix that fills up, streams of data sets."""
+"""The parts as a user takes them: buffer with payload, the matrix that fills up, streams of data sets."""
 
 import numpy as np
 import pytest
@@ -93,9 +93,14 @@ def test_rows_may_end_at_the_task_just_learnt() -> None:
 
 @pytest.mark.parametrize(
     ("after", "row", "message"),
-    [(2, [0.5] * 2, "task 2"), (1, [0.5], r"from 2 to 2"), (0, [0.5] * 3, "from 1 to 2"), (0, [50.0], "fractions"),
-     (0, [np.nan], "fractions")],
-)  # fmt: skip
+    [
+        (2, [0.5] * 2, "task 2"),
+        (1, [0.5], r"from 2 to 2"),
+        (0, [0.5] * 3, "from 1 to 2"),
+        (0, [50.0], "fractions"),
+        (0, [np.nan], "fractions"),
+    ],
+)
 def test_what_is_no_row_is_refused(after: int, row: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         metrics.AccuracyMatrix(2).record(after, row)

@@ -233,7 +233,7 @@ def test_no_bar_goes_into_a_pipe_whatever_the_environment_says(variables):
 
 
 SWEEP = """
-from clrepro.commands.progress import SweepProgress
+from clrepro.cli.progress import SweepProgress
 from clrepro.sweep import Job
 job = Job("mer", "quick", "s", "m", 0, ["main.py"])
 with SweepProgress("mer quick", [job]) as progress:

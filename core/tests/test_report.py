@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from clrepro.commands.outputs import tables_from
-from clrepro.commands.report import open_page
-from clrepro.commands.site import made_when, paper_facts, write_report
+from clrepro.cli.outputs import tables_from
+from clrepro.cli.report import open_page
+from clrepro.cli.site import made_when, paper_facts, write_report
 from clrepro.io.checkpoint import make_folder
 from clrepro.records import RunRecord
 

@@ -10,6 +10,18 @@
 numpy is enough to import them; core/README.md has the map of the modules.
 """
 
-from clrepro.seeding import Seeds as Seeds
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clrepro.seeding import Seeds as Seeds
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """`clrepro.Seeds`, when it is asked for: `cl-repro --help` waits for no numpy."""
+    if name != "Seeds":
+        raise AttributeError(f"module 'clrepro' has no attribute {name!r}")
+    from clrepro.seeding import Seeds
+
+    return Seeds

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from clrepro import cli
-from clrepro.cli import guarded
+from clrepro import arguments
 from clrepro.errors import DataError, UsageError
+from clrepro.exit_codes import guarded
 from clrepro.io.checkpoint import RunDir
 from clrepro.io.strict_json import Visible
 from clrepro.records import Outcome
@@ -21,7 +21,7 @@ from clrepro.records import Outcome
 OUT_OF_MEMORY = re.compile(r"allocate memory|out of memory", re.IGNORECASE)
 
 
-class Parser(cli.Parser):
+class Parser(arguments.Parser):
     """argparse, but a wrong flag raises UsageError, so that every program reports it in one way."""
 
     def error(self, message: str) -> NoReturn:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from clrepro.cli import non_negative_int
+from clrepro.arguments import non_negative_int
 from clrepro.errors import DataError, UsageError
 from clrepro.io.checkpoint import RunDir, write_atomically
 from clrepro.io.strict_json import load_json_object

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from clrepro.cli import non_negative_int
+from clrepro.arguments import non_negative_int
 from clrepro.errors import DataError, UsageError
 from clrepro.io.checkpoint import RunDir, make_folder
 from clrepro.progress import Progress

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from clrepro.cli import (
+from clrepro.arguments import (
     finite_float,
     non_negative_float,
     non_negative_int,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clrepro.adapters.tf import configure
-from clrepro.cli import finite_float, non_negative_float, non_negative_int, positive_float, positive_int
+from clrepro.arguments import finite_float, non_negative_float, non_negative_int, positive_float, positive_int
 from clrepro.errors import UsageError
 from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress

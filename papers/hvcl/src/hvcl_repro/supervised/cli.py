@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clrepro.adapters.tf import configure
-from clrepro.cli import (
+from clrepro.arguments import (
     existing_dir,
     finite_float,
     non_negative_float,

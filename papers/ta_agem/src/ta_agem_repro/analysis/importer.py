@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from clrepro.cli import positive_int
+from clrepro.arguments import positive_int
 from clrepro.errors import DataError
 from clrepro.io.regular_files import read_regular_file
 from ta_agem_repro import reader, tracking

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clrepro.cli import positive_int
+from clrepro.arguments import positive_int
 from clrepro.errors import UsageError
 from clrepro.io.checkpoint import RunDir
 from clrepro.records import RunRecord

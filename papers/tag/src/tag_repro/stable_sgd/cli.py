@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from clrepro.cli import existing_dir, finite_float, non_negative_int, positive_int, true_false
+from clrepro.arguments import existing_dir, finite_float, non_negative_int, positive_int, true_false
 from clrepro.errors import UsageError
 from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress

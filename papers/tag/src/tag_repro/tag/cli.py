@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from clrepro.cli import finite_float, positive_int
+from clrepro.arguments import finite_float, positive_int
 from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress
 from clrepro.records import Outcome, canonical_json

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from clrepro.cli import existing_dir, finite_float, non_negative_int, positive_int
+from clrepro.arguments import existing_dir, finite_float, non_negative_int, positive_int
 from tag_repro.program import Parser
 from tag_repro.tensorflow.settings import (
     CLASS_ORDERS,

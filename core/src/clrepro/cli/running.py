@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 
-from clrepro.commands.progress import SweepProgress
+from clrepro.cli.progress import SweepProgress
 from clrepro.errors import DataError
 from clrepro.io.paths import exists
 from clrepro.records import RunRecord, read_record
@@ -38,7 +38,7 @@ def run_jobs(
 
 def show_table(profile: Profile, records: Sequence[RunRecord], store: Store) -> None:
     """Print the table of `records` and keep it beside them in a folder; heavy imports wait for the runs."""
-    from clrepro.commands.outputs import make_table, write_table
+    from clrepro.cli.outputs import make_table, write_table
 
     if not records:
         return

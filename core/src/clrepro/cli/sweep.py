@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from clrepro.commands.reproduce import no_row
-from clrepro.commands.running import n_cores, run_jobs, say_waiting, show_table, stop_on_signals
+from clrepro.cli.reproduce import no_row
+from clrepro.cli.running import n_cores, run_jobs, say_waiting, show_table, stop_on_signals
 from clrepro.errors import DataError, UsageError
 from clrepro.io.checkpoint import make_folder, write_atomically
 from clrepro.sweep import (

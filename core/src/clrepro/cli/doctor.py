@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clrepro import __version__
-from clrepro.commands.data import EMBEDDED, look
+from clrepro.cli.data import EMBEDDED, look
 from clrepro.datasets import CATALOG
 from clrepro.datasets.locate import cache_folder
 from clrepro.errors import DataError, UsageError

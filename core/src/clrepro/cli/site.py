@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from clrepro.claims import load_claims
-from clrepro.commands.list import estimate
+from clrepro.cli.list import estimate
 from clrepro.errors import DataError
 from clrepro.io.paths import find, is_file
 from clrepro.io.regular_files import read_regular_text

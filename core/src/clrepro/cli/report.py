@@ -3,9 +3,9 @@
 import webbrowser
 from pathlib import Path
 
-from clrepro.commands.outputs import tables_from, write_table
-from clrepro.commands.readmes import update_readmes
-from clrepro.commands.site import write_report
+from clrepro.cli.outputs import tables_from, write_table
+from clrepro.cli.readmes import update_readmes
+from clrepro.cli.site import write_report
 from clrepro.errors import DataError
 from clrepro.io.checkpoint import make_folder
 from clrepro.sweep import find_home, host

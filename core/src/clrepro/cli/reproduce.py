@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from clrepro.commands.papers import chosen_papers
-from clrepro.commands.running import n_cores, run_jobs, show_table, stop_on_signals
+from clrepro.cli.papers import chosen_papers
+from clrepro.cli.running import n_cores, run_jobs, show_table, stop_on_signals
 from clrepro.errors import UsageError
 from clrepro.io.checkpoint import make_folder
 from clrepro.sweep import (
@@ -77,8 +77,8 @@ def _reproduce_one(
 
 def _write_page(home: Path, out: Path) -> None:
     """Write the site behind `<out>/report.html` from all records of all papers and profiles under `out`."""
-    from clrepro.commands.outputs import tables_from
-    from clrepro.commands.site import write_report
+    from clrepro.cli.outputs import tables_from
+    from clrepro.cli.site import write_report
 
     if tables := tables_from(home, [out])[0]:
         say(f"report: {write_report(home, out, tables, [out])}")

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from clrepro.check import baseline_path, compare, read_baseline, table_of, write_baseline
-from clrepro.commands.papers import chosen_papers
+from clrepro.cli.papers import chosen_papers
 from clrepro.errors import DataError
 from clrepro.io.paths import exists
 from clrepro.origin import doubts

@@ -88,7 +88,7 @@ class Tally:
 
     def write(self, path: Path) -> None:
         """Store the document."""
-        from clrepro.io.checkpoint import make_folder, write_atomically
+        from clrepro.io.atomic import make_folder, write_atomically
 
         make_folder(path.parent)
         write_atomically(path, (json.dumps(self.document(), indent=1) + "\n").encode())

@@ -20,14 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clrepro.errors import BusyError, DataError
-from clrepro.io.checkpoint import (
-    RunDir,
-    decode_state,
-    encode_state,
-    hold_lock,
-    remove_temporaries,
-    write_atomically,
-)
+from clrepro.io.atomic import remove_temporaries, write_atomically
+from clrepro.io.checkpoint import RunDir, decode_state, encode_state
+from clrepro.io.lock import hold_lock
 
 STATE: dict[str, Any] = {
     "theta": np.arange(5, dtype=np.float32),

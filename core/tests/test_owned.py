@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from clrepro.errors import DataError
-from clrepro.io.checkpoint import RunDir, hold_lock, make_folder, remove_temporaries
+from clrepro.io.atomic import make_folder, remove_temporaries
+from clrepro.io.checkpoint import RunDir
+from clrepro.io.lock import hold_lock
 from clrepro.io.paths import walk
 from clrepro.records import read_record
 from clrepro.sweep import expand, load_profile, prepare, run_job

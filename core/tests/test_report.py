@@ -13,7 +13,7 @@ import pytest
 from clrepro.cli.outputs import tables_from
 from clrepro.cli.report import open_page
 from clrepro.cli.site import made_when, paper_facts, write_report
-from clrepro.io.checkpoint import make_folder
+from clrepro.io.atomic import make_folder
 from clrepro.records import RunRecord
 
 DAY = datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()

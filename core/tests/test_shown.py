@@ -13,7 +13,7 @@ from clrepro import program
 from clrepro.cli import main
 from clrepro.errors import DataError
 from clrepro.exit_codes import guarded
-from clrepro.io.strict_json import visible
+from clrepro.io.terminal_text import visible
 from clrepro.records import RunRecord
 from clrepro.report.tables import CSV_COLUMNS
 

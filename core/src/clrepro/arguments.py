@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from clrepro.errors import DataError
 from clrepro.io.paths import is_dir, is_file
-from clrepro.io.strict_json import visible
+from clrepro.io.terminal_text import visible
 
 MAX_WORKERS = 1000  # processes of one machine
 

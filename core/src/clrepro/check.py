@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.errors import DataError
-from clrepro.io.checkpoint import write_atomically
+from clrepro.io.atomic import write_atomically
 from clrepro.io.regular_files import read_regular_text
 from clrepro.records import (
     MAX_BYTES,

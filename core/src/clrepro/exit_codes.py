@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from clrepro.errors import BusyError, DataError, UsageError
 from clrepro.io.paths import cannot
-from clrepro.io.strict_json import visible
+from clrepro.io.terminal_text import visible
 
 
 def guarded(program: Callable[[], int]) -> int:

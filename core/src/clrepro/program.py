@@ -15,7 +15,7 @@ from clrepro import arguments
 from clrepro.errors import DataError, UsageError
 from clrepro.exit_codes import guarded
 from clrepro.io.checkpoint import RunDir
-from clrepro.io.strict_json import Visible
+from clrepro.io.terminal_text import Visible
 from clrepro.records import Outcome
 
 OUT_OF_MEMORY = re.compile(r"allocate memory|out of memory", re.IGNORECASE)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from clrepro.errors import UsageError
-from clrepro.io.strict_json import Visible
+from clrepro.io.terminal_text import Visible
 
 if TYPE_CHECKING:
     import rich.progress

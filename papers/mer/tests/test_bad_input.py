@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from clrepro.io.checkpoint import hold_lock
+from clrepro.io.lock import hold_lock
 from clrepro.records import load_many, read_record
 
 PAPER = Path(__file__).resolve().parents[1]

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from clrepro.errors import DataError
-from clrepro.io.checkpoint import hold_lock
+from clrepro.io.lock import hold_lock
 from mer_repro import get_data
 from mer_repro.outputs import read_tuple
 from mer_repro.streams import LAZY_FORMAT, kind_of_file, load_tasks, save_dense

@@ -17,7 +17,7 @@ from typing import Any
 
 from clrepro.bench import benchmark, scaling
 from clrepro.errors import DataError, UsageError
-from clrepro.io.checkpoint import make_folder, write_atomically
+from clrepro.io.atomic import make_folder, write_atomically
 from clrepro.io.strict_json import load_json_object
 from clrepro.origin import processor
 from clrepro.sweep.host import versions

@@ -14,7 +14,7 @@ from clrepro.cli.data import EMBEDDED, look
 from clrepro.datasets import CATALOG
 from clrepro.datasets.locate import cache_folder
 from clrepro.errors import DataError, UsageError
-from clrepro.io.checkpoint import write_atomically
+from clrepro.io.atomic import write_atomically
 from clrepro.io.paths import exists
 from clrepro.sweep import find_home, load_profiles, paper_names
 from clrepro.sweep.host import show

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clrepro.io.strict_json import visible
+from clrepro.io.terminal_text import visible
 from clrepro.sweep import Profile, expand, find_home, load_profiles, paper_names
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from clrepro.claims import Claims, load_claims
 from clrepro.errors import UsageError
-from clrepro.io.checkpoint import make_folder, write_atomically
+from clrepro.io.atomic import make_folder, write_atomically
 from clrepro.io.paths import is_file
 from clrepro.records import RunRecord, load_many
 from clrepro.report.odd import without_odd

@@ -6,7 +6,7 @@ from types import TracebackType
 
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from clrepro.io.strict_json import visible
+from clrepro.io.terminal_text import visible
 from clrepro.progress import make_bar
 from clrepro.records import RunRecord
 from clrepro.sweep import Job

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clrepro.errors import DataError
-from clrepro.io.checkpoint import write_atomically
+from clrepro.io.atomic import write_atomically
 from clrepro.io.paths import is_file
 from clrepro.io.regular_files import read_regular_text
 from clrepro.records import MAX_BYTES

@@ -7,7 +7,7 @@ from clrepro.cli.outputs import tables_from, write_table
 from clrepro.cli.readmes import update_readmes
 from clrepro.cli.site import write_report
 from clrepro.errors import DataError
-from clrepro.io.checkpoint import make_folder
+from clrepro.io.atomic import make_folder
 from clrepro.sweep import find_home, host
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from clrepro.cli.papers import chosen_papers
 from clrepro.cli.running import n_cores, run_jobs, show_table, stop_on_signals
 from clrepro.errors import UsageError
-from clrepro.io.checkpoint import make_folder
+from clrepro.io.atomic import make_folder
 from clrepro.sweep import (
     Executor,
     Folder,

@@ -9,7 +9,7 @@ from pathlib import Path
 from clrepro.cli.reproduce import no_row
 from clrepro.cli.running import n_cores, run_jobs, say_waiting, show_table, stop_on_signals
 from clrepro.errors import DataError, UsageError
-from clrepro.io.checkpoint import make_folder, write_atomically
+from clrepro.io.atomic import make_folder, write_atomically
 from clrepro.sweep import (
     Address,
     Executor,

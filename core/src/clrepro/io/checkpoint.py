@@ -1,20 +1,15 @@
 """The folder of one run: atomic files, a lock that dies with its process, checkpoints that survive a crash.
 
-Everything is written to a temporary name in the same folder, flushed to the disk and renamed, so a reader
-sees the old file or the new one and never a part.  A checkpoint is one file: a header line with the sha256 of
+A checkpoint is one file: a header line with the sha256 of
 the rest, then an NPZ archive with the arrays and a JSON text for everything else.  Nothing is ever pickled.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import io
 import json
 import logging
 import os
-import re
-import secrets
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro.errors import BusyError, DataError
-from clrepro.io.paths import exists, find, is_link
+from clrepro.errors import DataError
+from clrepro.io.atomic import (
+    make_folder,
+    remove_temporaries,
+    sync_folder,
+    write_atomically,
+    write_temporary,
+)
+from clrepro.io.lock import hold_lock
+from clrepro.io.paths import exists
 from clrepro.io.regular_files import read_regular_file
 from clrepro.io.strict_json import parse_json_object
 
@@ -33,8 +36,6 @@ log = logging.getLogger(__name__)
 MAX_BYTES = 1 << 36  # of one file that a run goes on from
 _MAGIC = b"clrepro-state 1 "
 _HEADER_BYTES = len(_MAGIC) + 64 + 1  # magic, sha256 in hex, newline
-_NUMBER = re.compile(rb"\d*\n?")  # what a lock file holds: the process that has it
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{4,16}\.tmp")  # as `_write_temporary` makes them
 _ARRAY, _SCALAR = "__array__", "__scalar__"
 
 
@@ -77,12 +78,12 @@ class RunDir:
         Raises: TypeError for anything else; DataError if it cannot be written (the old one then stays).
         """
         path = self._state_path(name)
-        temporary = _write_temporary(path, encode_state(state))
+        temporary = write_temporary(path, encode_state(state))
         try:
             if exists(path):
                 os.replace(path, _previous(path))
             os.replace(temporary, path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError as problem:
             temporary.unlink(missing_ok=True)
             raise DataError(f"{path}: cannot be written ({problem.strerror})") from None
@@ -146,63 +147,6 @@ class RunDir:
 
     def _state_path(self, name: str) -> Path:
         return self.path / f"{name}.state"
-
-
-def make_folder(path: Path) -> Path:
-    """Create the folder `path` with its parents.  Returns it.  Raises: DataError in one line."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise DataError(
-            f"{path}: cannot be made a folder ({problem.strerror}); choose another place"
-        ) from None
-    return path
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace the file `path` by `data`: after a crash at any point it holds the old bytes or the new.
-
-    Raises: DataError in one line (disk full, read-only, no such folder); the temporary file is then removed.
-    """
-    temporary = _write_temporary(path, data)
-    try:
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as problem:
-        temporary.unlink(missing_ok=True)
-        raise DataError(f"{path}: cannot be written ({problem.strerror})") from None
-
-
-def is_temporary(path: Path) -> bool:
-    """Whether `path` is a file under a temporary name of `write_atomically`, as a killed writer leaves it."""
-    return _TEMPORARY.fullmatch(path.name) is not None and not is_link(path)
-
-
-def remove_temporaries(folder: Path, *, top_only: bool = False) -> None:
-    """Remove the temporary files that killed writers left below `folder`; call it under a lock.
-
-    Files of other names are a user's own, and links are not followed.
-    """
-    for path in find(folder, ".*.tmp", top_only=top_only)[0]:
-        if is_temporary(path):
-            path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def hold_lock(path: Path, *, shared: bool = False, patience_s: float = 0.0) -> Iterator[None]:
-    """Hold the lock file `path` for the length of a `with` block; the kernel frees it when the process dies.
-
-    Args: shared — hold it beside other sharers, against those who want it alone; patience_s — how long to
-        wait for the present holder.
-    Raises: BusyError naming the process that holds it; DataError if the file cannot be made.
-    """
-    handle = _patiently_locked(path, shared, patience_s)
-    try:
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(handle)
 
 
 def encode_state(state: dict[str, Any]) -> bytes:
@@ -281,62 +225,3 @@ def _previous(path: Path) -> Path:
 
 def _read(path: Path) -> bytes:
     return read_regular_file(path, MAX_BYTES)
-
-
-def _write_temporary(path: Path, data: bytes) -> Path:
-    """Write and flush `data` under a new name beside `path`.  Raises: DataError; nothing is left then."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as problem:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise DataError(f"{path}: cannot be written ({problem.strerror})") from None
-    return temporary
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _patiently_locked(path: Path, shared: bool, patience_s: float) -> int:
-    """As `_locked`, asking again until `patience_s` seconds are over."""
-    give_up = time.monotonic() + patience_s
-    while True:
-        try:
-            return _locked(path, shared)
-        except BusyError:
-            if time.monotonic() >= give_up:
-                raise
-            time.sleep(0.1)
-
-
-def _locked(path: Path, shared: bool) -> int:
-    """An open, locked handle of the file `path`."""
-    while True:
-        try:
-            # Not through a link: the holder's number is written into the file.
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        except OSError as problem:
-            raise DataError(f"{path}: cannot be opened as a lock file ({problem.strerror})") from None
-        if not _NUMBER.fullmatch(os.pread(handle, 32, 0)):
-            os.close(handle)
-            raise DataError(f"{path}: is no lock file of this program; move it away or choose another place")
-        try:
-            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-            os.close(handle)
-            raise BusyError(f"{path.parent} is in use by process {holder}; wait for it or stop it") from None
-        with contextlib.suppress(OSError):
-            if os.path.samestat(os.fstat(handle), os.stat(path)):
-                return handle
-        os.close(handle)  # the holder before us removed the folder with its lock file: try the new one

@@ -21,7 +21,8 @@ from markupsafe import Markup, escape
 from clrepro import __version__
 from clrepro.bench.benchmark import human
 from clrepro.claims import STATUSES
-from clrepro.io.checkpoint import hold_lock, make_folder, remove_temporaries, write_atomically
+from clrepro.io.atomic import make_folder, remove_temporaries, write_atomically
+from clrepro.io.lock import hold_lock
 from clrepro.metrics.stats import MOST_SEEDS
 from clrepro.report.bench_results import Bench, Faults
 from clrepro.report.budget import reproduce_command

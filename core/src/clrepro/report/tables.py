@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from clrepro.claims import STATUSES, Claims, Gap, Ordering, Reference, Value
-from clrepro.io.strict_json import visible
+from clrepro.io.terminal_text import visible
 from clrepro.metrics.stats import Interval, mean_sd, t_interval
 from clrepro.records import RunRecord
 from clrepro.verdicts import ORDERING_WORDS, Verdict, judge_ordering, judge_reference, judge_value

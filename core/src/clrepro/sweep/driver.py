@@ -11,7 +11,9 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from clrepro.errors import DataError
-from clrepro.io.checkpoint import RunDir, hold_lock, remove_temporaries
+from clrepro.io.atomic import remove_temporaries
+from clrepro.io.checkpoint import RunDir
+from clrepro.io.lock import hold_lock
 from clrepro.records import RunRecord
 from clrepro.sweep.executors import Executor
 from clrepro.sweep.jobs import Job

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from clrepro.errors import DataError
-from clrepro.io.strict_json import visible
+from clrepro.io.terminal_text import visible
 
 _REPORTED_VERSIONS = ("cl-repro", "numpy", "scipy", "numba", "torch", "tensorflow", "jax", "gymnasium")
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from clrepro.errors import DataError
-from clrepro.io.checkpoint import RunDir, hold_lock, make_folder, write_atomically
+from clrepro.io.atomic import make_folder, write_atomically
+from clrepro.io.checkpoint import RunDir
+from clrepro.io.lock import hold_lock
 from clrepro.io.regular_files import read_regular_text
 from clrepro.origin import origin
 from clrepro.records import (

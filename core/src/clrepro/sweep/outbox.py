@@ -16,7 +16,8 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 from clrepro.errors import DataError
-from clrepro.io.checkpoint import hold_lock, make_folder, write_atomically
+from clrepro.io.atomic import make_folder, write_atomically
+from clrepro.io.lock import hold_lock
 from clrepro.io.paths import cannot, find, is_file, is_link, walk
 from clrepro.records import RunRecord, read_record
 from clrepro.sweep.filesystem import Refused

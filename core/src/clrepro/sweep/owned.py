@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from clrepro.errors import DataError
-from clrepro.io.checkpoint import is_temporary, make_folder
+from clrepro.io.atomic import is_temporary, make_folder
 from clrepro.io.paths import exists, is_dir, is_link, walk
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from clrepro import __version__
 from clrepro.errors import DataError
-from clrepro.io.checkpoint import hold_lock, make_folder, write_atomically
+from clrepro.io.atomic import make_folder, write_atomically
+from clrepro.io.lock import hold_lock
 from clrepro.io.paths import cannot, exists, is_file, walk
 from clrepro.io.strict_json import load_json_object
 from clrepro.records import canonical_json

@@ -17,7 +17,9 @@ from clrepro.adapters.torch import generator
 from clrepro.datasets import Dataset, load
 from clrepro.datasets.tar_files import Archive, opened
 from clrepro.errors import DataError, UsageError
-from clrepro.io.checkpoint import RunDir, hold_lock, make_folder
+from clrepro.io.atomic import make_folder
+from clrepro.io.checkpoint import RunDir
+from clrepro.io.lock import hold_lock
 from clrepro.records import Outcome
 from clrepro.seeding import Seeds
 from clrepro.streams import rotation_map

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.errors import DataError
-from clrepro.io.checkpoint import RunDir, write_atomically
+from clrepro.io.atomic import write_atomically
+from clrepro.io.checkpoint import RunDir
 from clrepro.io.regular_files import open_regular_file
 from clrepro.io.strict_json import load_json_object
 from clrepro.records import RunRecord, canonical_json

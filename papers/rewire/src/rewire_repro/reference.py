@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from clrepro.errors import DataError, UsageError
-from clrepro.io.checkpoint import write_atomically
+from clrepro.io.atomic import write_atomically
 from clrepro.io.paths import find
 from clrepro.io.strict_json import load_json_object
 from clrepro.records import RunRecord, load_many, read_record

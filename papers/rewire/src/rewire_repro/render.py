@@ -14,7 +14,8 @@ from typing import Any
 
 from clrepro.arguments import non_negative_int
 from clrepro.errors import DataError, UsageError
-from clrepro.io.checkpoint import RunDir, write_atomically
+from clrepro.io.atomic import write_atomically
+from clrepro.io.checkpoint import RunDir
 from clrepro.io.strict_json import load_json_object
 from rewire_repro.program import exit_code
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from clrepro.arguments import non_negative_int
 from clrepro.errors import DataError, UsageError
-from clrepro.io.checkpoint import RunDir, make_folder
+from clrepro.io.atomic import make_folder
+from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress
 from clrepro.records import Outcome
 from ta_agem_repro.config import DEFAULT, resolve

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.errors import DataError, UsageError
-from clrepro.io.checkpoint import make_folder, write_atomically
+from clrepro.io.atomic import make_folder, write_atomically
 from clrepro.io.regular_files import read_regular_text
 from ta_agem_repro import tasks
 from ta_agem_repro.images import MAX_ENV, VARIABLES, load_images, read_env

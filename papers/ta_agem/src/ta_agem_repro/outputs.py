@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from clrepro import __version__
 from clrepro.errors import BusyError, DataError
-from clrepro.io.checkpoint import hold_lock, make_folder, write_atomically
+from clrepro.io.atomic import make_folder, write_atomically
+from clrepro.io.lock import hold_lock
 from clrepro.io.regular_files import open_regular_file
 from ta_agem_repro.naming import stem
 from ta_agem_repro.result import Epoch, Result

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from clrepro.io.checkpoint import write_atomically
+from clrepro.io.atomic import write_atomically
 
 LIBRARY = "plotly.min.js"  # the name that plotly's own pages ask for
 _STYLE = (

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from clrepro.io.checkpoint import hold_lock
+from clrepro.io.lock import hold_lock
 from ta_agem_repro.result import Epoch, Result
 from ta_agem_repro.settings import Settings
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from clrepro.buffers import Columns, Prioritized
 from clrepro.buffers import SumTree as Sums
 from clrepro.buffers.prioritized import powers
-from clrepro.io.checkpoint import MAX_BYTES, decode_state, encode_state, write_atomically
+from clrepro.io.atomic import write_atomically
+from clrepro.io.checkpoint import MAX_BYTES, decode_state, encode_state
 from clrepro.io.regular_files import read_regular_file
 
 Batch = dict[str, NDArray[Any]]

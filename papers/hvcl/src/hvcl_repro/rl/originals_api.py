@@ -12,7 +12,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from clrepro.errors import UsageError
-from clrepro.io.checkpoint import MAX_BYTES, decode_state, encode_state, write_atomically
+from clrepro.io.atomic import write_atomically
+from clrepro.io.checkpoint import MAX_BYTES, decode_state, encode_state
 from clrepro.io.regular_files import read_regular_file
 from clrepro.seeding import Seeds
 from hvcl_repro.rl import sac

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from clrepro.io.checkpoint import write_atomically
+from clrepro.io.atomic import write_atomically
 from clrepro.io.strict_json import load_json_object
 from hvcl_repro.rl.environments import SETS
 from hvcl_repro.rl.points import POINTS, Point

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 from clrepro.errors import DataError, UsageError
-from clrepro.io.checkpoint import make_folder, write_atomically
+from clrepro.io.atomic import make_folder, write_atomically
 from clrepro.metrics.stats import mean_sd
 from ta_agem_repro.analysis import curves
 from ta_agem_repro.analysis.retro import report_problems

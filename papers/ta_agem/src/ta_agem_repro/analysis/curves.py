@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro.io.checkpoint import write_atomically
+from clrepro.io.atomic import write_atomically
 from ta_agem_repro.pages import write_page
 from ta_agem_repro.reader import Run
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from clrepro.errors import DataError
-from clrepro.io.checkpoint import make_folder, write_atomically
+from clrepro.io.atomic import make_folder, write_atomically
 from clrepro.metrics.stats import mean_sd
 from ta_agem_repro import tracking
 from ta_agem_repro.pages import write_page

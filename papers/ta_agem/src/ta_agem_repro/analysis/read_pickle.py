@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clrepro.errors import DataError, UsageError
-from clrepro.io.checkpoint import make_folder
+from clrepro.io.atomic import make_folder
 from ta_agem_repro import reader
 from ta_agem_repro.pages import write_page
 from ta_agem_repro.program import Parser, exit_code

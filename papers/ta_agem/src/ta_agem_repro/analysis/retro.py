@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clrepro.errors import DataError, UsageError
-from clrepro.io.checkpoint import make_folder, write_atomically
+from clrepro.io.atomic import make_folder, write_atomically
 from clrepro.metrics.stats import mean_sd, t_interval
 from ta_agem_repro.program import Parser, exit_code
 from ta_agem_repro.reader import Run, newest

@@ -12,7 +12,7 @@ import numpy as np
 
 from clrepro.errors import DataError
 from clrepro.io import safe_pickle
-from clrepro.io.checkpoint import write_atomically
+from clrepro.io.atomic import write_atomically
 from clrepro.records import RunRecord, canonical_json, read_record
 from tag_repro.program import Parser, exit_code
 

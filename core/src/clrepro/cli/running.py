@@ -10,7 +10,7 @@ from clrepro.cli.progress import SweepProgress
 from clrepro.errors import DataError
 from clrepro.io.paths import exists
 from clrepro.records import RunRecord, read_record
-from clrepro.sweep import Address, Executor, Folder, Job, Profile, Store, Summary, run_sweep, split
+from clrepro.sweep import Executor, Job, Profile, Store, Summary, run_sweep, split
 from clrepro.sweep.host import say, show
 
 
@@ -43,8 +43,8 @@ def show_table(profile: Profile, records: Sequence[RunRecord], store: Store) -> 
     if not records:
         return
     table = make_table(profile.folder.parent.parent, profile.paper, profile.name, records)
-    if isinstance(store, Folder):
-        write_table(table, store.out)
+    if store.folder is not None:
+        write_table(table, store.folder)
     show(table.markdown())
 
 
@@ -53,14 +53,11 @@ def say_waiting(store: Store, elsewhere: Iterable[str] = ()) -> None:
 
     Args: elsewhere — outboxes of other machines ("machine:folder") that are known to hold something.
     """
-    if not isinstance(store, Address):
-        return
-    here = store.outbox
-    n_here = len(here.waiting())
-    places = [f"{n_here} in {here.where}"] if n_here else []
-    places += [f"some in {where}" for where in sorted({*elsewhere} - {here.where})]
+    here = store.waiting()
+    others = sorted(where for where in elsewhere if not here.endswith(f" in {where}"))
+    places = [*filter(None, [here]), *(f"some in {where}" for where in others)]
     if places:
-        said = f"waiting for {store.url}: finished runs, {', '.join(places)}"
+        said = f"waiting for {store}: finished runs, {', '.join(places)}"
         say(f"{said}; the same command sends them before it goes on")
 
 
@@ -97,9 +94,9 @@ def _stop(executor: Executor) -> None:
 
 def _say_damaged(todo: Sequence[Job], store: Store) -> None:
     """Name the files that should hold records of `todo` and do not: those runs are made again."""
-    if not isinstance(store, Folder):
+    if store.folder is None:
         return
-    for path in (job.record_path(store.out) for job in todo):
+    for path in (job.record_path(store.folder) for job in todo):
         try:
             if exists(path):
                 read_record(path)
@@ -110,8 +107,8 @@ def _say_damaged(todo: Sequence[Job], store: Store) -> None:
 def _say_failures(summary: Summary, store: Store) -> None:
     for job, reason in [*summary.failed, *summary.lost]:
         say(f"failed: {job.key}: {reason}")
-    if summary.failed and isinstance(store, Folder):
-        folders = sorted({str(store.out / job.paper / job.profile / "work") for job, _ in summary.failed})
+    if summary.failed and store.folder is not None:
+        folders = sorted({str(store.folder / job.paper / job.profile / "work") for job, _ in summary.failed})
         say(f"logs of failed runs: {', '.join(folders)}/*/*/*/log.txt; the same command tries them again")
     if summary.unconfirmed:
         n = len(summary.done)

@@ -11,14 +11,13 @@ from clrepro.cli.running import n_cores, run_jobs, say_waiting, show_table, stop
 from clrepro.errors import DataError, UsageError
 from clrepro.io.atomic import make_folder, write_atomically
 from clrepro.sweep import (
-    Address,
     Executor,
-    Folder,
     Job,
     Part,
     Processes,
     Serial,
     Spec,
+    Store,
     expand,
     find_home,
     load_spec,
@@ -81,7 +80,7 @@ def run(
 
 def _run(
     spec: Spec,
-    store: Folder | Address,
+    store: Store,
     executor: str,
     address: str | None,
     n_jobs: int,
@@ -98,16 +97,16 @@ def _run(
 
         return Ray(store, spec.share_of, address)
 
-    place = store.out if isinstance(store, Folder) else make_folder(store.scratch())
+    place = store.workplace()
     name = "" if part is None else f"{part[0]}-of-{part[1]}"
     with contextlib.ExitStack() as held:
-        if isinstance(store, Folder):
+        if store.folder is not None:
             for each in spec.parts:
                 held.enter_context(sweep_lock(place, each.profile.paper, each.profile.name, name))
         every = _jobs(spec, lambda each: prepare_together(each.profile, place, say))
         mine = every if part is None else shard(every, *part)
-        if isinstance(store, Address) and (sent := store.send_waiting()):
-            say(f"sent: {len(sent)} finished runs that were waiting for {store.url}")
+        if sent := store.send_waiting():
+            say(f"sent: {len(sent)} finished runs that were waiting for {store}")
         summary = run_jobs(spec.path.stem, mine, store, make_executor)
         good = summary.good
         try:
@@ -120,7 +119,7 @@ def _run(
     return 0 if good else 1
 
 
-def _show_tables(spec: Spec, every: Sequence[Job], store: Folder | Address) -> None:
+def _show_tables(spec: Spec, every: Sequence[Job], store: Store) -> None:
     for part in spec.parts:
         own = [job for job in every if (job.paper, job.profile) == (part.profile.paper, part.profile.name)]
         show_table(part.profile, store.records(own), store)
@@ -134,11 +133,11 @@ def _jobs(spec: Spec, data_sha256: Callable[[Part], str]) -> list[Job]:
     return jobs
 
 
-def _write_slurm(spec: Spec, store: Folder | Address, home: Path, script: Path) -> int:
-    if not isinstance(store, Folder):
+def _write_slurm(spec: Spec, store: Store, home: Path, script: Path) -> int:
+    if store.folder is None:
         raise UsageError("--slurm: --out must be a folder that all nodes see, not an address")
     make_folder(script.resolve().parent)
-    text = array_script(spec, _jobs(spec, lambda part: ""), home, store.out, script.resolve())
+    text = array_script(spec, _jobs(spec, lambda part: ""), home, store.folder, script.resolve())
     write_atomically(script, text.encode())
     say(f"written: {script}; submit it with: sbatch {script}")
     return 0

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from clrepro.errors import DataError, UsageError
+from clrepro.io.atomic import make_folder
 from clrepro.io.paths import exists, is_link
 from clrepro.records import MAX_BYTES, RunRecord, read_record
 from clrepro.sweep.filesystem import Files, NoAnswer, Refused
@@ -49,12 +50,28 @@ class Store(Protocol):
         Raises: DataError if no record could be written.
         """
 
+    @property
+    def folder(self) -> Path | None:
+        """Where the records lie as files of this machine; None if they do not."""
+
+    def workplace(self) -> Path:
+        """A folder of this machine for the data that the runs share.  Raises: DataError."""
+
+    def waiting(self) -> str:
+        """What waits for the store on this machine and where, "3 in HOST:PATH"; empty if nothing does."""
+
+    def send_waiting(self) -> list[RunRecord]:
+        """Send what waits.  Returns: the records.  Raises: DataError."""
+
 
 @dataclass(frozen=True)
 class Folder:
     """Records in a folder of this machine or of a file system that all workers mount at the same path."""
 
     out: Path
+
+    def __str__(self) -> str:
+        return str(self.out)
 
     def finished(self, jobs: Iterable[Job]) -> list[Job]:
         """As `Store.finished`; reads every record."""
@@ -72,6 +89,23 @@ class Folder:
         """As `Store.carry_out`."""
         return _slim(read_record(run_job(job, self.out)))
 
+    @property
+    def folder(self) -> Path | None:
+        """As `Store.folder`."""
+        return self.out
+
+    def workplace(self) -> Path:
+        """As `Store.workplace`: beside the records."""
+        return self.out
+
+    def waiting(self) -> str:
+        """As `Store.waiting`: a record is written where it stays."""
+        return ""
+
+    def send_waiting(self) -> list[RunRecord]:
+        """As `Store.send_waiting`."""
+        return []
+
 
 @dataclass(frozen=True)
 class Address:
@@ -85,6 +119,9 @@ class Address:
     url: str
     steps: Mapping[str, list[list[str]]] = field(default_factory=dict)
     patience_s: float = STORE_PATIENCE_S
+
+    def __str__(self) -> str:
+        return self.url
 
     @property
     def outbox(self) -> Outbox:
@@ -139,8 +176,22 @@ class Address:
             self._send_later(job, problem)
         return _slim(record)
 
+    @property
+    def folder(self) -> Path | None:
+        """As `Store.folder`."""
+        return None
+
+    def workplace(self) -> Path:
+        """As `Store.workplace`."""
+        return make_folder(self.scratch())
+
+    def waiting(self) -> str:
+        """As `Store.waiting`."""
+        n = len(self.outbox.waiting())
+        return f"{n} in {self.outbox.where}" if n else ""
+
     def send_waiting(self) -> list[RunRecord]:
-        """Send what waits in this machine's outbox.  Returns: the records.  Raises: DataError."""
+        """As `Store.send_waiting`."""
         return self.outbox.send(self._deliver)
 
     def scratch(self) -> Path:

@@ -25,6 +25,20 @@ from numpy.typing import NDArray
 
 from clrepro.errors import DataError
 from clrepro.io.pickle_scan import MAX_DEPTH, MAX_UNFOLDED, SMALL, follow
+from clrepro.io.pickled_values import (
+    NDARRAY,
+    Array,
+    Call,
+    Dtype,
+    empty_bytes,
+    encode,
+    from_buffer,
+    reconstruct,
+    scalar,
+    sizes_of,
+    to_bytearray,
+    to_complex,
+)
 from clrepro.io.regular_files import read_regular_file
 
 MAX_BYTES = 1 << 30
@@ -86,7 +100,7 @@ class _Reader(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _Call(self._tensor)
+            return Call(self._tensor)
         try:
             return _GLOBALS[module, name]
         except KeyError:
@@ -106,8 +120,8 @@ class _Reader(pickle.Unpickler):
         """torch._utils._rebuild_tensor_v2 on numpy: a view of the storage, checked to stay inside, copied."""
         if not isinstance(storage, np.ndarray):
             raise DataError("a tensor without a storage")
-        size, stride = _sizes(size), _sizes(stride)
-        start = _sizes(offset)[0]
+        size, stride = sizes_of(size), sizes_of(stride)
+        start = sizes_of(offset)[0]
         last = start + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
         if 0 in size:
             return np.zeros(size, storage.dtype)
@@ -118,21 +132,6 @@ class _Reader(pickle.Unpickler):
             raise DataError(f"tensors that repeat a storage of {len(storage)} over and over")
         steps = tuple(step * storage.itemsize for step in stride)
         return np.lib.stride_tricks.as_strided(storage[start:], size, steps).copy()
-
-
-class _Call:
-    """A function that a pickle may call but, unlike a plain function, cannot set attributes of."""
-
-    __slots__ = ("_function",)
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self._function(*arguments)
-
-    def __setstate__(self, state: Any) -> NoReturn:
-        raise DataError("changes a function instead of calling it")
 
 
 # --- after: nothing but plain values ------------------------------------------------------------------------
@@ -158,9 +157,9 @@ def _plain(value: Any, done: dict[int, Any], depth: int) -> Any:
         return done[id(value)]
     if depth > MAX_DEPTH:
         raise DataError(f"nested more than {MAX_DEPTH} deep")
-    if kind is _Dtype:
+    if kind is Dtype:
         return value.dtype
-    if kind is _Array and value.filled:
+    if kind is Array and value.filled:
         done[id(value)] = value.view(np.ndarray)
         return done[id(value)]
     if kind not in (list, tuple, dict, set, frozenset, collections.OrderedDict, collections.deque):
@@ -185,98 +184,6 @@ def _plain(value: Any, done: dict[int, Any], depth: int) -> Any:
     if kind is tuple:
         done[id(value)] = value
     return value
-
-
-# --- numpy --------------------------------------------------------------------------------------------------
-
-
-class _Dtype:
-    """Stands for numpy.dtype while a pickle describes one: numbers, truth values, bytes and texts only."""
-
-    def __init__(self, kind: Any, align: Any = False, copy: Any = False) -> None:
-        text = kind.decode("ascii") if isinstance(kind, bytes) else kind
-        if not isinstance(text, str) or text[:1] not in "biufcSU" or not text[1:].isdigit():
-            shown = repr(text) if isinstance(text, str) else "no known kind"
-            raise DataError(f"array of {shown[:40]}: only arrays of numbers and texts are read")
-        self.dtype = np.dtype(text)
-
-    def __setstate__(self, state: Any) -> None:
-        # (version, byte order, None: no sub-array, no names, no fields, ...)
-        order, parts = state[1], state[2:5]
-        if any(part is not None for part in parts):
-            raise DataError("array of records: only arrays of numbers and texts are read")
-        text = order.decode("ascii") if isinstance(order, bytes) else order
-        if text == ">":
-            self.dtype = self.dtype.newbyteorder(">")
-
-
-class _Array(np.ndarray[Any, Any]):
-    """An array whose contents arrive as its pickled state."""
-
-    filled = False
-
-    def __setstate__(self, state: Any) -> None:
-        _, shape, dtype, fortran, data = state
-        filled = _from_bytes(data, dtype, shape, "F" if fortran else "C")
-        super().__setstate__((1, filled.shape, filled.dtype, False, filled.tobytes()))  # type: ignore[arg-type]
-        self.filled = True
-
-
-def _from_bytes(data: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
-    if isinstance(data, str):  # Python 2's bytes, read as text
-        data = data.encode("latin1")
-    if not isinstance(dtype, _Dtype) or not isinstance(data, bytes | bytearray):
-        raise DataError("an array whose contents are not bytes")
-    flat = np.frombuffer(data, dtype.dtype).astype(dtype.dtype.newbyteorder("="))
-    return flat.reshape(_sizes(shape), order="F" if order == "F" else "C")
-
-
-def _sizes(shape: Any) -> tuple[int, ...]:
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    if not all(isinstance(size, int) and size >= 0 for size in sizes):
-        raise DataError("an array whose shape is not made of sizes")
-    return sizes
-
-
-def _no_array(*_: Any) -> NoReturn:
-    raise DataError("an array made by a call, without contents")
-
-
-def _reconstruct(subtype: Any, shape: Any, kind: Any) -> _Array:
-    if subtype is not _GLOBALS["numpy", "ndarray"]:
-        raise DataError("an array of another class than numpy.ndarray")
-    return _Array((0,), np.int8)  # its state follows; until then it holds nothing
-
-
-def _scalar(dtype: Any, data: Any = b"") -> Any:
-    return _from_bytes(data, dtype, (1,), "C")[0]
-
-
-def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any, *_: Any) -> NDArray[Any]:
-    return _from_bytes(bytes(data), dtype, shape, order)
-
-
-def _encode(text: Any, codec: Any = "latin1") -> bytes:
-    if codec not in ("latin1", "latin-1") or not isinstance(text, str):
-        raise DataError("bytes written as text in another code than latin1")
-    return text.encode("latin1")
-
-
-def _bytes(*arguments: Any) -> bytes:
-    if arguments:
-        raise DataError("bytes made by a call")
-    return b""
-
-
-def _bytearray(*arguments: Any) -> bytearray:
-    if not arguments:
-        return bytearray()
-    data, codec = (*arguments, "latin1")[:2]
-    return bytearray(data if isinstance(data, bytes) else _encode(data, codec))
-
-
-def _complex(real: Any, imaginary: Any) -> complex:
-    return complex(float(real), float(imaginary))
 
 
 # --- torch --------------------------------------------------------------------------------------------------
@@ -385,23 +292,23 @@ _GLOBALS: Mapping[tuple[str, str], Any] = MappingProxyType(
     {
         ("collections", "OrderedDict"): collections.OrderedDict,
         ("collections", "deque"): collections.deque,
-        ("_codecs", "encode"): _Call(_encode),
-        ("numpy", "ndarray"): _Call(_no_array),
-        ("numpy", "dtype"): _Call(_Dtype),
-        ("torch._utils", "_rebuild_parameter"): _Call(_parameter),
-        ("torch.storage", "_load_from_bytes"): _Call(_storage),
+        ("_codecs", "encode"): Call(encode),
+        ("numpy", "ndarray"): NDARRAY,
+        ("numpy", "dtype"): Call(Dtype),
+        ("torch._utils", "_rebuild_parameter"): Call(_parameter),
+        ("torch.storage", "_load_from_bytes"): Call(_storage),
     }
-    | {(home, "_reconstruct"): _Call(_reconstruct) for home in _NUMPY_HOMES}
-    | {(home, "scalar"): _Call(_scalar) for home in _NUMPY_HOMES}
-    | {(home, "_frombuffer"): _Call(_frombuffer) for home in ("numpy.core.numeric", "numpy._core.numeric")}
+    | {(home, "_reconstruct"): Call(reconstruct) for home in _NUMPY_HOMES}
+    | {(home, "scalar"): Call(scalar) for home in _NUMPY_HOMES}
+    | {(home, "_frombuffer"): Call(from_buffer) for home in ("numpy.core.numeric", "numpy._core.numeric")}
     | {("datetime", k): getattr(datetime, k) for k in ("datetime", "date", "time", "timedelta", "timezone")}
     | {
         (home, kind.__name__): kind
         for home in ("builtins", "__builtin__")
         for kind in (set, frozenset, list, dict, tuple, int, float, bool)
     }
-    | {(home, "bytes"): _Call(_bytes) for home in ("builtins", "__builtin__")}
-    | {(home, "bytearray"): _Call(_bytearray) for home in ("builtins", "__builtin__")}
-    | {(home, "complex"): _Call(_complex) for home in ("builtins", "__builtin__")}
+    | {(home, "bytes"): Call(empty_bytes) for home in ("builtins", "__builtin__")}
+    | {(home, "bytearray"): Call(to_bytearray) for home in ("builtins", "__builtin__")}
+    | {(home, "complex"): Call(to_complex) for home in ("builtins", "__builtin__")}
     | {("torch", name): _StorageName(dtype) for name, dtype in _STORAGES.items()}
 )

@@ -23,21 +23,21 @@ with warnings.catch_warnings():
 @pytest.fixture
 def stopped(monkeypatch):
     """A function that calls `work` and stops the training in it as a task ends, as Ctrl-C would."""
-    from hvcl_repro.supervised.learner import Learner
+    from hvcl_repro.supervised.trainer import Trainer
 
-    real = Learner.end
+    real = Trainer.end_task
 
     def stop(work, task):
         calls = []
 
-        def end(self, x):
+        def end(self):
             calls.append(1)
             if len(calls) == task:
                 raise KeyboardInterrupt
-            real(self, x)
+            real(self)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Learner, "end", end)
+            patch.setattr(Trainer, "end_task", end)
             with pytest.raises(KeyboardInterrupt):
                 work()
 

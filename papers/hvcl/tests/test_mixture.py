@@ -11,7 +11,8 @@ from clrepro.seeding import Seeds
 from hvcl_repro.layers import Conv2DMoVE, DenseMoVE, divergence
 from hvcl_repro.supervised import mixture
 from hvcl_repro.supervised.benchmarks import build
-from hvcl_repro.supervised.learner import Learner
+from hvcl_repro.supervised.build import make
+from hvcl_repro.supervised.methods import HVCL
 from hvcl_repro.supervised.settings import SupervisedSettings
 from hvcl_repro.supervised.train import run
 
@@ -78,15 +79,15 @@ def test_determinant_is_that_of_the_loss_and_zero_for_equal_experts():
 
 
 def test_weights_follow_the_layers_one_by_one():
-    made = Learner(SMALL, (8, 8), 2, Seeds(1))
+    layers = make(SMALL, (8, 8), 2, 1, Seeds(1)).net.path(0)
     x = np.random.default_rng(0).integers(0, 255, (1500, 64)).astype(np.uint8)  # more than one batch
-    found = mixture.gate_weights(made.model, x)
+    found = mixture.gate_weights(layers, x)
     assert [w.shape for w in found] == [(1500, 3)] * 3
-    hidden = made.model.layers[0](x.astype(np.float32) / 255, training=False)
-    np.testing.assert_array_equal(found[1], made.model.layers[1].gates(hidden).numpy())
+    hidden = layers[0](x.astype(np.float32) / 255, training=False)
+    np.testing.assert_array_equal(found[1], layers[1].gates(hidden).numpy())
     # An expert that no image reaches does not count as used.
-    made.model.layers[0].gate_bias.assign([50.0, 0.0, 0.0])
-    assert np.all(mixture.routes(mixture.gate_weights(made.model, x))[0] == 0)
+    layers[0].gate_bias.assign([50.0, 0.0, 0.0])
+    assert np.all(mixture.routes(mixture.gate_weights(layers, x))[0] == 0)
 
 
 def test_looking_changes_nothing(monkeypatch):
@@ -103,26 +104,24 @@ def test_looking_changes_nothing(monkeypatch):
 
 def test_moved_images_are_counted_against_the_end_of_their_task(monkeypatch):
     """A gate that is swapped after the third task has moved the images of the first three."""
-    real = Learner.end
-    calls = []
+    real = HVCL.end_task
 
-    def swapped(self, x):
-        real(self, x)
-        calls.append(1)
-        for layer in mixture.mixtures(self.model):
+    def swapped(self, x, task):
+        real(self, x, task)
+        for layer in self.net.moves:
             bias = np.full(3, -50.0)
-            bias[1 if len(calls) > 3 else 0] = 50.0
+            bias[1 if task > 2 else 0] = 50.0
             layer.gate_bias.assign(bias)
 
-    monkeypatch.setattr(Learner, "end", swapped)
+    monkeypatch.setattr(HVCL, "end_task", swapped)
     assert result(SMALL).mixture["gate_moved"] == pytest.approx(3 / 4)
 
 
 def test_one_expert_has_no_mixture():
     for method in ("vcl", "ucl", "fine-tune"):
-        made = Learner(replace(SMALL, method=method), (8, 8), 2, Seeds(1))
-        assert mixture.mixtures(made.model) == []
-    assert len(mixture.mixtures(Learner(SMALL, (8, 8), 2, Seeds(1)).model)) == 3
+        made = make(replace(SMALL, method=method), (8, 8), 2, 1, Seeds(1))
+        assert mixture.mixtures(made.net.path(0)) == []
+    assert len(mixture.mixtures(make(SMALL, (8, 8), 2, 1, Seeds(1)).net.path(0))) == 3
 
 
 def test_resumed_knows_the_same(tmp_path, stopped):

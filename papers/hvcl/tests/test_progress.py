@@ -36,6 +36,7 @@ def counted(n, noun="task"):
     [
         (supervised, ["--method", "fine-tune", *SUPERVISED], counted(5)),
         (supervised, ["--method", "joint", *SUPERVISED], counted(3, "epoch")),
+        (supervised, ["--method", "joint", "--steps", "45", *SUPERVISED], counted(3, "epoch")),  # of 23 each
         (rl, SAC, counted(3)),
         (baselines, PPO, counted(3)),
     ],

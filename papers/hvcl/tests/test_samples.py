@@ -9,7 +9,8 @@ from clrepro.io.checkpoint import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.supervised import samples
 from hvcl_repro.supervised.benchmarks import build
-from hvcl_repro.supervised.learner import Learner
+from hvcl_repro.supervised.build import make
+from hvcl_repro.supervised.measure import Measure
 from hvcl_repro.supervised.settings import SupervisedSettings
 from hvcl_repro.supervised.train import run
 
@@ -73,11 +74,22 @@ def test_measures_by_hand():
     p = np.zeros((4, 6), np.float32)
     p[[0, 1, 2, 3], [0, 1, 3, 5]] = 0.8
     p[:, 2] += 0.2
-    fixed = samples.Judge(lambda images: p, 0.5, 2)  # three tasks of two labels
-    found = fixed.measure(np.zeros((4, 1), np.uint8), np.array([0, 0, 1, 0]), 2)
+    fixed = samples.Judge(lambda images: p, 0.5, 2, (1.0, 2.0, 4.0))  # three tasks of two labels
+    images = np.array([[0, 3], [2, 3], [0, 3], [2, 3]], np.uint8)  # deviations 1 and 0
+    found = fixed.measure(images, np.array([0, 0, 1, 0]), 2)
     entropy = np.log(4) / np.log(6)
-    np.testing.assert_allclose(found, [2 / 4, entropy, 3 / 4, 0.8, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(found, [2 / 4, entropy, 3 / 4, 0.8, 0.5, np.sqrt(0.5) / 4], rtol=1e-6)
+    # Kinds 0, 1, 3 and 5 are of tasks 0, 0, 1 and 2: right, wrong, right, wrong.
+    heads = np.array([[0, 0, 0, 0], [1, 1, 1, 1], [1, 1, 1, 0]])
+    assert fixed.measure(images, heads, 2)[0] == 2 / 4
     assert fixed.measure(np.zeros((4, 1), np.uint8), np.zeros(4), 1)[2] == 0.5  # kinds 0 and 1
+
+
+def test_deviation_is_that_of_all_tasks_so_far():
+    tasks = [np.random.default_rng(t).integers(0, 256, (50 * (t + 1), 6)).astype(np.uint8) for t in range(3)]
+    joined = [np.concatenate(tasks[: t + 1]).astype(float) for t in range(3)]
+    expected = [np.sqrt(x.var(axis=0).mean()) for x in joined]
+    np.testing.assert_allclose(samples.deviations(tasks), expected, rtol=1e-12)
 
 
 def test_noise_is_no_class(judge):
@@ -114,10 +126,10 @@ def test_stopped_and_resumed_has_the_same_samples(tmp_path, stopped):
 
 
 def test_samples_are_what_the_generator_decodes():
-    made = Learner(SMALL, (8, 8), 2, Seeds(1))
+    made = make(SMALL, (8, 8), 2, 1, Seeds(1))
     z = samples.latents(SMALL, 0)
     assert z.shape == (samples.SAMPLES, 2)
     assert np.any(z != samples.latents(SMALL, 1))
     assert np.any(z != samples.latents(replace(SMALL, seed=5), 0))
-    logits = made.generator.decoder(z, training=False).numpy()
-    np.testing.assert_allclose(made.samples(z), 255 / (1 + np.exp(-logits)), atol=0.51)
+    logits = made.trainer.replay.generator.decoder(z, training=False).numpy()
+    np.testing.assert_allclose(Measure(made).samples(z), 255 / (1 + np.exp(-logits)), atol=0.51)

@@ -71,7 +71,7 @@ def test_fisher_of_logistic_regression():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(3000, 2)).astype(np.float32)
     model = logistic(np.array([[0.2, -0.2], [0.3, -0.3]], np.float32))
-    found = penalties.fisher(model, x, rng)[0].numpy()
+    found = penalties.fisher(model, model.trainable_variables, x, rng)[0].numpy()
     p = tf.nn.softmax(model(x)).numpy()
     # E over y of (x_i (y_c - p_c))² is x_i² p_c (1 - p_c).
     expected = np.stack([np.mean(x[:, i, None] ** 2 * p * (1 - p), axis=0) for i in range(2)])

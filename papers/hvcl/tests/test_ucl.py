@@ -13,8 +13,9 @@ import torch
 
 from clrepro.seeding import Seeds
 from hvcl_repro import ucl
-from hvcl_repro.layers import Conv2DMoVE, DenseMoVE, divergence, move_layers
-from hvcl_repro.supervised.learner import Learner
+from hvcl_repro.layers import Conv2DMoVE, DenseMoVE, divergence
+from hvcl_repro.supervised.build import make
+from hvcl_repro.supervised.passes import Passes
 from hvcl_repro.supervised.settings import SupervisedSettings
 
 FOLDER = Path(__file__).resolve().parents[1]
@@ -23,17 +24,16 @@ DENSE = SupervisedSettings(method="ucl", hidden=4, rho_init=RHO, ucl_beta=0.3, b
 CONV = replace(DENSE, benchmark="split-cifar10", images="textures10")
 
 
-def learner(settings, shape, seen, scramble=True):
-    """A learner whose weights and anchors are all different, as after some task."""
-    out = Learner(settings, shape, 3, Seeds(1))
+def method(settings, shape, scramble=True):
+    """A method whose weights and anchors are all different, as after some task."""
+    out = make(settings, shape, 3, 1, Seeds(1))
     rng = np.random.default_rng(0)
     if scramble:
-        for layer in move_layers(out.model):
+        for layer in out.net.moves:
             for v in (layer.mu, layer.mu_0, layer.bias, layer.bias_0):
                 v.assign(rng.normal(size=v.shape) * 0.1)
             for v in (layer.rho, layer.rho_0):
                 v.assign(rng.normal(-3, 1, v.shape))
-    out.tasks_seen = seen
     return out
 
 
@@ -41,10 +41,10 @@ def softplus(rho):
     return np.log1p(np.exp(np.asarray(rho, float)))
 
 
-def by_hand(model, s, later):
+def by_hand(net, s, later):
     """Equation 8, weight by weight, with loops and float64."""
     first, total, below = softplus(s.rho_init), 0.0, None
-    for layer in move_layers(model):
+    for layer in net.moves:
         mu, old = (v.numpy()[..., 0].astype(float) for v in (layer.mu, layer.mu_0))
         bias, bias_old = (v.numpy()[:, 0].astype(float) for v in (layer.bias, layer.bias_0))
         now, then = (softplus(v.numpy()[:, 0]) for v in (layer.rho, layer.rho_0))
@@ -72,32 +72,32 @@ def by_hand(model, s, later):
 @pytest.mark.parametrize(("settings", "shape"), [(DENSE, (3, 2)), (CONV, (8, 8, 3))])
 @pytest.mark.parametrize("seen", [0, 2])
 def test_the_penalty_is_equation_8(settings, shape, seen):
-    made = learner(settings, shape, seen)
-    found = float(made.nodes.loss(tf.constant(float(seen))))
-    assert found == pytest.approx(by_hand(made.model, settings, seen > 0), rel=2e-5)
+    made = method(settings, shape)
+    found = float(made.penalty(seen))
+    assert found == pytest.approx(by_hand(made.net, settings, seen > 0), rel=2e-5)
 
 
 def test_at_the_anchor_only_the_deviations_terms_are_left():
-    made = learner(DENSE, (3, 2), 1)
-    for layer in move_layers(made.model):
+    made = method(DENSE, (3, 2))
+    for layer in made.net.moves:
         layer.consolidate()
-    sigma = np.concatenate([softplus(layer.rho.numpy()[:, 0]) for layer in move_layers(made.model)])
+    sigma = np.concatenate([softplus(layer.rho.numpy()[:, 0]) for layer in made.net.moves])
     expected = DENSE.ucl_beta / 2 * np.sum(1 + sigma**2 - np.log(sigma**2)) / DENSE.batch
-    assert float(made.nodes.loss(tf.constant(1.0))) == pytest.approx(expected, rel=1e-5)
+    assert float(made.penalty(1)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_gradients_pull_back_harder_where_nodes_are_certain_and_let_deviations_rise():
-    made = learner(DENSE, (3, 2), 1)
-    first, second = list(move_layers(made.model))[:2]
-    for layer in move_layers(made.model):
+    made = method(DENSE, (3, 2))
+    first, second = made.net.moves[:2]
+    for layer in made.net.moves:
         layer.rho.assign(tf.fill(layer.rho.shape, RHO))
         layer.mu.assign(tf.zeros_like(layer.mu))  # so that the absolute term has no weight
     first.rho.assign([[-6.0], [RHO], [RHO], [RHO]])  # one certain node below
-    for layer in move_layers(made.model):
+    for layer in made.net.moves:
         layer.consolidate()
     second.mu.assign_add(0.1 * tf.ones_like(second.mu))
     with tf.GradientTape() as tape:
-        loss = made.nodes.loss(tf.constant(1.0))
+        loss = made.penalty(1)
     mu, rho = tape.gradient(loss, [second.mu, second.rho])
     held = mu.numpy()[..., 0]
     certain = (softplus(RHO) / softplus(-6.0)) ** 2
@@ -107,7 +107,7 @@ def test_gradients_pull_back_harder_where_nodes_are_certain_and_let_deviations_r
 
     second.mu_0.assign(2.0 * tf.ones_like(second.mu))  # an important weight, above where it is now
     with tf.GradientTape() as tape:
-        loss = made.nodes.loss(tf.constant(1.0))
+        loss = made.penalty(1)
     more = tape.gradient(loss, second.mu).numpy()[1:, :, 0]
     l1 = softplus(RHO) ** 2 * (2.0 / softplus(RHO)) ** 2
     np.testing.assert_allclose(more, (-1.9 - l1) / DENSE.batch, rtol=1e-4)
@@ -126,8 +126,8 @@ def test_every_library_computes_the_same(library):
 
 
 def test_a_node_has_one_deviation_and_one_expert():
-    made = Learner(replace(CONV, n_exp=4, rho_sharing="full"), (8, 8, 3), 3, Seeds(1))
-    for layer in move_layers(made.model):
+    made = make(replace(CONV, n_exp=4, rho_sharing="full"), (8, 8, 3), 3, 1, Seeds(1))
+    for layer in made.net.moves:
         assert layer.n_experts == 1
         assert tuple(layer.rho.shape) == (int(layer.mu.shape[-2]), 1)
 
@@ -160,13 +160,13 @@ def test_node_and_unit_are_one_for_dense_layers():
 
 def test_the_training_step_follows_the_penalty_and_no_kl():
     """With a weight that drowns the data, every deviation below its anchor rises in Adam's first step."""
-    made = learner(replace(DENSE, batch=20, ucl_beta=1e4), (3, 2), 1)
-    made.begin(20)
-    assert all(float(layer.kl_weights) == 0.0 for layer in move_layers(made.model))
-    before = [layer.rho.numpy() for layer in move_layers(made.model)]
+    made = method(replace(DENSE, batch=20, ucl_beta=1e4), (3, 2))
+    made.begin_task(1, 20)
+    assert all(float(layer.kl_weights) == 0.0 for layer in made.net.moves)
+    before = [layer.rho.numpy() for layer in made.net.moves]
     x = tf.constant(np.random.default_rng(0).integers(0, 255, (20, 6)), tf.uint8)
-    made.epoch(x, tf.constant(np.arange(20) % 3, tf.int64), np.arange(20))
-    for old, layer in zip(before, move_layers(made.model), strict=True):
+    Passes(made, 20).train(x, tf.constant(np.arange(20) % 3, tf.int64), np.arange(20), 1)
+    for old, layer in zip(before, made.net.moves, strict=True):
         below = old < layer.rho_0.numpy()
         np.testing.assert_allclose((layer.rho.numpy() - old)[below], DENSE.lr, rtol=1e-3)
 

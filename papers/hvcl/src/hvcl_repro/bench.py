@@ -100,7 +100,8 @@ def supervised_step() -> Benchmark:
     import tensorflow as tf
 
     from clrepro.seeding import Seeds
-    from hvcl_repro.supervised.learner import Learner
+    from hvcl_repro.supervised.build import make
+    from hvcl_repro.supervised.passes import Passes
     from hvcl_repro.supervised.settings import SupervisedSettings
 
     rng, n = np.random.default_rng(0), 1280
@@ -108,11 +109,12 @@ def supervised_step() -> Benchmark:
     y = tf.constant(rng.integers(0, 2, n), tf.int64)
     sides: dict[str, Callable[[], int]] = {}
     for noise in ("local", "flipout"):
-        learner = Learner(SupervisedSettings(noise=noise), (28, 28), 2, Seeds(0))
-        learner.begin(n)
+        settings = SupervisedSettings(noise=noise)
+        passes = Passes(make(settings, (28, 28), 2, 1, Seeds(0)), 128)
+        passes.method.begin_task(0, n)
 
-        def work(learner: Any = learner) -> int:
-            learner.epoch(x, y, np.arange(n))
+        def work(passes: Any = passes) -> int:
+            passes.train(x, y, np.arange(n), 0)
             return n // 128
 
         sides[noise] = work

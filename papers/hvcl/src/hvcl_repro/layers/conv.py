@@ -102,7 +102,7 @@ class ConvMoVE(MoVE):
             y = self._expert(x, kernels[0], 0, noisy)
         else:
             logits = self._logits(x, side=0)
-            self.add_gate_losses(logits, self._logits(x, side=1))
+            self.add_gate_losses(logits, lambda: self._logits(x, side=1))
             y = self.route(x, logits, noisy, lambda rows, m: self._expert_or_none(rows, kernels[m], m, noisy))
         self.add_expert_losses(experts)
         if self.data_format == "channels_first":
@@ -186,7 +186,7 @@ class ConvMoVE(MoVE):
         """Returns the output of expert m for its rows x (B_m, …, c)."""
         dtype = x.dtype
         y = self._convolve(x, mu)
-        if noisy:
+        if noisy and self.draws_weights:
             sigma = tf.broadcast_to(tf.cast(tf.nn.softplus(self.rho[..., m]), dtype), tf.shape(mu))
             draw = self._local if self.options["noise"] == "local" else self._flipout
             y = y + draw(x, sigma)

@@ -57,7 +57,7 @@ class DenseMoVE(MoVE):
             y = self._expert(x, kernels[0], 0, noisy)
         else:
             logits = self._logits(x, prior=False)
-            self.add_gate_losses(logits, self._logits(x, prior=True))
+            self.add_gate_losses(logits, lambda: self._logits(x, prior=True))
             y = self.route(x, logits, noisy, lambda rows, m: self._expert(rows, kernels[m], m, noisy))
         self.add_expert_losses(experts)
         if inputs.shape.rank == 2:
@@ -89,7 +89,7 @@ class DenseMoVE(MoVE):
         """Returns (B_m, units) of expert m for its rows x (B_m, d)."""
         dtype = x.dtype
         y = tf.matmul(x, mu)
-        if noisy:
+        if noisy and self.draws_weights:
             sigma = tf.cast(tf.nn.softplus(self.rho[..., m]), dtype)
             draw = self._local if self.options["noise"] == "local" else self._flipout
             y = y + draw(x, mu, sigma)

@@ -14,6 +14,8 @@ Tensor = Any
 # Above this many experts the determinant underflows, so its logarithm is used.
 DET_UP_TO = 8
 JITTER = 1e-6
+# Of a deviation, relative to weights of about 1: below it single precision draws the mean itself.
+SMALLEST = 1e-7
 
 
 def gaussian_kl(mu: Tensor, sigma: Tensor, mu_0: Tensor, sigma_0: Tensor) -> Tensor:
@@ -22,7 +24,9 @@ def gaussian_kl(mu: Tensor, sigma: Tensor, mu_0: Tensor, sigma_0: Tensor) -> Ten
     Args: mu, mu_0 — (rows, ..., n); sigma, sigma_0 — of that shape, or without its first axes where one scale
     is shared along them.
     Source: spec 4.2: log(s0/s) + (s² + (mu - mu0)²) / (2 s0²) - 1/2.
+    Differs from it: a deviation counts as SMALLEST or more, or squares of it leave single precision.
     """
+    sigma, sigma_0 = _held_up(sigma), _held_up(sigma_0)
     ratio = sigma / sigma_0
     scale = 0.5 * tf.square(ratio) - 0.5 - tf.math.log(ratio)
     distance = tf.square(mu - mu_0)
@@ -32,6 +36,11 @@ def gaussian_kl(mu: Tensor, sigma: Tensor, mu_0: Tensor, sigma_0: Tensor) -> Ten
         scale = scale * math.prod(mu.shape[:shared])
         distance = tf.reduce_sum(distance, axis=list(range(shared)))
     return tf.reduce_sum(scale + 0.5 * distance / tf.square(sigma_0))
+
+
+def _held_up(sigma: Tensor) -> Tensor:
+    """Returns sigma, no smaller than SMALLEST, with sigma's own gradient, so that it can rise again."""
+    return sigma + tf.stop_gradient(tf.maximum(SMALLEST - sigma, 0.0))
 
 
 def gate_kl(logits: Tensor, logits_0: Tensor) -> Tensor:

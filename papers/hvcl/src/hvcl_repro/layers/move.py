@@ -35,6 +35,7 @@ class MoVE(tf_keras.layers.Layer):
         diversity_bonus — weight of I(m; x) and of the determinant; gate_entropy_scale divides the former;
         k — experts per example, or "all"; noise — "flipout": one draw of the weights per call with signs per
         example; "local": the same law per example, drawn at the outputs (Kingma et al. 2015), cheaper;
+        "none": mean weights, only the experts are drawn;
         rho_sharing — "unit": one scale per output unit, of a convolution also per place of the kernel but the
         first axis and per channel, as the original; "node": one per unit or filter; "full": one per weight;
         rho_init — its mean at start;
@@ -60,13 +61,36 @@ class MoVE(tf_keras.layers.Layer):
         # Named here too, where Keras tracks it: a SavedModel of the layer needs all its variables.
         self._random_state = self.random.generator
         self._pairs: list[tuple[Any, Any]] = []  # (posterior, prior)
+        self.omitted: frozenset[str] = frozenset()
 
     @property
     def loss_names(self) -> tuple[str, ...]:
-        """Names of the losses that one call adds, in order."""
+        """Names of the losses that one call adds, in order, but for those in `omitted`."""
         if self.n_experts == 1:
             return LOSSES[-1:]
         return ORIGINAL_LOSSES if "entropy" in self.undone else LOSSES
+
+    def weigh(self, expert: float, gating: float, *, settled: float | None = None) -> None:
+        """Set the weights of both KL terms, and from here on leave out of a call what has no weight.
+
+        `omitted` then holds the names of what is neither computed nor among the losses; a caller that has
+        compiled a call compiles it again where that has changed.
+        Args: settled — leave the determinant out too if it is above this: experts so far apart are not pushed
+        any further; for eight experts or fewer.
+        """
+        self.kl_weights.assign(expert)
+        self.gating_kl_weight.assign(gating)
+        off = {name for name, weight in (("expert_kl", expert), ("gate_kl", gating)) if weight == 0}
+        if self.options["diversity_bonus"] == 0:
+            off |= {"gate_mi", "marginal_entropy", "conditional_entropy", "diversity"}
+        elif settled is not None and self.n_experts > 1 and float(self.determinant()) > settled:
+            off.add("diversity")
+        self.omitted = frozenset(off & set(self.loss_names))
+
+    @property
+    def draws_weights(self) -> bool:
+        """Whether a training call draws the weights, not only the experts."""
+        return bool(self.options["noise"] != "none")
 
     def consolidate(self) -> None:
         """Make the posterior the prior: what the layer knows now is what it is held to from here on.
@@ -154,8 +178,17 @@ class MoVE(tf_keras.layers.Layer):
         rows = dispatcher.dispatch(x)
         return dispatcher.combine([expert(rows[m], m) for m in range(self.n_experts)])
 
-    def add_gate_losses(self, logits: Tensor, logits_0: Tensor) -> None:
-        """Add the information between gate and input and the gate's KL; logits (B, n), those of the prior."""
+    def add_gate_losses(self, logits: Tensor, prior: Callable[[], Tensor]) -> None:
+        """Add the information between gate and input and the gate's KL.
+
+        Args: logits — (B, n); prior — returns those of the prior.
+        """
+        if not {"gate_mi", "marginal_entropy"} & self.omitted:
+            self._add_information(logits)
+        if "gate_kl" not in self.omitted:
+            self.add_loss(self.gating_kl_weight * self._gate_kl(logits, prior()))
+
+    def _add_information(self, logits: Tensor) -> None:
         bonus, scale = self.options["diversity_bonus"], self.options["gate_entropy_scale"]
         if "entropy" in self.undone:
             marginal = divergence.entropy(tf.reduce_mean(tf.nn.softmax(logits), axis=0))
@@ -167,14 +200,14 @@ class MoVE(tf_keras.layers.Layer):
             marginal = self._entropy_fun(tf.reduce_mean(tf.nn.softmax(logits), axis=0))
             conditional = tf.reduce_mean(self._entropy_fun(tf.nn.softmax(logits)))
             self.add_loss(-bonus / scale * (marginal - conditional))
-        if self.options["kl_div_fun"] is None:
-            kl = divergence.gate_kl(logits, logits_0)
-        else:
-            from tensorflow_probability import distributions as tfd
 
-            q, p = tfd.Categorical(logits=logits), tfd.Categorical(logits=logits_0)
-            kl = tf.reduce_mean(self.options["kl_div_fun"](q, p))
-        self.add_loss(self.gating_kl_weight * kl)
+    def _gate_kl(self, logits: Tensor, logits_0: Tensor) -> Tensor:
+        if self.options["kl_div_fun"] is None:
+            return divergence.gate_kl(logits, logits_0)
+        from tensorflow_probability import distributions as tfd
+
+        q, p = tfd.Categorical(logits=logits), tfd.Categorical(logits=logits_0)
+        return tf.reduce_mean(self.options["kl_div_fun"](q, p))
 
     def gate_entropy(self, logits: Tensor) -> Tensor:
         """Returns mean_b H(gate_b), of the original's losses alone."""
@@ -193,10 +226,11 @@ class MoVE(tf_keras.layers.Layer):
     def add_expert_losses(self, experts: Tensor) -> None:
         """Add the determinant (two experts or more) and the experts' KL.  Args: experts — of `experts()`."""
         sigma, sigma_0 = tf.nn.softplus(self.rho), tf.nn.softplus(self.rho_0)
-        if self.n_experts > 1:
+        if self.n_experts > 1 and "diversity" not in self.omitted:
             k = self._similarity(experts, sigma)
             self.add_loss(-self.options["diversity_bonus"] * divergence.diversity(k))
-        self.add_loss(self.kl_weights * self._expert_kl(sigma, sigma_0))
+        if "expert_kl" not in self.omitted:
+            self.add_loss(self.kl_weights * self._expert_kl(sigma, sigma_0))
 
     def determinant(self) -> Tensor:
         """Returns det K of the experts as they are, in [0, 1], a scalar."""

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 Tensor = Any
-NOISES = ("flipout", "local")
+NOISES = ("flipout", "local", "none")
 
 
 class Noise:

@@ -40,12 +40,18 @@ FULL: dict[str, dict[str, Any]] = {
     "split-cifar10": {"tasks": 5, "hidden": 256, "epochs": 20},
     "split-cifar100": {"tasks": 10, "hidden": 256, "epochs": 30, "width": 2.0},
 }
+# So few images need many steps of a small auto-encoder; with fewer it collapses to their mean.
+QUICK_GENERATOR = {"generator_hidden": 200, "latent": 8, "generator_steps": 12}
 QUICK: dict[str, dict[str, Any]] = {
-    "split-mnist": {"tasks": 5, "hidden": 64, "epochs": 60, "batch": 64, "lr": 3e-3, "n_exp": 3},
-    "permuted-mnist": {"tasks": 5, "hidden": 64, "epochs": 20, "batch": 64, "lr": 3e-3, "n_exp": 3},
+    "split-mnist": {
+        "tasks": 5, "hidden": 64, "epochs": 60, "batch": 64, "lr": 3e-3, "n_exp": 3, **QUICK_GENERATOR,
+    },
+    "permuted-mnist": {
+        "tasks": 5, "hidden": 64, "epochs": 20, "batch": 64, "lr": 3e-3, "n_exp": 3, **QUICK_GENERATOR,
+    },
     "split-cifar10": {"tasks": 5, "hidden": 64, "epochs": 10, "batch": 32, "n_exp": 2},
     "split-cifar100": {"tasks": 10, "hidden": 64, "epochs": 7, "batch": 32, "n_exp": 2},
-}
+}  # fmt: skip
 HELP = {
     "images": "what the tasks are made of", "method": "what is trained", "tasks": "number of tasks",
     "hidden": "units of a dense hidden layer", "width": "factor of the convolutions' filters",
@@ -54,10 +60,15 @@ HELP = {
     "g_beta": "weight of the gates' KL", "first_beta": "weight of both in the first task",
     "bonus": "weight of allocation and diversity", "rho_init": "spread at the start, before softplus",
     "rho_sharing": "one spread per unit or for every weight (full)",
-    "noise": "flipout or local", "ewc_lambda": "strength of EWC", "si_c": "strength of SI",
+    "noise": "flipout, local or none", "ewc_lambda": "strength of EWC", "si_c": "strength of SI",
     "ucl_beta": "weight of UCL's term for the deviations",
+    "heads": "one head for all tasks, or one per task and the task known at test",
+    "steps": "training steps per task in place of epochs; 0: epochs",
     "fisher_samples": "images for EWC's Fisher information", "generator_hidden": "units of the auto-encoder",
     "generator_exp": "its experts per layer", "latent": "its latent variables",
+    "generator_noise": "its weights' noise", "generator_bonus": "its weight of allocation and diversity",
+    "generator_lr": "its learning rate", "generator_steps": "its steps on each batch",
+    "generator_e_beta": "weight of its experts' KL", "generator_g_beta": "weight of its gates' KL",
     "eval_on": "test, or validation: a tenth of the training images held back",
     "seed": "of every random choice",
 }  # fmt: skip
@@ -65,17 +76,20 @@ CHOICES = {
     "images": IMAGES,
     "method": METHODS,
     "rho_sharing": ("unit", "full"),
-    "noise": ("local", "flipout"),
+    "noise": ("local", "flipout", "none"),
+    "generator_noise": ("local", "flipout", "none"),
+    "heads": ("shared", "task"),
     "eval_on": ("test", "validation"),
 }
 ANY_SIGN = ("rho_init",)
+FROM_ZERO = ("seed", "steps")
 UNITS = {"ELBO": " nats", "det_K": "", "experts_used": ""}  # of the results that are no shares
-POSITIVE = ("lr", "width")
+POSITIVE = ("lr", "width", "generator_lr")
 
 
 def parser() -> Parser:
     """Returns the parser; flags left out take the benchmark's values."""
-    out = Parser(prog=PROGRAM, description="HVCL on supervised tasks with one shared head.")
+    out = Parser(prog=PROGRAM, description="HVCL on supervised tasks with a shared head, or one per task.")
     out.add_argument("--benchmark", choices=BENCHMARKS, default="split-mnist", help="the stream of tasks")
     defaults = SupervisedSettings()
     for field in fields(SupervisedSettings):
@@ -84,7 +98,7 @@ def parser() -> Parser:
         kind: Any = {int: positive_int, float: non_negative_float, str: str}[
             type(getattr(defaults, field.name))
         ]
-        kind = non_negative_int if field.name == "seed" else kind
+        kind = non_negative_int if field.name in FROM_ZERO else kind
         kind = finite_float if field.name in ANY_SIGN else positive_float if field.name in POSITIVE else kind
         out.add_argument(
             f"--{field.name}", type=kind, choices=CHOICES.get(field.name), help=HELP[field.name], default=None
@@ -139,7 +153,7 @@ def _main(argv: Sequence[str] | None) -> None:
         }
         series = {
             key: [[None if v != v else v for v in row] for row in outcome.series[key].tolist()]
-            for key in ("R",)
+            for key in ("R", *(("samples",) if settings.generative else ()))
         }
         print(f"written to {folder.atomic_write_json('result.json', body | series)}")
 

@@ -1,14 +1,16 @@
 """Classifiers of MoVE or plain layers, of equal depth and width, and the auto-encoder for replay."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
+from numpy.typing import NDArray
 
 from clrepro.seeding import Seeds
-from hvcl_repro.layers import Conv2DMoVE, DenseMoVE
+from hvcl_repro.layers import Conv2DMoVE, DenseMoVE, MoVE
 from hvcl_repro.layers.noise import Noise
 from hvcl_repro.supervised.settings import SupervisedSettings
 
@@ -17,17 +19,150 @@ SMALL_FILTERS = (8, 16)  # for images of 16 pixels or fewer
 Tensor = Any
 
 
-def classifier(settings: SupervisedSettings, shape: tuple[int, ...], n_classes: int, seeds: Seeds) -> Any:
-    """Returns a built tf_keras model from flat images in [0, 1] (B, inputs) to logits (B, n_classes)."""
-    pixels = tf.TensorShape(shape).num_elements()
-    numbers = (seeds.integer(f"init/{i}") for i in count())
-    layers = [tf_keras.Input((pixels,))]
-    if settings.convolutional:
-        layers += [tf_keras.layers.Reshape(shape), *_convolutions(settings, shape, numbers)]
-        layers += [tf_keras.layers.Flatten(), _dense(settings, settings.hidden, "relu", numbers)]
-    else:
-        layers += [_dense(settings, settings.hidden, "relu", numbers) for _ in range(2)]
-    return tf_keras.Sequential([*layers, _dense(settings, n_classes, None, numbers)])
+class Stack:
+    """Layers one after another, built; no Keras model, which would keep the losses of its building.
+
+    Args: layers; inputs — features of a row that comes in.
+    """
+
+    def __init__(self, layers: Sequence[Any], inputs: int) -> None:
+        self.layers = list(layers)
+        shape: Any = (None, inputs)
+        for layer in self.layers:
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+        self.outputs = int(shape[-1])
+
+    def __call__(self, x: Tensor, *, training: bool) -> Tensor:
+        """Returns (B, outputs) for x (B, inputs); in training with weights and experts drawn."""
+        for layer in self.layers:
+            x = run_layer(layer, x, training=training)
+        return x
+
+    @property
+    def moves(self) -> list[MoVE]:
+        """The MoVE layers, in order."""
+        return [layer for layer in self.layers if isinstance(layer, MoVE)]
+
+    @property
+    def weights(self) -> list[Any]:
+        """All variables that are trained, layer by layer."""
+        return [v for layer in self.layers for v in layer.trainable_variables]
+
+    def losses(self) -> list[Tensor]:
+        """Returns the terms that the last call has added."""
+        return [term for layer in self.layers for term in layer.losses]
+
+    def get_weights(self) -> list[NDArray[Any]]:
+        """Returns all arrays, those that are not trained too."""
+        return [v.numpy() for layer in self.layers for v in layer.weights]
+
+    def set_weights(self, arrays: Sequence[NDArray[Any]]) -> None:
+        """Take the arrays of `get_weights`."""
+        for v, array in zip((v for layer in self.layers for v in layer.weights), arrays, strict=True):
+            v.assign(array)
+
+    def chance(self) -> list[Any]:
+        """Returns the variables of the random generators."""
+        return [layer.random.generator.state for layer in self.moves]
+
+
+def run_layer(layer: Any, x: Tensor, *, training: bool) -> Tensor:
+    """Returns the layer's output; only a MoVE layer does another thing in training."""
+    return layer(x, training=training) if isinstance(layer, MoVE) else layer(x)
+
+
+class Classifier:
+    """A body and one head, or a head per task.
+
+    Args: body; heads — one layer, or one for each task, all of the same size.
+    """
+
+    def __init__(self, body: Stack, heads: Sequence[Any]) -> None:
+        self.body = body
+        self.heads = [Stack([head], body.outputs) for head in heads]
+        self.parts = [body, *self.heads]
+        self.weights = [v for part in self.parts for v in part.weights]
+        self.moves = [layer for part in self.parts for layer in part.moves]
+
+    def head(self, task: int) -> int:
+        """Returns the number of the head that answers for a task."""
+        return task if len(self.heads) > 1 else 0
+
+    def answer(self, h: Tensor, task: int, *, training: bool) -> Tensor:
+        """Returns logits (B, classes) of the task's head for features (B, hidden) of the body."""
+        return self.heads[self.head(task)](h, training=training)
+
+    def __call__(self, x: Tensor, task: int, *, training: bool) -> Tensor:
+        """Returns logits (B, classes) for flat images (B, inputs) in [0, 1]."""
+        return self.answer(self.body(x, training=training), task, training=training)
+
+    def path(self, task: int) -> list[Any]:
+        """Returns the layers from image to logits that a task uses."""
+        return [*self.body.layers, *self.heads[self.head(task)].layers]
+
+    def moves_of(self, task: int) -> list[MoVE]:
+        """Returns those of them that are MoVE layers."""
+        return [layer for layer in self.path(task) if isinstance(layer, MoVE)]
+
+    def losses(self, task: int, *, every: bool) -> list[Tensor]:
+        """Returns the terms of the last call.  Args: every — of all heads up to the task's, or of its own."""
+        last = self.head(task)
+        heads = self.heads[0 if every else last : last + 1]
+        return [term for part in (self.body, *heads) for term in part.losses()]
+
+    def get_weights(self) -> list[NDArray[Any]]:
+        """Returns all arrays, those that are not trained too."""
+        return [array for part in self.parts for array in part.get_weights()]
+
+    def set_weights(self, arrays: Sequence[NDArray[Any]]) -> None:
+        """Take the arrays of `get_weights`."""
+        left = iter(arrays)
+        for part in self.parts:
+            part.set_weights([next(left) for _ in part.get_weights()])
+
+    def chance(self) -> list[Any]:
+        """Returns the variables of the random generators."""
+        return [v for part in self.parts for v in part.chance()]
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Makes a run's networks: each call the same one anew, weights and random generators included.
+
+    shape — of one image; n_classes — outputs of a head; n_tasks — heads, if each task has its own; seeds —
+    streams "init/*", "generator/*".
+    """
+
+    settings: SupervisedSettings
+    shape: tuple[int, ...]
+    n_classes: int
+    n_tasks: int
+    seeds: Seeds
+
+    @property
+    def pixels(self) -> int:
+        """Numbers per image."""
+        return int(tf.TensorShape(self.shape).num_elements())
+
+    def classifier(self) -> Classifier:
+        """Returns a network from flat images in [0, 1] (B, inputs) to logits (B, n_classes)."""
+        s = self.settings
+        numbers = (self.seeds.integer(f"init/{i}") for i in count())
+        layers: list[Any] = []
+        if s.convolutional:
+            layers += [tf_keras.layers.Reshape(self.shape), *_convolutions(s, self.shape, numbers)]
+            layers += [tf_keras.layers.Flatten(), _dense(s, s.hidden, "relu", numbers)]
+        else:
+            layers += [_dense(s, s.hidden, "relu", numbers) for _ in range(2)]
+        heads = self.n_tasks if s.heads == "task" else 1
+        return Classifier(
+            Stack(layers, self.pixels), [_dense(s, self.n_classes, None, numbers) for _ in range(heads)]
+        )
+
+    def auto_encoder(self) -> "AutoEncoder":
+        """Returns the auto-encoder."""
+        return AutoEncoder(self.settings, self.pixels, self.seeds)
 
 
 def _convolutions(
@@ -62,7 +197,7 @@ def _dense(settings: SupervisedSettings, units: int, activation: str | None, num
 
 
 def move_options(settings: SupervisedSettings) -> dict[str, Any]:
-    """Returns the options that all MoVE layers of a run share.
+    """Returns the options that all MoVE layers of a run's classifier share.
 
     The KL terms are sums over all weights; their weights are set per task, divided by its number of images.
     """
@@ -75,36 +210,34 @@ def move_options(settings: SupervisedSettings) -> dict[str, Any]:
 
 
 class AutoEncoder:
-    """A variational auto-encoder of MoVE layers over flat images in [0, 1].
+    """A variational auto-encoder of MoVE layers over flat images in [0, 1], with options of its own.
 
-    Source: Kingma and Welling 2014; the sizes are those of spec 4.6.
+    Source: Kingma and Welling 2014.
     """
 
     def __init__(self, settings: SupervisedSettings, pixels: int, seeds: Seeds) -> None:
         self.latent = settings.latent
         numbers = (seeds.integer(f"generator/{i}") for i in count())
         self.noise = Noise(seeds.integer("generator/noise"))
+        options = {
+            **move_options(settings), "noise": settings.generator_noise,
+            "diversity_bonus": settings.generator_bonus,
+        }  # fmt: skip
 
-        def stack(inputs: int, outputs: int) -> Any:
-            layers: list[Any] = [tf_keras.Input((inputs,))]
-            for units, activation in ((settings.generator_hidden, "relu"),) * 2 + ((outputs, None),):
-                layers.append(
-                    DenseMoVE(
-                        units,
-                        settings.generator_exp,
-                        expert_activation=activation,
-                        **move_options(settings),
-                        seed=next(numbers),
-                    )
+        def stack(inputs: int, outputs: int) -> Stack:
+            sizes = ((settings.generator_hidden, "relu"),) * 2 + ((outputs, None),)
+            layers = [
+                DenseMoVE(
+                    units, settings.generator_exp, expert_activation=activation, **options, seed=next(numbers)
                 )
-            return tf_keras.Sequential(layers)
+                for units, activation in sizes
+            ]
+            return Stack(layers, inputs)
 
         self.encoder, self.decoder = stack(pixels, 2 * self.latent), stack(self.latent, pixels)
-
-    @property
-    def models(self) -> tuple[Any, Any]:
-        """Encoder and decoder."""
-        return self.encoder, self.decoder
+        self.parts = (self.encoder, self.decoder)
+        self.weights = [v for part in self.parts for v in part.weights]
+        self.moves = [layer for part in self.parts for layer in part.moves]
 
     def elbo(self, x: Tensor, *, training: bool) -> Tensor:
         """Returns (B,): the evidence bound of each image in nats, pixels as Bernoulli means."""
@@ -116,6 +249,10 @@ class AutoEncoder:
         kl = 0.5 * tf.square(mean) + 0.5 * tf.exp(2.0 * log_std) - log_std - 0.5
         return tf.reduce_sum(likelihood, axis=-1) - tf.reduce_sum(kl, axis=-1)
 
+    def losses(self) -> list[Tensor]:
+        """Returns the terms that the last calls have added."""
+        return [term for part in self.parts for term in part.losses()]
+
     def sample(self, n: Tensor) -> Tensor:
         """Returns n images (n, inputs) in [0, 1]."""
         return self.decode(self.noise.normal((n, self.latent), tf.float32))
@@ -123,3 +260,25 @@ class AutoEncoder:
     def decode(self, z: Tensor) -> Tensor:
         """Returns the images (n, inputs) in [0, 1] of latent variables (n, latent)."""
         return tf.nn.sigmoid(self.decoder(z, training=False))
+
+    def get_weights(self) -> list[NDArray[Any]]:
+        """Returns all arrays, those that are not trained too."""
+        return [array for part in self.parts for array in part.get_weights()]
+
+    def set_weights(self, arrays: Sequence[NDArray[Any]]) -> None:
+        """Take the arrays of `get_weights`."""
+        split = len(self.encoder.get_weights())
+        self.encoder.set_weights(arrays[:split])
+        self.decoder.set_weights(arrays[split:])
+
+    def chance(self) -> list[Any]:
+        """Returns the variables of the random generators."""
+        return [*self.encoder.chance(), *self.decoder.chance(), self.noise.generator.state]
+
+
+def adam(lr: float, weights: list[Any]) -> Any:
+    """Returns Adam for these weights, its moments made."""
+    # The one-kernel-per-weight Adam; the newer class does the same sums in a dozen passes over memory.
+    optimizer = tf_keras.optimizers.legacy.Adam(lr)
+    optimizer._create_all_weights(weights)
+    return optimizer

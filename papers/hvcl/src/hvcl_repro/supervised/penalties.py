@@ -4,6 +4,7 @@ EWC and SI hold the weights by a quadratic, whose gradient is written down: impo
 """
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,23 +71,25 @@ class PathIntegral:
 class CertainNodes:
     """UCL: means of weights into and out of certain nodes are held, biases as weights into their node.
 
-    Args: layers — of one expert and one deviation per node, from input to output; their priors are what they
-    are held to; rho_init — of every node at the start; beta — weight of the deviations' term; batch — images.
+    Args: rho_init — of every node at the start; beta — weight of the deviations' term; batch — images.
     Source: Ahn et al. 2019, equation 8 (see `hvcl_repro.ucl`), divided by the batch size as in the authors'
     code, which holds the biases too.
     Differs from the authors' code: in the first task nothing but the deviations' term, no weight decay; one
     deviation at the start for all layers; deviations are learned at the rate of everything else.
     """
 
-    def __init__(self, layers: list[Any], rho_init: float, beta: float, batch: int) -> None:
-        self.layers, self.beta, self.batch = layers, beta, batch
+    def __init__(self, rho_init: float, beta: float, batch: int) -> None:
+        self.beta, self.batch = beta, batch
         self.initial = math.log1p(math.exp(rho_init))
 
-    def loss(self, seen: Tensor) -> Tensor:
-        """Returns the penalty, a scalar.  Args: seen — tasks learned before, float."""
-        later = tf.cast(seen > 0, tf.float32)
+    def loss(self, layers: Sequence[Any], *, later: bool) -> Tensor:
+        """Returns the penalty, a scalar.
+
+        Args: layers — MoVE of one expert and one deviation per node, from input to output; their priors are
+        what they are held to; later — whether a task has been learned before.
+        """
         total, below = tf.zeros(()), None
-        for layer in self.layers:
+        for layer in layers:
             old, mu = tf.nn.softplus(layer.rho_0[:, 0]), layer.mu[..., 0]
             certain = hold = self.initial / old  # (units,)
             if below is not None:
@@ -94,21 +97,23 @@ class CertainNodes:
                 inputs = tf.tile(below, [int(mu.shape[-2]) // int(below.shape[0])])
                 hold = tf.maximum(certain, inputs[:, None])
             total += 0.5 * self.beta * ucl.spread(tnp, tf.nn.softplus(layer.rho[:, 0]), old)
-            moved = ucl.drift(tnp, mu, layer.mu_0[..., 0], old, hold, self.initial)
-            biases = (layer.bias[:, 0], layer.bias_0[:, 0])
-            total += later * (moved + ucl.drift(tnp, *biases, old, certain, self.initial))
+            if later:
+                moved = ucl.drift(tnp, mu, layer.mu_0[..., 0], old, hold, self.initial)
+                biases = (layer.bias[:, 0], layer.bias_0[:, 0])
+                total += moved + ucl.drift(tnp, *biases, old, certain, self.initial)
             below = certain
         return total / self.batch
 
 
-def fisher(model: Any, x: Any, draws: np.random.Generator) -> list[Tensor]:
+def fisher(
+    predict: Callable[[Tensor], Tensor], weights: list[Any], x: Any, draws: np.random.Generator
+) -> list[Tensor]:
     """Returns the mean over images of the squared gradient of log p(y|x), y drawn from the model.
 
     One image at a time, as the square of a batch's mean gradient is not it.
-    Args: x — float images (n, inputs).
+    Args: predict — images to logits; weights — variables; x — float images (n, inputs).
     Source: Kirkpatrick et al. 2017; spec 7, item 27.
     """
-    weights = model.trainable_variables
     uniform = tf.constant(draws.random(len(x)), tf.float32)
 
     @tf.function
@@ -116,11 +121,13 @@ def fisher(model: Any, x: Any, draws: np.random.Generator) -> list[Tensor]:
         sums = [tf.zeros_like(w) for w in weights]
         for i in tf.range(tf.shape(x)[0]):
             with tf.GradientTape() as tape:
-                log_p = tf.nn.log_softmax(model(x[i : i + 1], training=False))[0]
+                log_p = tf.nn.log_softmax(predict(x[i : i + 1]))[0]
                 edges = tf.cumsum(tf.exp(log_p))
                 y = tf.minimum(tf.reduce_sum(tf.cast(edges < u[i], tf.int32)), tf.shape(log_p)[0] - 1)
                 chosen = log_p[y]
-            sums = [s + tf.square(g) for s, g in zip(sums, tape.gradient(chosen, weights), strict=True)]
+            # A head of another task has no part in it.
+            found = tape.gradient(chosen, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            sums = [s + tf.square(g) for s, g in zip(sums, found, strict=True)]
         return sums
 
     return [s / len(x) for s in total(tf.constant(x, tf.float32), uniform)]
@@ -132,3 +139,16 @@ def distillation(logits: Tensor, old_logits: Tensor) -> Tensor:
     return TEMPERATURE**2 * tf.reduce_mean(
         tf.nn.softmax_cross_entropy_with_logits(labels=soft, logits=logits / TEMPERATURE)
     )
+
+
+def kept_answers(net: Any, h: Tensor, old: Any, x: Tensor, task: int) -> Tensor:
+    """Returns the mean distillation over all heads of earlier tasks: no one knows whose an image is.
+
+    Args: net, old — classifiers with a head per task; h — features of net for images x; task — the present.
+    """
+    h_old = old.body(x, training=False)
+    each = [
+        distillation(net.answer(h, t, training=True), old.answer(h_old, t, training=False))
+        for t in range(task)
+    ]
+    return tf.add_n(each) / len(each)

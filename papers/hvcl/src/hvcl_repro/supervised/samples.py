@@ -7,7 +7,7 @@ Source: spec 8, row "Generative" ("classifier accuracy on samples"); scores from
 as the inception score (Salimans et al. 2016).  The quantities are ours: the paper's could not be read.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from clrepro.seeding import Seeds
 from hvcl_repro.supervised.benchmarks import Parts, TaskStream, parts
-from hvcl_repro.supervised.learner import Learner
+from hvcl_repro.supervised.build import make
+from hvcl_repro.supervised.measure import Measure
+from hvcl_repro.supervised.passes import Passes
 from hvcl_repro.supervised.settings import SupervisedSettings
 
 SAMPLES = 2000
-METRICS = ("SAMPLE_ACC", "SAMPLE_H", "SAMPLE_EARLIER", "SAMPLE_CONF", "JUDGE_ACC")
+METRICS = ("SAMPLE_ACC", "SAMPLE_H", "SAMPLE_EARLIER", "SAMPLE_CONF", "JUDGE_ACC", "SAMPLE_SD")
 # Images (n, inputs) to probabilities (n, classes).
 Answer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
@@ -28,12 +30,14 @@ Answer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 @dataclass(frozen=True)
 class Judge:
     """answer — images to probabilities of each kind, tasks · n_classes columns; accuracy — on the real images
-    that the run is evaluated on; n_classes — labels per task.
+    that the run is evaluated on; n_classes — labels per task; deviations — of the training images of the
+    first task, the first two, and so on.
     """
 
     answer: Answer
     accuracy: float
     n_classes: int
+    deviations: tuple[float, ...]
 
     def measure(
         self, images: NDArray[np.uint8], labels: NDArray[np.int64], number: int
@@ -43,20 +47,40 @@ class Judge:
         SAMPLE_ACC — share whose label by the learner is that of the judge's kind; SAMPLE_H — entropy of the
         kinds' histogram over the log of the number of all kinds: 1 where all come equally often, 0 where one
         comes alone; SAMPLE_EARLIER — share of kinds of earlier tasks: number / (number + 1) where all tasks
-        come equally often; SAMPLE_CONF — mean probability of the kind named; JUDGE_ACC — its accuracy.
-        Args: images — (n, inputs); labels — (n,) that the learner gives them.
+        come equally often; SAMPLE_CONF — mean probability of the kind named; JUDGE_ACC — its accuracy;
+        SAMPLE_SD — the samples' deviation over that of the real images of the tasks seen: near 0 where the
+        generator has collapsed to one image.
+        Args: images — (n, inputs); labels — (n,) that the learner gives them, or (tasks, n) of its heads,
+        of which that of the kind's task counts.
         """
         p = self.answer(images)
         kinds = p.argmax(axis=1)
         share = np.bincount(kinds, minlength=p.shape[1]) / len(kinds)
         present = share[share > 0]
+        heads = np.atleast_2d(labels)
+        told = heads[np.minimum(kinds // self.n_classes, len(heads) - 1), np.arange(len(kinds))]
         return np.array([
-            np.mean(kinds % self.n_classes == labels),
+            np.mean(kinds % self.n_classes == told),
             max(0.0, -np.sum(present * np.log(present)) / np.log(p.shape[1])),
             np.mean(kinds // self.n_classes < number),
             p.max(axis=1).mean(dtype=np.float64),
             self.accuracy,
+            deviations([images])[0] / self.deviations[number],
         ])  # fmt: skip
+
+
+def deviations(tasks: Sequence[NDArray[np.uint8]]) -> tuple[float, ...]:
+    """Returns how far images lie apart, in grey levels: of the first task's, the first two tasks', and so on.
+
+    It is the root of the mean over pixels of the variance.  Args: tasks — images (n, inputs) each.
+    """
+    n, total, squares, out = 0, 0.0, 0.0, []
+    for x in tasks:
+        n += len(x)
+        total = total + x.sum(axis=0, dtype=np.float64)
+        squares = squares + np.einsum("ij,ij->j", x, x, dtype=np.float64, casting="unsafe")
+        out.append(float(np.sqrt(np.mean(squares / n - np.square(total / n)))))
+    return tuple(out)
 
 
 def judge_seeds(settings: SupervisedSettings) -> Seeds:
@@ -82,15 +106,17 @@ def kinds_of(benchmark: TaskStream, eval_on: str) -> Parts:
 
 
 def train_judge(settings: SupervisedSettings, benchmark: TaskStream) -> Judge:
-    """Returns the judge: the `joint` baseline on kinds, with the run's sizes, epochs and rate."""
+    """Returns the judge: the `joint` baseline on kinds, with the run's sizes, epochs (not steps) and rate."""
     seeds = judge_seeds(settings)
     everything = kinds_of(benchmark, settings.eval_on)
     n_kinds = len(benchmark.stream) * benchmark.n_classes
-    learner = Learner(replace(settings, method="joint"), benchmark.shape, n_kinds, seeds)
-    learner.begin(len(everything.y))
+    joint = make(replace(settings, method="joint", heads="shared"), benchmark.shape, n_kinds, 1, seeds)
+    joint.begin_task(0, len(everything.y))
+    passes, measure = Passes(joint, settings.batch), Measure(joint)
     shuffle = seeds.generator("shuffle")
     x, y = tf.constant(everything.x), tf.constant(everything.y)
     for _ in range(settings.epochs):
-        learner.epoch(x, y, shuffle.permutation(len(everything.y)))
-    accuracy = learner.accuracy(everything.x_eval, everything.y_eval)
-    return Judge(learner.answer, accuracy, benchmark.n_classes)
+        passes.train(x, y, shuffle.permutation(len(everything.y)), 0)
+    accuracy = measure.accuracy(everything.x_eval, everything.y_eval, 0)
+    spread = deviations([parts(task, settings.eval_on).x for task in benchmark.stream])
+    return Judge(lambda images: measure.answer(images, 0), accuracy, benchmark.n_classes, spread)

@@ -8,13 +8,17 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from clrepro.errors import DataError
 from clrepro.io.checkpoint import RunDir
 from clrepro.metrics import continual
 from clrepro.progress import Course, Progress
 from clrepro.seeding import Seeds
 from hvcl_repro.supervised import mixture, samples
 from hvcl_repro.supervised.benchmarks import Parts, TaskStream, parts
-from hvcl_repro.supervised.learner import MC_SAMPLES, Learner
+from hvcl_repro.supervised.build import make
+from hvcl_repro.supervised.measure import MC_SAMPLES, Measure
+from hvcl_repro.supervised.methods import Method
+from hvcl_repro.supervised.passes import Passes
 from hvcl_repro.supervised.settings import SupervisedSettings
 
 Matrix = NDArray[np.float64]
@@ -29,7 +33,7 @@ class SupervisedResult:
     generator's bound, nats per image; sampled — (T,) accuracy after the last task with ten drawn networks;
     seconds — of each task (T,); routes — after each task the expert (layers, images) of each of its images;
     mixture — of a network of mixtures, after the last task: det_K, experts_used and gate_moved;
-    samples — (T, 5) after each task, what the judge says of the generator's (see `samples.METRICS`).
+    samples — (T, 6) after each task, what the judge says of the generator's (see `samples.METRICS`).
     """
 
     settings: SupervisedSettings
@@ -56,7 +60,7 @@ class SupervisedResult:
             }  # fmt: skip
         if self.settings.generative:
             out["ELBO"] = float(np.mean(self.elbo[-1]))
-            if np.isfinite(self.samples[-1]).all():  # a finished checkpoint of an older version has none
+            if np.isfinite(self.samples[-1]).all():  # not where the judge was left out
                 out |= dict(zip(samples.METRICS, self.samples[-1].tolist(), strict=True))
         return out | self.mixture
 
@@ -79,11 +83,12 @@ def run(
         settings, benchmark.checksums, empty, empty.copy(), np.full(n, np.nan), np.zeros(n),
         np.full((n, len(samples.METRICS)), np.nan),
     )  # fmt: skip
-    learner = Learner(settings, benchmark.shape, benchmark.n_classes, seeds)
-    _resume(result, learner, seeds, checkpoint)
+    method = make(settings, benchmark.shape, benchmark.n_classes, n, seeds)
+    passes, measure = Passes(method, settings.batch), Measure(method)
+    _resume(result, method, seeds, checkpoint)
     judge = samples.train_judge(settings, benchmark) if settings.generative and result.done < n else None
     shuffle = seeds.generator("shuffle")
-    course = _course(progress or Progress.silent(), settings, n, result.done)
+    course = _course(progress or Progress.silent(), settings, benchmark, result.done)
     for number in range(result.done, n):
         began = time.perf_counter()
         if settings.method == "joint" and number < n - 1:
@@ -93,64 +98,79 @@ def run(
             if settings.method == "joint"
             else parts(benchmark.stream[number], settings.eval_on)
         )
-        _train(learner, task, settings, shuffle, number, course)
-        _evaluate(result, learner, benchmark, number)
+        _train(passes, task, settings, shuffle, number, course)
+        _evaluate(result, measure, benchmark, number)
         if judge is not None:
-            images = learner.samples(samples.latents(settings, number))
-            labels = learner.answer(images).argmax(axis=1)
-            result.samples[number] = judge.measure(images, labels, number)
+            images = measure.samples(samples.latents(settings, number))
+            labels = [measure.answer(images, head).argmax(axis=1) for head in range(len(method.net.heads))]
+            result.samples[number] = judge.measure(images, np.stack(labels), number)
         result.seconds[number] = time.perf_counter() - began
         result.done = number + 1
         course.at(course.n_tasks if settings.method == "joint" else number + 1)
         print(_line(result, number), flush=True)
         if checkpoint is not None:
-            checkpoint.save_state("task", _state(result, learner, seeds))
+            checkpoint.save_state("task", _state(result, method, seeds))
     return result
 
 
-def _course(progress: Progress, settings: SupervisedSettings, n_tasks: int, done: int) -> Course:
+def _course(progress: Progress, settings: SupervisedSettings, benchmark: TaskStream, done: int) -> Course:
     """The way through the tasks, or through the epochs of one training on everything."""
-    if settings.method == "joint":
-        return progress.run(settings.epochs, settings.epochs if done == n_tasks else 0, noun="epoch")
-    return progress.run(n_tasks, done)
+    n_tasks = len(benchmark.stream)
+    if settings.method != "joint":
+        return progress.run(n_tasks, done)
+    images = sum(len(parts(task, settings.eval_on).y) for task in benchmark.stream) if settings.steps else 0
+    epochs = len(rounds(settings, images))
+    return progress.run(epochs, epochs if done == n_tasks else 0, noun="epoch")
+
+
+def rounds(settings: SupervisedSettings, n: int) -> list[int]:
+    """Returns how many of n images each pass over a task trains on: all, but that the last ends with the
+    given number of steps.
+    """
+    if not settings.steps:
+        return [n] * settings.epochs
+    per_pass = -(-n // settings.batch)
+    whole, left = divmod(settings.steps, per_pass)
+    return [n] * whole + ([left * settings.batch] if left else [])
 
 
 def _train(
-    learner: Learner,
+    passes: Passes,
     task: Parts,
     settings: SupervisedSettings,
     shuffle: np.random.Generator,
     number: int,
     course: Course,
 ) -> None:
-    learner.begin(len(task.y))
+    passes.method.begin_task(number, len(task.y))
     x, y = tf.constant(task.x), tf.constant(task.y)
-    for epoch in range(settings.epochs):
-        loss = learner.epoch(x, y, shuffle.permutation(len(task.y)))
+    sizes = rounds(settings, len(task.y))
+    for epoch, size in enumerate(sizes):
+        loss = passes.train(x, y, shuffle.permutation(len(task.y))[:size], number)
         if not np.isfinite(loss):
             raise FloatingPointError(
                 f"the loss is {loss} in task {number + 1}, epoch {epoch + 1}; lower --lr"
             )
-        part = (epoch + 1) / (settings.epochs + 1)  # then the evaluation
+        part = (epoch + 1) / (len(sizes) + 1)  # then the evaluation
         course.at(epoch + 1 if settings.method == "joint" else number + part)
-    learner.end(task.x)
+    passes.method.end_task(task.x, number)
 
 
-def _evaluate(result: SupervisedResult, learner: Learner, benchmark: TaskStream, number: int) -> None:
+def _evaluate(result: SupervisedResult, measure: Measure, benchmark: TaskStream, number: int) -> None:
     """Fill row `number`: the tasks seen so far; after the last also with drawn networks."""
     last = number == len(benchmark.stream) - 1
     for seen in range(number + 1):
         task = parts(benchmark.stream[seen], result.settings.eval_on)
-        result.accuracy[number, seen] = learner.accuracy(task.x_eval, task.y_eval)
-        result.elbo[number, seen] = learner.elbo(task.x_eval)
+        result.accuracy[number, seen] = measure.accuracy(task.x_eval, task.y_eval, seen)
+        result.elbo[number, seen] = measure.elbo(task.x_eval)
         if last:
             samples = MC_SAMPLES if result.settings.bayesian else 0
-            result.sampled[seen] = learner.accuracy(task.x_eval, task.y_eval, samples=samples)
-    if mixture.mixtures(learner.model):
-        _look(result, learner, benchmark, number)
+            result.sampled[seen] = measure.accuracy(task.x_eval, task.y_eval, seen, samples=samples)
+    if mixture.mixtures(measure.net.moves):
+        _look(result, measure, benchmark, number)
 
 
-def _look(result: SupervisedResult, learner: Learner, benchmark: TaskStream, number: int) -> None:
+def _look(result: SupervisedResult, measure: Measure, benchmark: TaskStream, number: int) -> None:
     """Note which experts the task's images go to, and after the last task what has become of the mixtures.
 
     det_K — mean determinant; experts_used — effective number of experts over all tasks' images (see
@@ -158,16 +178,16 @@ def _look(result: SupervisedResult, learner: Learner, benchmark: TaskStream, num
     task, mean over layers and tasks.
     """
     every = [parts(task, result.settings.eval_on).x_eval for task in benchmark.stream][: number + 1]
-    result.routes.append(mixture.routes(learner.gate_weights(every[-1])))
+    result.routes.append(mixture.routes(measure.gate_weights(every[-1], number)))
     if number < len(benchmark.stream) - 1:
         return
-    weights = [learner.gate_weights(x) for x in every]
+    weights = [measure.gate_weights(x, seen) for seen, x in enumerate(every)]
     joined = [np.concatenate(layer) for layer in zip(*weights, strict=True)]
     result.mixture = {
-        "det_K": mixture.determinant(learner.model),
+        "det_K": mixture.determinant(measure.net.moves),
         "experts_used": mixture.experts_used(joined),
     }
-    if number and len(result.routes) == number + 1:  # a checkpoint of an older version has none
+    if number:
         pairs = zip(result.routes[:-1], weights[:-1], strict=True)
         moved = [np.mean(then != mixture.routes(now)) for then, now in pairs]
         result.mixture["gate_moved"] = float(np.mean(moved))
@@ -186,22 +206,23 @@ def _line(result: SupervisedResult, number: int) -> str:
     return f"task {number + 1}: mean {100 * row.mean():6.2f} % | {cells} | {result.seconds[number]:.1f} s"
 
 
-def _state(result: SupervisedResult, learner: Learner, seeds: Seeds) -> dict[str, Any]:
+def _state(result: SupervisedResult, method: Method, seeds: Seeds) -> dict[str, Any]:
     return {
-        "learner": learner.state(), "seeds": seeds.state(), "done": result.done,
+        "method": method.state(), "seeds": seeds.state(), "done": result.done,
         "routes": result.routes, "mixture": result.mixture,
         **{name: getattr(result, name) for name in ARRAYS},
     }  # fmt: skip
 
 
-def _resume(result: SupervisedResult, learner: Learner, seeds: Seeds, checkpoint: RunDir | None) -> None:
+def _resume(result: SupervisedResult, method: Method, seeds: Seeds, checkpoint: RunDir | None) -> None:
     saved = checkpoint.load_state("task") if checkpoint is not None else None
-    if saved is None:
+    if checkpoint is None or saved is None:
         return
-    learner.load(saved["learner"])
+    if "method" not in saved:
+        raise DataError(f"{checkpoint.path}: a checkpoint of an older version; begin without --resume")
+    method.load(saved["method"])
     seeds.load(saved["seeds"])
     for name in ARRAYS:
-        if name in saved:  # an older version's has no samples
-            getattr(result, name)[...] = saved[name]
-    result.routes, result.mixture = list(saved.get("routes", [])), dict(saved.get("mixture", {}))
+        getattr(result, name)[...] = saved[name]
+    result.routes, result.mixture = list(saved["routes"]), dict(saved["mixture"])
     result.done = int(saved["done"])

@@ -35,9 +35,9 @@ def test_r_is_in_presentation_order_on_both_axes(order):
 
 def test_metrics_of_shuffled_tasks_follow_the_presentation():
     r, b = matrix.from_rows(LABELS, ROWS)
-    assert continual.mer_learning_accuracy(r) == pytest.approx((0.90 + 0.85 + 0.80) / 3)
-    assert continual.mer_retained_accuracy(r) == pytest.approx((0.55 + 0.70 + 0.80) / 3)
-    assert continual.mer_forward(r, b) == pytest.approx((0 + (0.23 - 0.10) + (0.31 - 0.11)) / 3)
+    assert continual.learning_accuracy(r) == pytest.approx((0.90 + 0.85 + 0.80) / 3)
+    assert continual.average_accuracy(r) == pytest.approx((0.55 + 0.70 + 0.80) / 3)
+    assert continual.forward_transfer_over_all(r, b) == pytest.approx((0 + (0.23 - 0.10) + (0.31 - 0.11)) / 3)
 
 
 def test_the_label_of_the_untrained_row_does_not_matter():

@@ -15,10 +15,11 @@ from tag_repro.inputs import scaled
 from tag_repro.networks.models import AlexNet, LeNet, ResNetS
 from tag_repro.networks.resnet18 import ResNet18, load_pretrained
 from tag_repro.settings import TagSettings
-from tag_repro.streams import TaskStream, build
+from tag_repro.streams import build
 from tag_repro.tag import grid
 from tag_repro.tag.opt_names import parse_opt
 from tag_repro.tag.train import Run
+from tag_repro.task_stream import TaskStream
 
 pytest.importorskip("sklearn")
 SMALL = TagSettings(

@@ -12,10 +12,10 @@ from torch.nn import functional
 from clrepro.streams import Stream, Task
 from tag_repro.losses import mixed_loss, statistics_kept, task_loss
 from tag_repro.settings import TagSettings
-from tag_repro.streams import TaskStream
 from tag_repro.tag.methods import METHODS
 from tag_repro.tag.methods.agem import AGEM, project
 from tag_repro.tag.methods.ewc import EWC
+from tag_repro.task_stream import TaskStream
 
 TASKS, CLASSES, INPUTS = 3, 2, 5
 

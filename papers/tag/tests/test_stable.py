@@ -17,7 +17,8 @@ from clrepro.seeding import Seeds
 from tag_repro.settings import StableSettings
 from tag_repro.stable_sgd import learners
 from tag_repro.stable_sgd import train as stable
-from tag_repro.streams import angles, build, enlarged
+from tag_repro.streams import angles, build
+from tag_repro.task_stream import enlarged
 
 pytest.importorskip("sklearn")
 PAPER = Path(__file__).resolve().parents[1]

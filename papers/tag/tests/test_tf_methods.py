@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from clrepro.buffers import Reservoir
 from clrepro.streams import permuted, split_classes
-from tag_repro.streams import TaskStream
+from tag_repro.task_stream import TaskStream
 from tag_repro.tensorflow.methods import METHODS, make_method
 from tag_repro.tensorflow.methods.agem import project
 from tag_repro.tensorflow.methods.ewc import normalised, penalty_gradients

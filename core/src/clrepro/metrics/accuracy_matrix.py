@@ -35,25 +35,25 @@ class AccuracyMatrix:
 
     def average_accuracy(self) -> float:
         """Returns the mean of the last row: sum_j R[T, j] / T."""
-        return continual.gem_accuracy(self.values)
+        return continual.average_accuracy(self.values)
 
     def learning_accuracy(self) -> float:
         """Returns the mean of the diagonal: sum_j R[j, j] / T."""
-        return continual.mer_learning_accuracy(self.values)
+        return continual.learning_accuracy(self.values)
 
     def backward_transfer(self) -> float:
         """Returns sum_{j<T} (R[T, j] - R[j, j]) / (T - 1), negative where tasks were forgotten; nan for one
         task.
         """
-        return continual.gem_backward(self.values)
+        return continual.backward_transfer(self.values)
 
     def forgetting(self) -> float:
         """Returns sum_{j<T} (max_{j<=i<T} R[i, j] - R[T, j]) / (T - 1); nan for one task."""
-        return continual.chaudhry_forgetting(self.values)
+        return continual.forgetting(self.values)
 
     def forward_transfer(self, untrained: ArrayLike) -> float:
         """Returns sum_{j>1} (R[j - 1, j] - b_j) / (T - 1); nan for one task, or if no row reaches so far.
 
         Args: untrained — b (T,), the accuracy of the network before the first task.
         """
-        return continual.gem_forward(self.values, np.asarray(untrained, np.float64))
+        return continual.forward_transfer(self.values, np.asarray(untrained, np.float64))

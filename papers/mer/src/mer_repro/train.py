@@ -121,10 +121,10 @@ def metrics(matrix: NDArray[np.float64], baseline: NDArray[np.float64], order: l
     """
     r, b = matrix[:, order], baseline[order]
     return {
-        "RA": continual.mer_retained_accuracy(r),
-        "LA": continual.mer_learning_accuracy(r),
-        "BTI": continual.mer_backward(r),
-        "FWT": continual.mer_forward(r, b),
+        "RA": continual.average_accuracy(r),
+        "LA": continual.learning_accuracy(r),
+        "BTI": continual.backward_transfer_over_all(r),
+        "FWT": continual.forward_transfer_over_all(r, b),
     }
 
 

@@ -103,16 +103,16 @@ def against_scratch(
     r = np.asarray(returns, np.float64)
     if "returns" in alone:
         scratch = alone["returns"]
-        out["T"] = continual.rewire_transfer(r, scratch) / HUNDRED
+        out["T"] = continual.transfer_from_scratch(r, scratch) / HUNDRED
         if repeats:
-            out["T_2"] = continual.rewire_transfer(r, scratch, first=len(r) // 2) / HUNDRED
-        scale = continual.rewire_scale(scratch)
+            out["T_2"] = continual.transfer_from_scratch(r, scratch, first=len(r) // 2) / HUNDRED
+        scale = continual.positive_scale(scratch)
         if scale is not None:
             relative = r / scale
             out |= {
-                "P_rel": continual.rewire_performance(relative),
-                "F_rel": continual.rewire_forgetting(relative),
-                "T_rel": continual.rewire_transfer(relative, np.ones(len(r))),
+                "P_rel": continual.average_accuracy(relative),
+                "F_rel": continual.forgetting_over_all(relative),
+                "T_rel": continual.transfer_from_scratch(relative, np.ones(len(r))),
             }
     if "auc" in alone and successes and all(successes):
         auc = [float(np.mean(one)) for one in successes]
@@ -130,15 +130,15 @@ def metrics(
     methods); curves — per task {"success": of the episodes that ended while training}.
     """
     r, scenario = np.asarray(results.returns, np.float64), settings.scenario
-    out = {"P": continual.rewire_performance(r) / HUNDRED, "F": continual.rewire_forgetting(r) / HUNDRED}
+    out = {"P": continual.average_accuracy(r) / HUNDRED, "F": continual.forgetting_over_all(r) / HUNDRED}
     out["size"] = results.n_parameters[-1]["inference"] / one_policy / HUNDRED
     if scenario.evaluate_success:
         reached, final = (np.asarray(one, np.float64) for one in (results.success_any, results.success_final))
         out |= {
-            "success": continual.rewire_performance(reached),
-            "final_success": continual.rewire_performance(final),
+            "success": continual.average_accuracy(reached),
+            "final_success": continual.average_accuracy(final),
         }
-        out["success_F"] = continual.rewire_forgetting(reached)
+        out["success_F"] = continual.forgetting_over_all(reached)
     successes = [one["success"] for one in curves] if scenario.evaluate_success else []
     return out | against_scratch(
         settings.profile,

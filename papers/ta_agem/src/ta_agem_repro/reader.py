@@ -88,20 +88,20 @@ class Run:
         found = dict.fromkeys(("A", "A_T", "F1", "F", "T1", "BWT"), float("nan"))
         if self.test_sizes:
             sizes = [self.test_sizes[task] for task in self.task_order]
-            found["A"] = continual.ta_agem_average_accuracy(a, sizes)
+            found["A"] = continual.mean_accuracy_over_epochs(a, sizes)
         else:
             found["A"] = float(np.mean([epoch.overall for epoch in self.epochs]))
         if not a.shape[1]:
             return found
-        found["T1"] = continual.ta_agem_first_task_accuracy(a)
+        found["T1"] = continual.first_task_accuracy(a)
         first = int(np.isnan(a[:, 1]).sum()) if a.shape[1] > 1 else len(a)
         if first:
-            found["F1"] = continual.ta_agem_first_task_forgetting(a, first)
+            found["F1"] = continual.first_task_forgetting(a, first)
         if not np.isnan(a[-1]).any():
-            found["A_T"] = continual.ta_agem_final_accuracy(a)
-            found["F"] = continual.ta_agem_forgetting(a)
+            found["A_T"] = continual.average_accuracy(a)
+            found["F"] = continual.forgetting_over_epochs(a)
             if len(self.boundaries) == a.shape[1]:
-                found["BWT"] = continual.ta_agem_backward(a, self.boundaries)
+                found["BWT"] = continual.backward_transfer_over_epochs(a, self.boundaries)
         return found
 
 

@@ -89,12 +89,12 @@ class Result:
         # During task 0: all evaluations before any other task was first seen.
         first = int(np.isnan(a[:, 1]).sum()) if a.shape[1] > 1 else len(a)
         return {
-            "A": continual.ta_agem_average_accuracy(a, sizes),
-            "A_T": continual.ta_agem_final_accuracy(a),
-            "F1": continual.ta_agem_first_task_forgetting(a, first),
-            "F": continual.ta_agem_forgetting(a),
-            "T1": continual.ta_agem_first_task_accuracy(a),
-            "BWT": continual.ta_agem_backward(a, self.boundaries),
+            "A": continual.mean_accuracy_over_epochs(a, sizes),
+            "A_T": continual.average_accuracy(a),
+            "F1": continual.first_task_forgetting(a, first),
+            "F": continual.forgetting_over_epochs(a),
+            "T1": continual.first_task_accuracy(a),
+            "BWT": continual.backward_transfer_over_epochs(a, self.boundaries),
             "projection_rate": self.projected / self.steps if self.steps else 0.0,
             "mean_cosine": self.cosine_sum / self.steps if self.steps else float("nan"),
             "memory_size": float(self.epochs[-1].memory_size),

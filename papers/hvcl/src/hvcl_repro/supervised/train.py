@@ -52,11 +52,11 @@ class SupervisedResult:
         there is a generator; what `_look` measures if there are mixtures.
         """
         r = self.accuracy
-        out = {"ACC": continual.gem_accuracy(r), "ACC_mc": float(np.mean(self.sampled))}
+        out = {"ACC": continual.average_accuracy(r), "ACC_mc": float(np.mean(self.sampled))}
         if self.settings.method != "joint":  # which measures after the last task alone
             out |= {
-                "BWT": continual.gem_backward(r), "F": continual.chaudhry_forgetting(r),
-                "LA": continual.mer_learning_accuracy(r),
+                "BWT": continual.backward_transfer(r), "F": continual.forgetting(r),
+                "LA": continual.learning_accuracy(r),
             }  # fmt: skip
         if self.settings.generative:
             out["ELBO"] = float(np.mean(self.elbo[-1]))

@@ -10,7 +10,7 @@ from clrepro.seeding import Seeds
 from tag_repro.networks.models import MLP, AlexNet, Dropout, ResNetS
 from tag_repro.networks.resnet18 import ResNet18, load_pretrained
 from tag_repro.settings import Common, TagSettings
-from tag_repro.streams import TaskStream
+from tag_repro.task_stream import TaskStream
 
 
 def make_network(

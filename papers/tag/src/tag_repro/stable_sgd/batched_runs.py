@@ -14,8 +14,9 @@ from clrepro.kernels.mlp import Layout
 from clrepro.seeding import Seeds
 from tag_repro.networks.initial import keep_factors
 from tag_repro.settings import StableSettings
-from tag_repro.stable_sgd.learners import FusedLearner, Images, Labels, batches_of
-from tag_repro.streams import TaskStream
+from tag_repro.stable_sgd.batches import Images, Labels, batches_of
+from tag_repro.stable_sgd.fused_learner import FusedLearner
+from tag_repro.task_stream import TaskStream
 
 
 class Epoch(NamedTuple):

@@ -10,7 +10,8 @@ from tag_repro.settings import StableSettings
 from tag_repro.stable_sgd.batched_runs import Crew, ManyLearner, make_crew, together
 from tag_repro.stable_sgd.outputs import Writer, trial_id
 from tag_repro.stable_sgd.train import StableResult, run
-from tag_repro.streams import TaskStream, build
+from tag_repro.streams import build
+from tag_repro.task_stream import TaskStream
 
 
 def run_all(runs: list[StableSettings], flags: dict[str, Any]) -> list[StableResult]:

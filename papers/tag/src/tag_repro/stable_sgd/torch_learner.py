@@ -14,8 +14,8 @@ from tag_repro.networks.initial import keep_factors, mlp_layers
 from tag_repro.networks.make import resnet_s
 from tag_repro.networks.models import MLP, Dropout
 from tag_repro.settings import StableSettings
-from tag_repro.stable_sgd.learners import IMAGE_TEST_BATCH, TEST_BATCH, Images, Labels, batches_of
-from tag_repro.streams import TaskStream
+from tag_repro.stable_sgd.batches import IMAGE_TEST_BATCH, TEST_BATCH, Images, Labels, batches_of
+from tag_repro.task_stream import TaskStream
 
 
 class TorchLearner:

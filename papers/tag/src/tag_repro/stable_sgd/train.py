@@ -18,7 +18,7 @@ from clrepro.progress import Progress
 from clrepro.seeding import Seeds
 from tag_repro.settings import StableSettings
 from tag_repro.stable_sgd.learners import Learner, make_learner
-from tag_repro.streams import TaskStream
+from tag_repro.task_stream import TaskStream
 
 Matrix = NDArray[np.float64]
 TOP = 3  # eigenvalues
@@ -48,11 +48,11 @@ class StableResult:
         """Returns A, F (maximum including the last row, as the original), F_signed, LA and BWT, fractions."""
         r = np.nan_to_num(self.accuracy)
         out = {
-            "A": continual.stable_sgd_average_accuracy(r),
-            "F": continual.stable_sgd_forgetting(r),
-            "F_signed": continual.chaudhry_forgetting(r),
-            "LA": continual.tag_learning_accuracy(r),
-            "BWT": continual.gem_backward(r),
+            "A": continual.average_accuracy(r),
+            "F": continual.forgetting_with_last(r),
+            "F_signed": continual.forgetting(r),
+            "LA": continual.learning_accuracy(r),
+            "BWT": continual.backward_transfer(r),
             "displacement": float(self.displacement[-1]),
         }
         for k in range(TOP):

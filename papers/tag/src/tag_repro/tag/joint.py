@@ -1,6 +1,6 @@
 """Upper bounds that see tasks more than once or together (--multi)."""
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,17 +10,16 @@ from clrepro.progress import Progress
 from tag_repro.inputs import scaled
 from tag_repro.losses import mixed_loss
 
-if TYPE_CHECKING:
-    from tag_repro.tag.train import Run
-
 CYCLES = 6
 UNION = 50_000  # images of --multi 3
 
 
-def train_jointly(run: "Run", progress: Progress) -> None:
-    """Train a run's network.  --multi 1: the tasks in turn, six times, an epoch at each visit, as the
-    published "multi-task" row; 2: images of all tasks shuffled together, each over its own task's outputs;
-    3: as many of them as one task of MNIST has, in one head for all.
+def train_jointly(run: Any, progress: Progress) -> None:
+    """Train the network of a `tag.train.Run`.
+
+    --multi 1: the tasks in turn, six times, an epoch at each visit, as the published "multi-task" row; 2:
+    images of all tasks shuffled together, each over its own task's outputs; 3: as many of them as one task
+    of MNIST has, in one head for all.
     """
     tasks = range(len(run.task_stream.stream))
     if run.settings.multi == 1:
@@ -46,7 +45,7 @@ def train_jointly(run: "Run", progress: Progress) -> None:
         course.at(epoch + 1)
 
 
-def _union(run: "Run") -> tuple[Tensor, Tensor]:
+def _union(run: Any) -> tuple[Tensor, Tensor]:
     """Returns all tasks' images and labels; of --multi 3 so many drawn without repetition, task by task,
     since twenty times MNIST is a gigabyte.  (Its tasks are all made of the same images, so they are of one
     size.)

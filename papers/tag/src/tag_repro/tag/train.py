@@ -22,10 +22,10 @@ from tag_repro.inputs import scaled
 from tag_repro.networks.make import make_network
 from tag_repro.optim import TAG
 from tag_repro.settings import TagSettings
-from tag_repro.stable_sgd.learners import IMAGE_TEST_BATCH, TEST_BATCH, score
-from tag_repro.streams import TaskStream
+from tag_repro.stable_sgd.batches import IMAGE_TEST_BATCH, TEST_BATCH, score
 from tag_repro.tag.joint import train_jointly
 from tag_repro.tag.methods import make_method
+from tag_repro.task_stream import TaskStream
 
 PATIENT_EPOCHS, PATIENCE, HELD_OUT = 20, 5, 0.1  # more epochs than this may end early
 
@@ -48,13 +48,13 @@ class TagResult:
         """Returns A, F, F_signed, LA and BWT as fractions; of joint training A alone."""
         r = np.nan_to_num(self.accuracy)
         if self.joint:
-            return {"A": continual.tag_average_accuracy(r)}
+            return {"A": continual.average_accuracy(r)}
         return {
-            "A": continual.tag_average_accuracy(r),
-            "F": continual.tag_forgetting(r),
-            "F_signed": continual.chaudhry_forgetting(r),
-            "LA": continual.tag_learning_accuracy(r),
-            "BWT": continual.gem_backward(r),
+            "A": continual.average_accuracy(r),
+            "F": continual.forgetting_with_last(r),
+            "F_signed": continual.forgetting(r),
+            "LA": continual.learning_accuracy(r),
+            "BWT": continual.backward_transfer(r),
         }
 
 

@@ -14,7 +14,7 @@ from clrepro.io.checkpoint import RunDir
 from clrepro.metrics import continual
 from clrepro.progress import Course, Progress
 from clrepro.seeding import Seeds
-from tag_repro.streams import TaskStream
+from tag_repro.task_stream import TaskStream
 from tag_repro.tensorflow.losses import hits
 from tag_repro.tensorflow.methods import make_method
 from tag_repro.tensorflow.networks import MLP, Dropout, ResNetS
@@ -45,13 +45,13 @@ class TfResult:
         """Returns A, F, F_signed, LA and BWT as fractions; after cross-validation A alone."""
         r = self.accuracy
         if np.isnan(np.diagonal(r)).any():
-            return {"A": continual.tag_average_accuracy(r)}
+            return {"A": continual.average_accuracy(r)}
         return {
-            "A": continual.tag_average_accuracy(r),
-            "F": continual.tag_forgetting(r),
-            "F_signed": continual.chaudhry_forgetting(r),
-            "LA": continual.tag_learning_accuracy(r),
-            "BWT": continual.gem_backward(r),
+            "A": continual.average_accuracy(r),
+            "F": continual.forgetting_with_last(r),
+            "F_signed": continual.forgetting(r),
+            "LA": continual.learning_accuracy(r),
+            "BWT": continual.backward_transfer(r),
         }
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from clrepro.seeding import Seeds
 from tag_repro.settings import TagSettings
-from tag_repro.streams import TaskStream
 from tag_repro.tag.methods.agem import AGEM
 from tag_repro.tag.methods.er import ER
 from tag_repro.tag.methods.ewc import EWC
 from tag_repro.tag.methods.naive import Naive
+from tag_repro.task_stream import TaskStream
 
 METHODS: dict[str, type[Any]] = {"": Naive, "ewc": EWC, "agem": AGEM, "er": ER}
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tag_repro.losses import task_loss
 from tag_repro.settings import TagSettings
-from tag_repro.streams import TaskStream
+from tag_repro.task_stream import TaskStream
 
 
 class Naive:

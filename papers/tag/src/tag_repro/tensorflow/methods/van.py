@@ -8,7 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from clrepro.adapters import tf as adapter
-from tag_repro.streams import TaskStream
+from tag_repro.task_stream import TaskStream
 from tag_repro.tensorflow.losses import loss_and_gradients, mean_loss
 from tag_repro.tensorflow.optimizers import Optimizer
 from tag_repro.tensorflow.settings import TfSettings

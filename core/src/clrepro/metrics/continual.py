@@ -1,8 +1,8 @@
 """The metrics of the papers, each under the name of its formula: pure functions of the accuracy matrix.
 
 R float64 (T, T) holds fractions (RewireNeuron: returns or success rates), R[after_task, on_task] in order of
-presentation; b float64 (T,) is the untrained network's accuracy.  A cell that a run did not measure is nan,
-and a function reads only the cells its formula names.  Means over "all tasks but one" are nan for a single task.
+presentation; b float64 (T,) is the accuracy of the untrained network.  A cell that was not measured is nan,
+and a function reads only the cells its formula names.  Means over "all tasks but one" are nan for one task.
 
 What each paper calls them, and whose formula it is: docs/metrics.md.
 """

@@ -202,8 +202,8 @@ def run(
 
 
 def stretches(settings: Settings, batches: int) -> Iterator[tuple[int, int]]:
-    """Yields (start, stop) of the batches between two points where someone looks up from the work: to draw
-    from a memory that changes, to set the rate, to tell how far the run is, to evaluate.
+    """Yields (start, stop) of the batches between two pauses, in which the loop draws from a memory that
+    changes, sets the rate, tells how far the run is, or evaluates.
     """
     if settings.memory_update == "batch" or settings.use_learning_rate_scheduler:
         yield from ((number, number + 1) for number in range(batches))

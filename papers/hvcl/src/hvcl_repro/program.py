@@ -1,4 +1,4 @@
-"""The parser and the exit codes of this paper's programs."""
+"""The parser and the programs of this paper."""
 
 import argparse
 from functools import partial
@@ -19,7 +19,7 @@ PACKAGES = frozenset(
         "matplotlib",
     }
 )
-exit_code = partial(program.exit_code, paper="hvcl", packages=PACKAGES)
+Program = partial(program.Program, paper="hvcl", packages=PACKAGES)
 
 
 def compat_text(text: str) -> str:

@@ -1,18 +1,19 @@
 """`run.py`: Hydra's command line of the experiments, and the entry point of a sweep's jobs."""
 
-import contextlib
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clrepro.errors import BusyError, DataError, UsageError
 from clrepro.io.checkpoint import RunDir
+from clrepro.program import run_command
 from clrepro.progress import Progress
 from clrepro.records import Outcome
 from rewire_repro import config
-from rewire_repro.program import exit_code
+from rewire_repro.program import Program
 
 DEFAULT = "rewire"
 _NAME_FLAGS = ("-cn", "--config-name")
@@ -20,22 +21,44 @@ _MULTIRUN = ("-m", "--multirun")
 _RUN_DIR = "hydra.run.dir="
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `run.py`; returns the exit code: 2 for a wrong command line, 1 for missing files, packages and
-    runs that
-    diverge.
-    """
-    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
-    return exit_code(_main, argv)
+@dataclass(frozen=True)
+class Call:
+    """A command line: as Hydra gets it, and what it says: the method, its overrides, other flags."""
+
+    words: list[str]
+    method: str
+    overrides: list[str]
+    flags: list[str]
 
 
-def _main(argv: Sequence[str] | None) -> None:
+def parse(argv: Sequence[str] | None) -> Call:
+    """Returns what a command line says.  Raises: UsageError for an unknown method or key."""
     words = list(sys.argv[1:] if argv is None else argv)
-    method, overrides, flags = split(words)
-    config.check_names(method, overrides)
-    if not flags:  # Hydra tells of a mistake in twenty lines; find it first
-        config.settings(config.compose(method, overrides))
-    _hydra(words)
+    call = Call(words, *split(words))
+    config.check_names(call.method, call.overrides)
+    return call
+
+
+def run_shell(call: Call) -> None:
+    """Do what a command line says, by Hydra."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
+    if not call.flags:  # Hydra tells of a mistake in twenty lines; find it first
+        config.settings(config.compose(call.method, call.overrides))
+    _hydra(call.words)
+
+
+def run_job(call: Call, checkpoint: RunDir) -> Outcome:
+    """Do a run for a sweep, which says where its files go by hydra.run.dir=FOLDER."""
+    folders = [word.removeprefix(_RUN_DIR) for word in call.overrides if word.startswith(_RUN_DIR)]
+    if call.flags or len(folders) != 1:
+        raise UsageError(f"{' '.join(call.words)}: a sweep gives {_RUN_DIR}FOLDER and no flag but -cn")
+    from rewire_repro import experiment
+
+    node = config.compose(call.method, [word for word in call.overrides if not word.startswith("hydra.")])
+    outcome = experiment.run(config.settings(node), node, RunDir(Path(folders[0])), checkpoint, Progress())
+    if outcome is None:
+        raise UsageError("dry_run=True: a sweep needs a run")
+    return outcome
 
 
 def split(words: Sequence[str]) -> tuple[str, list[str], list[str]]:
@@ -98,25 +121,10 @@ def _run(node: dict[str, Any], folder: Path) -> Outcome | None:
         return experiment.run(config.settings(node), node, place, place, progress)
 
 
+MAIN = Program("run.py", parse=parse, run=run_shell, job=run_job)
+main = MAIN.main
+
+
 def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
-    """Run one command of a profile inside a worker: argv[0] is run.py.
-
-    Args: work_dir — the job's own folder, for checkpoints.
-    Raises: UsageError or DataError, as the program itself would report them.
-    """
-    program, *words = argv
-    if program != "run.py":
-        raise UsageError(f"{program!r} is not a program of a profile; run.py")
-    method, overrides, flags = split(words)
-    folders = [word.removeprefix(_RUN_DIR) for word in overrides if word.startswith(_RUN_DIR)]
-    if flags or len(folders) != 1:
-        raise UsageError(f"{' '.join(words)}: a sweep gives {_RUN_DIR}FOLDER and no flag but -cn")
-    from rewire_repro import experiment
-
-    node = config.compose(method, [word for word in overrides if not word.startswith("hydra.")])
-    with contextlib.redirect_stdout(sys.stderr):
-        place = RunDir(Path(folders[0]))
-        outcome = experiment.run(config.settings(node), node, place, RunDir(work_dir), Progress())
-    if outcome is None:
-        raise UsageError("dry_run=True: a sweep needs a run")
-    return outcome
+    """Run one command of a profile inside a worker; see `clrepro.program.run_command`."""
+    return run_command((MAIN,), argv, work_dir)

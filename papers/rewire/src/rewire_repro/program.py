@@ -1,8 +1,9 @@
-"""The exit codes of this paper's program."""
+"""The programs of this paper."""
 
 from functools import partial
 
 from clrepro import program
+from clrepro.program import Parser as Parser
 
 PACKAGES = frozenset(
     {
@@ -18,4 +19,4 @@ PACKAGES = frozenset(
         "tensorboard",
     }
 )
-exit_code = partial(program.exit_code, paper="rewire", packages=PACKAGES)
+Program = partial(program.Program, paper="rewire", packages=PACKAGES)

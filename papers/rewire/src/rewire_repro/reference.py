@@ -22,7 +22,7 @@ from clrepro.io.atomic import write_atomically
 from clrepro.io.paths import find
 from clrepro.io.strict_json import load_json_object
 from clrepro.records import RunRecord, load_many, read_record
-from rewire_repro.program import exit_code
+from rewire_repro.program import Parser, Program
 from rewire_repro.results import REFERENCES, against_scratch
 
 METHOD = "sac_n"
@@ -86,20 +86,19 @@ def judge_all(folder: Path, profile: str) -> int:
     return n
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Write references.json; returns the exit code."""
-    return exit_code(_main, argv)
-
-
-def _main(argv: Sequence[str] | None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m rewire_repro.reference", description=(__doc__ or "").splitlines()[0]
-    )
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Returns the flags of a command line.  Raises: UsageError for a folder that is not there."""
+    parser = Parser(prog="python -m rewire_repro.reference", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("results", type=Path, help="output folder of cl-repro reproduce")
     parser.add_argument("--profile", default="quick", help="whose records (default: quick)")
     args = parser.parse_args(argv)
     if not args.results.is_dir():
         raise UsageError(f"{args.results}: no such folder")
+    return args
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write references.json, and the numbers that need it into the records."""
     records, problems = load_many(args.results)
     if problems:
         raise DataError(str(problems[0]))
@@ -112,6 +111,8 @@ def _main(argv: Sequence[str] | None) -> None:
     print(f"{REFERENCES}: {', '.join(found)}")
     print(f"{args.results}: {judge_all(args.results, args.profile)} records with new numbers")
 
+
+main = Program("reference", parse=parse, run=run).main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -17,23 +17,21 @@ from clrepro.errors import DataError, UsageError
 from clrepro.io.atomic import write_atomically
 from clrepro.io.checkpoint import RunDir
 from clrepro.io.strict_json import load_json_object
-from rewire_repro.program import exit_code
+from rewire_repro.program import Parser, Program
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Write the page; returns the exit code."""
-    return exit_code(_main, argv)
-
-
-def _main(argv: Sequence[str] | None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m rewire_repro.render", description=(__doc__ or "").splitlines()[0]
-    )
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Returns the flags of a command line."""
+    parser = Parser(prog="python -m rewire_repro.render", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="of a run on Brax")
     parser.add_argument("--task", type=non_negative_int, default=0, help="place in the sequence (default: 0)")
     parser.add_argument("--seed", type=non_negative_int, default=0, help="of the start (default: 0)")
     parser.add_argument("--out", type=Path, default=Path("episode.html"), help="default: episode.html")
-    args = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the page."""
     page = render(args.folder, args.task, args.seed)
     write_atomically(args.out, page.encode())
     print(f"written: {args.out}")
@@ -43,8 +41,7 @@ def render(folder: Path, task_id: int, seed: int) -> str:
     """Returns the page of one episode of the first environment.
 
     Raises: DataError if the folder holds no run or no finished task; UsageError for a run without Brax and
-    for a
-    task that the sequence does not have.
+    for a task that the sequence does not have.
     """
     import jax
     import torch
@@ -88,6 +85,8 @@ def first(leaf: Any) -> Any:
     """Returns the first environment's part of a leaf."""
     return leaf[0] if leaf.ndim else leaf
 
+
+main = Program("render", parse=parse, run=run).main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,11 +1,9 @@
 """`UCL_EWC_RL/main_rl.py`: the baselines' original command line.  Spec 2.2."""
 
 import argparse
-import contextlib
 import io
-import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from clrepro.progress import Progress
 from clrepro.records import Outcome
 from clrepro.seeding import Seeds
 from hvcl_repro.baselines.settings import APPROACHES, PPOSettings
-from hvcl_repro.program import Parser, exit_code
+from hvcl_repro.program import Parser, Program
 from hvcl_repro.rl.environments import SETS
 
 PROGRAM = "UCL_EWC_RL/main_rl.py"
@@ -106,23 +104,37 @@ def settings_of(flags: dict[str, Any]) -> PPOSettings:
     return settings
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program; returns the exit code."""
-    return exit_code(_main, argv)
+@dataclass(frozen=True)
+class Call:
+    """A command line: the run's settings, how it is carried out, and where its files go."""
+
+    settings: PPOSettings
+    workers: int
+    out_dir: Path
+    save_dir: str
+    log_dir: str
+    resume: bool
 
 
-def _main(argv: Sequence[str] | None) -> None:
+def parse(argv: Sequence[str] | None) -> Call:
+    """Returns what a command line says.  Raises: UsageError."""
     flags = vars(parser().parse_args(argv))
-    settings = settings_of(flags)
-    checkpoint = RunDir(flags["out_dir"] / f".{settings.log_name}")
+    how = (flags[name] for name in ("workers", "out_dir", "save_dir", "log_dir", "resume"))
+    return Call(settings_of(flags), *how)
+
+
+def run_shell(call: Call) -> None:
+    """Do the run of a command line, with its checkpoint in a hidden folder beside the results."""
+    checkpoint = RunDir(call.out_dir / f".{call.settings.log_name}")
     with checkpoint.lock():
-        if not flags["resume"]:
+        if not call.resume:
             checkpoint.remove_state("ppo")
-        run_once(settings, flags, checkpoint)
+        run_once(call, checkpoint)
 
 
-def run_once(settings: PPOSettings, flags: dict[str, Any], checkpoint: RunDir) -> Outcome:
+def run_once(call: Call, checkpoint: RunDir) -> Outcome:
     """Do one run; writes its files and returns what the run record keeps."""
+    settings = call.settings
     from clrepro.adapters import torch as adapter
 
     adapter.use_one_thread()
@@ -132,12 +144,11 @@ def run_once(settings: PPOSettings, flags: dict[str, Any], checkpoint: RunDir) -
     from hvcl_repro.rl.outputs import metrics
     from hvcl_repro.rl.references import references
 
-    run = Baseline(settings, Seeds(settings.seed), checkpoint, flags["workers"])
+    run = Baseline(settings, Seeds(settings.seed), checkpoint, call.workers)
     floor = floors(run.env_ids, settings.seed, settings.eval_episodes)
     with Progress() as progress:
         result = run.run(progress)
-    out = flags["out_dir"]
-    print(f"written to {_write(run, out, flags)}")
+    print(f"written to {_write(run, call)}")
     reference = references(settings.env_set, settings.num_env_steps)
     if len(result.curves) < len(SETS[settings.env_set]):  # --single-task
         reference = None
@@ -155,12 +166,12 @@ def run_once(settings: PPOSettings, flags: dict[str, Any], checkpoint: RunDir) -
     )  # fmt: skip
 
 
-def _write(run: Any, out: Path, flags: dict[str, Any]) -> Path:
+def _write(run: Any, call: Call) -> Path:
     """Write the .mat file, the policy and the returns of training.  Returns: the path of the .mat file."""
     import torch
     from scipy.io import savemat
 
-    settings, result, n = run.settings, run.result, len(run.env_ids)
+    settings, result, n, out = run.settings, run.result, len(run.env_ids), call.out_dir
     tests = {
         kind: {f"task{i}": _whole(curves, i) for i in range(n)}
         for kind, curves in (("mean", result.curves), ("max", result.largest), ("min", result.smallest))
@@ -174,12 +185,12 @@ def _write(run: Any, out: Path, flags: dict[str, Any]) -> Path:
     weights = io.BytesIO()
     torch.save(run.policy.state_dict(), weights)
     name = f"{settings.log_name}_task_{n - 1}.pt"
-    RunDir(out / flags["save_dir"] / "ppo").atomic_write_bytes(name, weights.getvalue())
+    RunDir(out / call.save_dir / "ppo").atomic_write_bytes(name, weights.getvalue())
     lines = [
         "task,update,mean_return",
         *(f"{t},{u},{v}" for t, row in enumerate(result.train) for u, v in enumerate(row)),
     ]
-    RunDir(out / flags["log_dir"]).atomic_write_text(f"{settings.log_name}.csv", "\n".join(lines) + "\n")
+    RunDir(out / call.log_dir).atomic_write_text(f"{settings.log_name}.csv", "\n".join(lines) + "\n")
     return path
 
 
@@ -192,8 +203,5 @@ def _whole(curves: Any, task: int) -> list[float]:
     ]
 
 
-def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
-    """Run one command of a profile inside a worker, argv[0] being the program."""
-    flags = vars(parser().parse_args(list(argv[1:])))
-    with contextlib.redirect_stdout(sys.stderr):
-        return run_once(settings_of(flags), flags, RunDir(work_dir))
+MAIN = Program(PROGRAM, parse=parse, run=run_shell, job=run_once)
+main = MAIN.main

@@ -1,9 +1,7 @@
 """`SAC_main.py`: the original's command line for continual reinforcement learning."""
 
-import contextlib
-import sys
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from clrepro.progress import Progress
 from clrepro.records import Outcome
 from clrepro.seeding import Seeds
 from hvcl_repro.compat import PARTS
-from hvcl_repro.program import Parser, compat_text, exit_code
+from hvcl_repro.program import Parser, Program, compat_text
 from hvcl_repro.rl.environments import SETS
 from hvcl_repro.rl.settings import METHODS, RLSettings
 
@@ -102,20 +100,37 @@ def settings_of(flags: dict[str, Any]) -> RLSettings:
     return settings
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program; returns the exit code: 2 for a wrong command line, 1 for what went wrong later."""
-    return exit_code(_main, argv)
+@dataclass(frozen=True)
+class Call:
+    """A command line: the run's settings, how it is carried out, and where its files go."""
+
+    settings: RLSettings
+    workers: int
+    verbose: int
+    out_dir: Path
+    resume: bool
 
 
-def _main(argv: Sequence[str] | None) -> None:
+def parse(argv: Sequence[str] | None) -> Call:
+    """Returns what a command line says.  Raises: UsageError."""
     flags = vars(parser().parse_args(argv))
-    settings = settings_of(flags)
-    folder = RunDir(flags["out_dir"])
-    checkpoint = RunDir(folder.path / f".{settings.file_name.removesuffix('.npy')}_{settings.seed}")
+    how = (flags[name] for name in ("workers", "verbose", "out_dir", "resume"))
+    return Call(settings_of(flags), *how)
+
+
+def run_shell(call: Call) -> None:
+    """Do the run of a command line, with its checkpoint in a hidden folder beside the results."""
+    name = f".{call.settings.file_name.removesuffix('.npy')}_{call.settings.seed}"
+    checkpoint = RunDir(RunDir(call.out_dir).path / name)
     with checkpoint.lock():
-        if not flags["resume"]:
+        if not call.resume:
             checkpoint.remove_state("run")
-        run_once(settings, flags["workers"], flags["verbose"], checkpoint, folder)
+        run_job(call, checkpoint)
+
+
+def run_job(call: Call, checkpoint: RunDir) -> Outcome:
+    """Do the run, with its checkpoint in this folder."""
+    return run_once(call.settings, call.workers, call.verbose, checkpoint, RunDir(call.out_dir))
 
 
 def run_once(settings: RLSettings, workers: int, verbose: int, checkpoint: RunDir, folder: RunDir) -> Outcome:
@@ -159,10 +174,5 @@ def run_once(settings: RLSettings, workers: int, verbose: int, checkpoint: RunDi
     )  # fmt: skip
 
 
-def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
-    """Run one command of a profile inside a worker, argv[0] being the program."""
-    flags = vars(parser().parse_args(list(argv[1:])))
-    with contextlib.redirect_stdout(sys.stderr):
-        return run_once(
-            settings_of(flags), flags["workers"], flags["verbose"], RunDir(work_dir), RunDir(flags["out_dir"])
-        )
+MAIN = Program(PROGRAM, parse=parse, run=run_shell, job=run_job)
+main = MAIN.main

@@ -1,10 +1,7 @@
 """`HVCL_supervised_main.py`: the supervised experiments, which the original does not contain."""
 
-import contextlib
-import hashlib
-import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +16,11 @@ from clrepro.arguments import (
 )
 from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress
-from clrepro.records import Outcome, canonical_json
+from clrepro.records import Outcome
 from clrepro.seeding import Seeds
+from clrepro.settings import digest
 from hvcl_repro.compat import LAYER_PARTS
-from hvcl_repro.program import Parser, compat_text, exit_code
+from hvcl_repro.program import Parser, Program, compat_text
 from hvcl_repro.supervised.settings import (
     BENCHMARKS,
     FULL_IMAGES,
@@ -130,22 +128,31 @@ def settings_of(flags: dict[str, Any]) -> SupervisedSettings:
     return SupervisedSettings(**chosen)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program; returns the exit code: 2 for a wrong command line, 1 for missing or damaged files."""
-    return exit_code(_main, argv)
+@dataclass(frozen=True)
+class Call:
+    """A command line: the run's settings, where its data are, and where its files go."""
+
+    settings: SupervisedSettings
+    data_dir: Path | None
+    out_dir: Path
+    resume: bool
 
 
-def _main(argv: Sequence[str] | None) -> None:
+def parse(argv: Sequence[str] | None) -> Call:
+    """Returns what a command line says.  Raises: UsageError."""
     flags = vars(parser().parse_args(argv))
-    settings = settings_of(flags)
-    text = canonical_json(settings.fingerprint())
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    name = f"{settings.benchmark}_{settings.method}_{settings.seed}_{digest}"
-    folder = RunDir(flags["out_dir"] / name)
+    return Call(settings_of(flags), flags["data_dir"], flags["out_dir"], flags["resume"])
+
+
+def run_shell(call: Call) -> None:
+    """Do the run of a command line; its numbers go to result.json."""
+    settings, fingerprint = call.settings, call.settings.fingerprint()
+    name = f"{settings.benchmark}_{settings.method}_{settings.seed}_{digest(fingerprint, 8)}"
+    folder = RunDir(call.out_dir / name)
     with folder.lock():
-        if not flags["resume"]:
+        if not call.resume:
             folder.remove_state("task")
-        outcome = run_once(settings, flags["data_dir"], folder)
+        outcome = run_once(settings, call.data_dir, folder)
         body = {
             "settings": dict(outcome.settings),
             "metrics": dict(outcome.metrics),
@@ -156,6 +163,11 @@ def _main(argv: Sequence[str] | None) -> None:
             for key in ("R", *(("samples",) if settings.generative else ()))
         }
         print(f"written to {folder.atomic_write_json('result.json', body | series)}")
+
+
+def run_job(call: Call, folder: RunDir) -> Outcome:
+    """Do the run for a sweep, with checkpoints in the job's folder."""
+    return run_once(call.settings, call.data_dir, folder)
 
 
 def run_once(settings: SupervisedSettings, data_dir: Path | None, checkpoint: RunDir) -> Outcome:
@@ -180,8 +192,5 @@ def run_once(settings: SupervisedSettings, data_dir: Path | None, checkpoint: Ru
     )  # fmt: skip
 
 
-def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
-    """Run one command of a profile inside a worker, argv[0] being the program."""
-    flags = vars(parser().parse_args(list(argv[1:])))
-    with contextlib.redirect_stdout(sys.stderr):
-        return run_once(settings_of(flags), flags["data_dir"], RunDir(work_dir))
+MAIN = Program(PROGRAM, parse=parse, run=run_shell, job=run_job)
+main = MAIN.main

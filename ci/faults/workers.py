@@ -72,7 +72,7 @@ def _trajectory(
         found = [{"obs": env.reset()}]
         for step, action in enumerate(_actions()):
             for number in kills.get(step, []):
-                os.kill(env._crews[number].pid, signal.SIGKILL)
+                os.kill(env._workers[number].pid, signal.SIGKILL)
             if late:
                 time.sleep(0.05 if kills.get(step) else 0)
             found.append(env.step(action))

@@ -132,14 +132,14 @@ def test_made_anew_is_made_for_the_first_time():
 @pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="scheduling policies are Linux's")
 def test_a_woken_worker_does_not_push_its_parent_aside():
     with vector(2) as envs:
-        assert [os.sched_getscheduler(worker.pid) for worker in envs._worker_list] == [os.SCHED_BATCH] * 2
+        assert [os.sched_getscheduler(worker.pid) for worker in envs._workers] == [os.SCHED_BATCH] * 2
 
 
 def test_a_dead_worker_is_started_again_and_reported(caplog):
     with vector(2) as envs:
         envs.reset()
         envs.step(np.zeros((5, 3), np.float32))
-        os.kill(envs._worker_list[0].pid, signal.SIGKILL)
+        os.kill(envs._workers[0].pid, signal.SIGKILL)
         lost = envs.step(np.zeros((5, 3), np.float32))
         assert envs.restarts == 1
         assert np.all(lost["truncated"][:3])
@@ -185,7 +185,7 @@ def test_spaces_beyond_the_padding_are_refused(n_workers, obs_dim, act_dim, name
 
 def test_closing_twice_leaves_no_process():
     envs = vector(2)
-    pids = [worker.pid for worker in envs._worker_list]
+    pids = [worker.pid for worker in envs._workers]
     envs.close()
     envs.close()
     for pid in pids:

@@ -207,7 +207,7 @@ if __name__ == "__main__":
     envs = VectorEnv([partial(Count, slow=2)] * 2, 1, 1, [0, 1], 2)
     envs.reset()
     envs.step(np.zeros((2, 1), np.float32))
-    print(*(worker.pid for worker in envs._worker_list), flush=True)
+    print(*(worker.pid for worker in envs._workers), flush=True)
     envs.step(np.zeros((2, 1), np.float32))
     time.sleep(60)
 """

@@ -94,7 +94,7 @@ def test_an_examination_in_which_a_worker_died_is_done_again():
     def policy(seen):
         calls.append(len(calls))
         if calls[-1] == 20 + 50:  # the quiet one takes 50
-            os.kill(disturbed._envs._crews[0].pid, signal.SIGKILL)
+            os.kill(disturbed._envs._workers[0].pid, signal.SIGKILL)
         return np.full((len(seen), 8), -0.5, np.float32)
 
     want = quiet.returns(policy)

@@ -52,19 +52,19 @@ class VectorEnv:
         self._ended = np.zeros(self.n, np.bool_)  # in a step whose answer the caller never saw
         self._deaths: dict[int, list[int]] = {}  # turns in which each worker died
         self._shared = SharedRows(self.n, obs_dim, act_dim)
-        self._lanes: list[PaddedEnv] = []
-        self._worker_list: list[Worker] = []
+        self._padded_envs: list[PaddedEnv] = []
+        self._workers: list[Worker] = []
         try:
             if n_workers:
                 for rows in np.array_split(np.arange(self.n), min(n_workers, self.n)):
                     worker = Worker(rows.tolist(), self._makers, self._shared)
                     worker.begin(self._seeds)
-                    self._worker_list.append(worker)
-                for worker in self._worker_list:
+                    self._workers.append(worker)
+                for worker in self._workers:
                     self._await(worker)
             else:
                 for make, seed in zip(makers, seeds, strict=True):
-                    self._lanes.append(PaddedEnv(make, obs_dim, act_dim, seed))
+                    self._padded_envs.append(PaddedEnv(make, obs_dim, act_dim, seed))
         except BaseException:
             self.close()
             raise
@@ -111,11 +111,11 @@ class VectorEnv:
 
     def close(self) -> None:
         """End all workers and free the memory; may be called twice."""
-        for worker in self._worker_list:
+        for worker in self._workers:
             worker.stop()
-        for padded in self._lanes:
+        for padded in self._padded_envs:
             padded.close()
-        self._worker_list, self._lanes = [], []
+        self._workers, self._padded_envs = [], []
         self._shared.close()
 
     def __enter__(self) -> "VectorEnv":
@@ -137,17 +137,17 @@ class VectorEnv:
         """Do the present request wherever it has not been done.  Returns what environments raised."""
         found: list[BaseException | None] = []
         rows, turn = self._shared.rows, self._turn
-        for row, padded in enumerate(self._lanes):
+        for row, padded in enumerate(self._padded_envs):
             if rows["state"][row] >= 2 * turn:
                 continue
             try:
                 act(padded, row, turn, self._word, self._seeds[row], rows)
             except (Exception, SystemExit) as problem:
                 found.append(problem)
-        for worker in self._worker_list:
+        for worker in self._workers:
             if worker.turn < turn:
                 worker.ask(turn, self._word, self._seeds if self._word == "renew" else None)
-        for worker in self._worker_list:
+        for worker in self._workers:
             if worker.asked:
                 found.append(self._answer(worker))
         problems = [problem for problem in found if problem is not None]
@@ -172,7 +172,7 @@ class VectorEnv:
             if self._word == "step":
                 self._note_ends()
             return
-        for worker in self._worker_list:
+        for worker in self._workers:
             if worker.asked:
                 self._answer(worker)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from clrepro.arguments import yes_no
 from clrepro.errors import UsageError
 from clrepro.program import Parser
 from clrepro.settings import (
@@ -30,6 +31,7 @@ class Settings:
     copies: float = option(1, "how many", within="[1, inf)", whole=True)
     method: str = option("sgd", "what learns", choices=("sgd", "adam"))
     deep: bool = option(False, "more layers")
+    shuffled: bool = option(True, "in random order", parse=yes_no)
     out: str = option("results/", "folder", decides=False)
     floor: float | None = option(None, "lowest rate", within="[0, inf)")
     note: str = "no option"
@@ -105,7 +107,11 @@ def test_flags_have_the_types_of_their_fields() -> None:
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [("--batch 1.5", "--batch: '1.5' is not an integer"), ("--dropout much", "'much' is not a number")],
+    [
+        ("--batch 1.5", "--batch: '1.5' is not an integer"),
+        ("--dropout much", "'much' is not a number"),
+        ("--dropout nan", "'nan' is not a finite number"),
+    ],
 )
 def test_a_text_of_another_type_is_one_line(words: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
@@ -119,8 +125,10 @@ def test_a_flag_that_was_not_given_may_be_none() -> None:
 
 
 def test_truths_may_be_written_yes_and_no() -> None:
-    assert parse("--deep yes", yes_no=True)["deep"] is True
-    assert parse("--deep no", yes_no=True)["deep"] is False
+    assert parse("--shuffled yes")["shuffled"] is True
+    assert parse("--shuffled no")["shuffled"] is False
+    with pytest.raises(UsageError, match="'maybe' is not one of yes, no"):
+        parse("--shuffled maybe")
 
 
 def test_help_names_choices_and_defaults() -> None:
@@ -129,6 +137,7 @@ def test_help_names_choices_and_defaults() -> None:
     text = " ".join(parser.format_help().split())
     assert "what learns: sgd, adam (default: sgd)" in text
     assert "lowest rate (default: none)" in text
+    assert "in random order (default: yes)" in text
     assert "--deep" not in text
 
 

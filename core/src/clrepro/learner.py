@@ -7,9 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 class Learner(Protocol):
     """Learns a stream of tasks batch by batch and predicts at any time.
 
-    Arrays are numpy's or those of the learner's framework; which, its class says.  A method that must know
-    when a task begins or ends has `begin_task(task)` or `end_task(task)` as well (those functions
-    below call them where they are); one that computes faster another way may offer that beside these.
+    Arrays are numpy's or those of the learner's framework; which, its class says.  A method may offer more
+    beside these: what it must know when a task begins or ends, or a faster way to compute.
     """
 
     def observe(self, x: Any, y: Any, task: int) -> Any:
@@ -23,15 +22,3 @@ class Learner(Protocol):
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
-
-
-def begin_task(learner: Any, task: int) -> None:
-    """Tell a learner that a task begins, if it wants to know."""
-    if hasattr(learner, "begin_task"):
-        learner.begin_task(task)
-
-
-def end_task(learner: Any, task: int) -> None:
-    """Tell a learner that a task has ended, if it wants to know."""
-    if hasattr(learner, "end_task"):
-        learner.end_task(task)

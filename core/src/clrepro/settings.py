@@ -19,6 +19,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_args, get_type_hints
 
+from clrepro.arguments import finite_float, integer
 from clrepro.errors import UsageError
 
 Spell = Callable[[str], str]
@@ -143,13 +144,12 @@ def add_flags(
     spell: Spell = underscored,
     unset: bool = False,
     leave_out: Container[str] = (),
-    yes_no: bool = False,
 ) -> None:
     """Add a flag for every option of `defaults`, in the order of the fields.
 
     Args: defaults — a settings class or object; spell — field to flag; unset — a flag that was not given is
-        None, so that a file or profile can speak; leave_out — fields whose flags are added by hand; yes_no —
-        truths are written `--flag yes`, else a bare `--flag` turns the default round.
+        None, so that a file or profile can speak; leave_out — fields whose flags are added by hand.
+    A truth is a bare flag that turns the default round; with `parse` it takes a word, yes or no.
     """
     types = get_type_hints(defaults if isinstance(defaults, type) else type(defaults))
     for name, one in options(defaults).items():
@@ -160,15 +160,14 @@ def add_flags(
             words = f"{words}: {', '.join(filter(None, one.choices))}"
         more: dict[str, Any] = {"dest": name, "default": None if unset else default}
         kind = _kind(types[name])
-        if kind is bool and not yes_no:
+        if kind is bool and one.parse is None:
             more["action"] = "store_false" if default else "store_true"
             parser.add_argument(spell(name), help=words, **more)
             continue
         if kind is bool:
-            more["type"], default = one.parse or _is_yes, "yes" if default else "no"
-        else:
-            more["type"] = one.parse or {int: _integer, float: _number}.get(kind, str)
-            more["metavar"] = one.metavar
+            default = "yes" if default else "no"
+        more["type"] = one.parse or {int: integer, float: finite_float}.get(kind, str)
+        more["metavar"] = one.metavar
         shown = "none" if default in ("", None) else default
         parser.add_argument(spell(name), help=f"{words} (default: {shown})".replace("%", "%%"), **more)
 
@@ -208,21 +207,3 @@ def digest(values: Mapping[str, Any], length: int = 16) -> str:
 def _kind(hint: Any) -> Any:
     """The type of `int | None` is int."""
     return next((each for each in get_args(hint) if each is not type(None)), hint)
-
-
-def _is_yes(text: str) -> bool:
-    return text == "yes"
-
-
-def _integer(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text[:200]!r} is not an integer") from None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text[:200]!r} is not a number") from None

@@ -62,9 +62,9 @@ def refused(done, code, *said):
         ("--model eralg4 --memories -5", "--memories -5"),
         ("--model eralg4 --replay_batch_size -1", "--replay_batch_size -1"),
         ("--model eralg4 --replay_batch_size 1e300", "--replay_batch_size 1e+300"),
-        ("--model meralg1 --batches_per_example inf", "--batches_per_example inf: must be a whole"),
+        ("--model meralg1 --batches_per_example inf", "--batches_per_example: 'inf' is not a finite"),
         ("--model online --n_epochs ten", "--n_epochs: 'ten' is not an integer"),
-        ("--model online --lr nan", "--lr nan"),
+        ("--model online --lr nan", "--lr: 'nan' is not a finite"),
         ("--model online --momentum 1", "--momentum"),
     ],
 )

@@ -143,13 +143,13 @@ def _serve(pipe: Any, makers: list[Make], seeds: list[int], rows: list[int], sha
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _let_the_waker_finish()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    lanes: list[PaddedEnv] = []
+    envs: list[PaddedEnv] = []
     _, obs_dim = shared.rows["obs"].shape
     _, act_dim = shared.rows["action"].shape
     try:
         try:
             for make, seed in zip(makers, seeds, strict=True):
-                lanes.append(PaddedEnv(make, obs_dim, act_dim, seed))
+                envs.append(PaddedEnv(make, obs_dim, act_dim, seed))
         except (Exception, SystemExit) as problem:
             pipe.send((0, _packed(problem)))
             return
@@ -159,7 +159,7 @@ def _serve(pipe: Any, makers: list[Make], seeds: list[int], rows: list[int], sha
             if word == "close":
                 return
             told = None
-            for number, (row, padded) in enumerate(zip(rows, lanes, strict=True)):
+            for number, (row, padded) in enumerate(zip(rows, envs, strict=True)):
                 try:
                     act(padded, row, turn, word, None if fresh is None else fresh[number], shared.rows)
                 except (Exception, SystemExit) as problem:
@@ -168,7 +168,7 @@ def _serve(pipe: Any, makers: list[Make], seeds: list[int], rows: list[int], sha
     except DEATH:
         return
     finally:
-        for padded in lanes:
+        for padded in envs:
             padded.close()
 
 

@@ -105,19 +105,19 @@ def _reference_share(sizes, n, m, dense, act, error, out):
 @compiled
 def agem_steps(
     theta, sizes, offsets, index, value, count, label, indices,
-    m_index, m_value, m_count, m_label, m_picks, rate,
+    m_index, m_value, m_count, m_label, m_indices, rate,
     dense, units, values, n_units, back_unit, back_value, turned, act, error, step, scale, out,
 ):  # fmt: skip
     """For every batch b: theta <- theta - rate * (g - min(g.r, 0) / r.r * r); out[b] <- mean loss of the
     batch, g.r, r.r, g.g.
     """
-    n, m, top = indices.shape[1], m_picks.shape[1], sizes.shape[0] - 2
+    n, m, top = indices.shape[1], m_indices.shape[1], sizes.shape[0] - 2
     used = (n + m + ROWS - 1) // ROWS * ROWS
     width = sizes[top + 1]
     for b in range(indices.shape[0]):
         dense[:] = 0.0
         take(index, value, count, indices[b], dense, 0)
-        take(m_index, m_value, m_count, m_picks[b], dense, n)
+        take(m_index, m_value, m_count, m_indices[b], dense, n)
         for group in range(used // ROWS):
             first = ROWS * group
             forward(theta, sizes, offsets, dense, first, group, units, values, n_units, act, first, scale)
@@ -127,7 +127,7 @@ def agem_steps(
             delta = error[top, i, :width]
             delta[:] = act[top, i, :width]
             mine = i < n
-            target = label[indices[b, i]] if mine else m_label[m_picks[b, i - n]]
+            target = label[indices[b, i]] if mine else m_label[m_indices[b, i - n]]
             loss = softmax_error(delta, target, np.float32(1.0) / np.float32(n if mine else m))
             if mine:
                 out[b, 0] += loss / n

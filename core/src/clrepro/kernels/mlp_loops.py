@@ -154,7 +154,7 @@ def _update_first(theta, n_in, index, value, n, delta, rate):
 
 @compiled
 def sgd_steps(theta, sizes, offsets, index, value, count, label, indices, scale, rate, act, error):
-    """One SGD step per pick, in order: theta <- theta - rate * scale[i] * grad CE(row indices[i])."""
+    """One SGD step per index, in order: theta <- theta - rate * scale[i] * grad CE(row indices[i])."""
     top = sizes.shape[0] - 2
     for i in range(indices.shape[0]):
         row = indices[i]

@@ -117,7 +117,7 @@ class Faults:
 def read_bench(path: Path) -> Bench:
     """Returns what the file says.  Raises: DataError naming the file and the field that is wrong."""
     body = _body(path, {"schema", "machine", "made", "rows", "scaling"})
-    rows = tuple(_contest(row, where) for row, where in _items(body["rows"], f"{path}: rows"))
+    rows = tuple(_benchmark(row, where) for row, where in _items(body["rows"], f"{path}: rows"))
     scaling = tuple(_scaling(one, where) for one, where in _items(body["scaling"], f"{path}: scaling"))
     return Bench(body["machine"], body["made"], rows, scaling)
 
@@ -148,7 +148,7 @@ def _body(path: Path, names: set[str]) -> dict[str, Any]:
     return body
 
 
-def _contest(row: Any, where: str) -> Benchmark:
+def _benchmark(row: Any, where: str) -> Benchmark:
     names = {"paper", "name", "unit", "target", "clock", "variants", "ratio", "promised", "verdict"}
     _keys(row, names, where)
     if row["verdict"] not in KEPT:

@@ -24,7 +24,7 @@ from mer_repro.streams import checksums, load_tasks
 def parser() -> argparse.ArgumentParser:
     """Returns the parser: one flag per field of `Settings`, in its order, then those of single methods."""
     out = Parser(prog="main.py", description="Continual learning with the learners of the MER paper.")
-    add_flags(out, Settings, yes_no=True)
+    add_flags(out, Settings)
     for method in METHODS.values():
         if hasattr(method, "Options"):
             add_flags(out, method.Options)

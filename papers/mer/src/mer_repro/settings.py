@@ -13,6 +13,11 @@ COUNT, OR_NONE = "[1, 2147483648)", "[0, 2147483648)"  # beyond, products of cou
 RATE = "[0, inf)"
 
 
+def is_yes(text: str) -> bool:
+    """Whether a text is "yes": to the original anything else means no."""
+    return text == "yes"
+
+
 @dataclass(frozen=True)
 class Settings:
     """One run.  For `taskinput`, n_layers is already the flag minus one (`from_flags`).
@@ -26,7 +31,9 @@ class Settings:
     n_layers: int = option(
         2, "hidden layers (taskinput counts its input layer among them)", within="[-1, 1000)"
     )
-    finetune: bool = option(True, "independent: start each network from the previous task's (yes/no)")
+    finetune: bool = option(
+        True, "independent: start each network from the previous task's (yes/no)", parse=is_yes
+    )
     n_epochs: int = option(1, "passes over each task's examples", within=COUNT)
     batch_size: int = option(1, "examples handed over at once", within=COUNT)
     lr: float = option(1e-3, "SGD learning rate, alpha", within=RATE)
@@ -44,7 +51,7 @@ class Settings:
         20, "er*, mer*, derpp: examples replayed per batch", within=OR_NONE, whole=True
     )
     beta: float = option(1.0, "meralg1: rate within a batch", within=RATE)
-    cuda: bool = option(False, "use the GPU (yes/no)")
+    cuda: bool = option(False, "use the GPU (yes/no)", parse=is_yes)
     seed: int = option(0, "of every random choice", within="[0, 4294967296)")  # as numpy's generators
     log_every: int = option(100, "evaluate every so many calls, and whenever the task changes", within=COUNT)
     save_path: str = option("results/", "folder of the result files")
@@ -53,7 +60,7 @@ class Settings:
     samples_per_task: int = option(
         -1, "examples drawn per task; all if 0 or less", within="(-inf, 2147483648)"
     )
-    shuffle_tasks: bool = option(False, "present the tasks in random order (yes/no)")
+    shuffle_tasks: bool = option(False, "present the tasks in random order (yes/no)", parse=is_yes)
     engine: str = option(
         "auto",
         "fused is compiled, reference plain torch with the original's draws, auto fused without --cuda yes",
@@ -68,7 +75,7 @@ class Settings:
         choices=("full", "tasks", "metrics"),
     )  # fmt: skip
     legacy_eval: bool = option(
-        False, "leave the last test example out of the count, as the original does (yes/no)"
+        False, "leave the last test example out of the count, as the original does (yes/no)", parse=is_yes
     )
     checkpoint_dir: str = option(
         "", "save between tasks, each run in its own sub-folder, and continue what was interrupted"
@@ -119,7 +126,7 @@ class Settings:
         values = {name: getattr(args, name) for name in dir(args) if not name.startswith("_")} | override
         for field in fields(cls):
             if field.type is bool and isinstance(values.get(field.name), str):
-                values[field.name] = values[field.name] == "yes"
+                values[field.name] = is_yes(values[field.name])
         return cls.from_mapping(values)
 
     def contract(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ Checksums = dict[str, str]
 
 
 def build_images(settings: Common, data_dir: Path | None) -> TaskStream:
-    """Returns the task_stream of a set of images; every task has outputs of its own.
+    """Returns the stream of a set of images; every task has outputs of its own.
 
     Raises: DataError for missing or damaged files.
     """

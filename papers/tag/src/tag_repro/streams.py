@@ -22,7 +22,7 @@ def build(
     multi_head: bool,
     turn_seed: int | None = None,
 ) -> TaskStream:
-    """Returns the task_stream that the settings name.
+    """Returns the stream that the settings name.
 
     Args: rng — draws permutations; turn_seed — of the angles, default the settings' seed; data_dir — look
         there and nowhere else; multi_head — of permuted and rotated images: outputs of its own for every

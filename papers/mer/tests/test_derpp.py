@@ -58,9 +58,9 @@ def test_a_step_follows_the_gradient_of_the_published_loss():
     method = make(der_alpha=0.3, der_beta=0.7)
     for i in range(6):
         method.observe(X[i : i + 1], Y[i : i + 1], 0)
-    before, memory, drawn = flat(method), method.state()["memory"], []
-    sample = method.reservoir.sample
-    method.reservoir.sample = lambda n: drawn.append(sample(n)) or drawn[-1]
+    before, memory, drawn = flat(method), method.state()["buffer"]["columns"], []
+    sample = method.buffer._reservoir.sample
+    method.buffer._reservoir.sample = lambda n: drawn.append(sample(n)) or drawn[-1]
     method.observe(X[10:13], Y[10:13], 1)
     after, (first, second) = flat(method), drawn
     terms = (memory["x"][first], memory["z"][first]), (memory["x"][second], memory["y"][second])
@@ -80,10 +80,13 @@ def test_what_is_remembered_are_the_answers_given_at_the_time():
     for i in range(5):
         asked.append(method.predict(X[i : i + 1], 0)[0])
         method.observe(X[i : i + 1], Y[i : i + 1], 0)
-    np.testing.assert_allclose(method.state()["memory"]["z"][:5], asked, atol=1e-6)
-    assert method.state()["memory"]["y"][:5].tolist() == Y[:5].tolist()
+    kept = method.state()["buffer"]["columns"]
+    np.testing.assert_allclose(kept["z"][:5], asked, atol=1e-6)
+    assert kept["y"][:5].tolist() == Y[:5].tolist()
 
 
 def test_the_state_of_another_size_is_refused():
-    with pytest.raises(ValueError, match="state of memories"):
-        make(memories=9).load(make().state())
+    method = make()
+    method.observe(X[:3], Y[:3], 0)
+    with pytest.raises(ValueError, match="state of"):
+        make(memories=9).load(method.state())

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from clrepro.learner import Learner
 from mer_repro import bench, gem_gradients, gem_packed
 from mer_repro.engine import theta_to_numpy
 from mer_repro.learner import make_method
@@ -56,6 +57,13 @@ def trained(model, engine="fused", batch=1, tasks=N_TASKS, **flags):
 
 def weights(method):
     return np.concatenate([part.numpy().ravel() for part in method.state_dict().values()])
+
+
+@pytest.mark.parametrize("model", METHODS)
+def test_every_method_is_a_learner(model):
+    method = learner(model)
+    assert isinstance(method, Learner)
+    assert method.predict(next(examples())[0], 0).shape == (20, N_CLASSES)
 
 
 @pytest.mark.parametrize("model", METHODS)

@@ -35,7 +35,7 @@ def test_a_faithful_fine_tuning_restarts_the_temperature_and_moves_targets_with_
     policy = agent("PacknetActionAgent", n_in=4, n_actions=2, faithful=faithful)
     policy.set_task(None)
     policy.prune()
-    critic = TwinCritics(6, 8, policy.rngs.stream("init"))
+    critic = TwinCritics(6, 8, policy.rngs.generator("init"))
     replay = Replay(20, 4, 2, 0, CPU)
     rng = torch.Generator().manual_seed(0)
     rows = [torch.randn(20, n, generator=rng) for n in (4, 2, 4)]

@@ -94,7 +94,7 @@ def test_clipping_bounds_the_gradient():
 
 def make_sac(agent, values, seed=0):
     policy = agent("ActionAgent", seed=seed, n_in=4, n_actions=2)
-    critic = TwinCritics(6, 8, policy.rngs.stream("init"))
+    critic = TwinCritics(6, 8, policy.rngs.generator("init"))
     return Sac(policy, critic, values, policy.rngs, False, "update")
 
 
@@ -167,7 +167,7 @@ def test_the_horizon_bootstraps_and_the_end_of_a_task_does_not(agent, values, te
         batch_size=64,
     )  # fmt: skip
     policy = agent("ActionAgent", n_in=4, n_actions=2)
-    critic = TwinCritics(6, 8, policy.rngs.stream("init"))
+    critic = TwinCritics(6, 8, policy.rngs.generator("init"))
     training = Training(
         policy,
         critic,

@@ -40,7 +40,7 @@ def learners(profile: str, hidden: int, batch: int) -> tuple[Sac, EagerSac, Repl
     rngs = Rngs(0, CPU)
     policy = {**settings.policy, "hidden_size": hidden}
     agent = make_agent("ActionAgent", policy, Shape(N_IN, N_ACTIONS, 4), rngs)
-    critic = TwinCritics(N_IN + N_ACTIONS, hidden, rngs.stream("init"))
+    critic = TwinCritics(N_IN + N_ACTIONS, hidden, rngs.generator("init"))
     ours = Sac(agent, critic, settings.sac, rngs, False, "update")
     theirs = EagerSac(N_IN, N_ACTIONS, hidden, settings.sac)
     replay = Replay(10_000, N_IN, N_ACTIONS, 0, CPU)
@@ -78,7 +78,7 @@ def rewired_acting() -> Benchmark:
     agent.consolidate()
     agent.set_task(-1)
     rewired = agent.actor(0)
-    plain = Net.make(sizes(N_IN, 256, 2 * N_ACTIONS), rngs.stream("init"))
+    plain = Net.make(sizes(N_IN, 256, 2 * N_ACTIONS), rngs.generator("init"))
     obs = torch.randn(128, N_IN)
 
     @torch.no_grad()

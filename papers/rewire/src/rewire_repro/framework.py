@@ -45,7 +45,7 @@ class Framework:
     def _fresh_critic(self) -> TwinCritics:
         values, n_in = self.settings.critic, self.scenario.n_in + self.scenario.n_actions
         width = self.agent.context_width
-        return TwinCritics(n_in + width, values.hidden_size, self.rngs.stream("init"), values.layer_norm)
+        return TwinCritics(n_in + width, values.hidden_size, self.rngs.generator("init"), values.layer_norm)
 
     def get_stage(self) -> int:
         """Returns how many tasks are finished."""
@@ -88,8 +88,10 @@ class Framework:
             self.training.load(resumed)
         self._save, self._last_save = save, time.monotonic()
         whole, env.horizon = env.horizon, self.settings.scenario.train_horizon or env.horizon
-        self.training.run(self._watcher(task, log, course))
-        env.horizon = whole
+        try:
+            self.training.run(self._watcher(task, log, course))
+        finally:
+            env.horizon = whole
         self.training.sac.release()
         self.finish(task, env, self.training)
         self.interactions["train"] += self.training.interactions
@@ -230,7 +232,7 @@ class Framework:
         """Continue from what `state` returned."""
         self.agent.load(state["agent"])
         values, width = self.settings.critic, int(state["critic_width"])
-        self.critic = TwinCritics(width, values.hidden_size, self.rngs.stream("init"), values.layer_norm)
+        self.critic = TwinCritics(width, values.hidden_size, self.rngs.generator("init"), values.layer_norm)
         self.critic.load(state["critic"])
         self.rngs.load(state["rngs"])  # last: making a critic draws
         self.stage, self.before = int(state["stage"]), float(state["before"])

@@ -1,4 +1,4 @@
-"""Named random streams for numpy and torch, all from one seed, whose state a checkpoint can hold."""
+"""Named random generators of numpy and torch, all from one seed, whose state a checkpoint can hold."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from clrepro.seeding import Seeds
 
 
 class Rngs:
-    """One seed, many streams: `numpy(name)` and `stream(name)` are the same object at every call.
+    """One seed, many generators: `numpy(name)` and `generator(name)` are the same object at every call.
 
     Args: seed — 0 or larger; device — where torch's numbers are drawn.
     """
@@ -24,22 +24,22 @@ class Rngs:
         """Returns the numpy generator of that name."""
         return self.seeds.generator(name)
 
-    def stream(self, name: str) -> torch.Generator:
+    def generator(self, name: str) -> torch.Generator:
         """Returns the torch generator of that name, on the device."""
         if name not in self._torch:
             self._torch[name] = torch.Generator(self.device).manual_seed(self.seeds.integer(name))
         return self._torch[name]
 
     def normal(self, name: str, *shape: int) -> torch.Tensor:
-        """Returns standard normal numbers float32 (*shape) from that stream."""
-        return torch.randn(shape, generator=self.stream(name), device=self.device)
+        """Returns standard normal numbers float32 (*shape) from that generator."""
+        return torch.randn(shape, generator=self.generator(name), device=self.device)
 
     def uniform(self, name: str, *shape: int) -> torch.Tensor:
-        """Returns numbers float32 (*shape), uniform in [0, 1), from that stream."""
-        return torch.rand(shape, generator=self.stream(name), device=self.device)
+        """Returns numbers float32 (*shape), uniform in [0, 1), from that generator."""
+        return torch.rand(shape, generator=self.generator(name), device=self.device)
 
     def state(self) -> dict[str, Any]:
-        """Returns where every stream is."""
+        """Returns where every generator is."""
         streams = {name: generator_state(one) for name, one in self._torch.items()}
         return {"numpy": self.seeds.state(), "torch": streams}
 
@@ -47,4 +47,4 @@ class Rngs:
         """Continue from what `state` returned."""
         self.seeds.load(state["numpy"])
         for name, saved in state["torch"].items():
-            load_generator_state(self.stream(name), saved)
+            load_generator_state(self.generator(name), saved)

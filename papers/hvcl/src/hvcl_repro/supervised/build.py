@@ -1,9 +1,7 @@
 """From the settings of a run to its method: each class is given the keyword arguments that it names."""
 
-import inspect
-from typing import Any
-
 from clrepro.seeding import Seeds
+from clrepro.settings import keywords
 from hvcl_repro.supervised.methods import METHODS, Method
 from hvcl_repro.supervised.networks import Networks
 from hvcl_repro.supervised.replay import GenerativeReplay
@@ -24,9 +22,3 @@ def make(
     if settings.generative:
         options["replay"] = GenerativeReplay(networks, **keywords(GenerativeReplay, settings))
     return made(networks, **options)
-
-
-def keywords(made: type, settings: SupervisedSettings) -> dict[str, Any]:
-    """Returns the settings that a class names as keyword arguments."""
-    names = inspect.signature(made).parameters
-    return {name: getattr(settings, name) for name in names if hasattr(settings, name)}

@@ -88,7 +88,7 @@ class Measure:
     @contextmanager
     def _undisturbed(self) -> Iterator[None]:
         # Layers in the original's way draw at evaluation too; what is only looked at must not show later.
-        variables = self.method.trainer.chance()
+        variables = self.method.trainer.rngs()
         before = [tf.identity(v) for v in variables]
         yield
         for variable, state in zip(variables, before, strict=True):

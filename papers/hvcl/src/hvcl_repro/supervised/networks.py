@@ -62,7 +62,7 @@ class Stack:
         for v, array in zip((v for layer in self.layers for v in layer.weights), arrays, strict=True):
             v.assign(array)
 
-    def chance(self) -> list[Any]:
+    def rngs(self) -> list[Any]:
         """Returns the variables of the random generators."""
         return [layer.random.generator.state for layer in self.moves]
 
@@ -121,9 +121,9 @@ class Classifier:
         for part in self.parts:
             part.set_weights([next(left) for _ in part.get_weights()])
 
-    def chance(self) -> list[Any]:
+    def rngs(self) -> list[Any]:
         """Returns the variables of the random generators."""
-        return [v for part in self.parts for v in part.chance()]
+        return [v for part in self.parts for v in part.rngs()]
 
 
 @dataclass(frozen=True)
@@ -271,9 +271,9 @@ class AutoEncoder:
         self.encoder.set_weights(arrays[:split])
         self.decoder.set_weights(arrays[split:])
 
-    def chance(self) -> list[Any]:
+    def rngs(self) -> list[Any]:
         """Returns the variables of the random generators."""
-        return [*self.encoder.chance(), *self.decoder.chance(), self.noise.generator.state]
+        return [*self.encoder.rngs(), *self.decoder.rngs(), self.noise.generator.state]
 
 
 def adam(lr: float, weights: list[Any]) -> Any:

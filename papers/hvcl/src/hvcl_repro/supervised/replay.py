@@ -113,9 +113,9 @@ class GenerativeReplay:
         """Returns what decides the graph: the terms that have no weight."""
         return tuple(layer.omitted for layer in self.generator.moves)
 
-    def chance(self) -> list[Any]:
+    def rngs(self) -> list[Any]:
         """Returns the variables of all random generators."""
-        return [v for part in self._parts() for v in part.chance()]
+        return [v for part in self._parts() for v in part.rngs()]
 
     def state(self) -> dict[str, Any]:
         """Returns weights and Adam's moments; the random generators are the trainer's to keep."""

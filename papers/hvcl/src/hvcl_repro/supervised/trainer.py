@@ -102,14 +102,14 @@ class Trainer:
         first: Variant = (self.net.head(task), task > 0 if self.mixes else None)
         return first + (self.replay.variant() if self.replay is not None else ())
 
-    def chance(self) -> list[Any]:
+    def rngs(self) -> list[Any]:
         """Returns the variables of all random generators."""
-        return self.net.chance() + (self.replay.chance() if self.replay is not None else [])
+        return self.net.rngs() + (self.replay.rngs() if self.replay is not None else [])
 
     def state(self) -> dict[str, Any]:
         """Returns weights, states of the random generators and, where kept, Adam's moments."""
         return {
-            "net": self.net.get_weights(), "chance": [_unsigned(v) for v in self.chance()],
+            "net": self.net.get_weights(), "rngs": [_unsigned(v) for v in self.rngs()],
             "adam": [v.numpy() for v in self.adam.variables()] if self.mixes else [],
             "replay": self.replay.state() if self.replay is not None else {},
         }  # fmt: skip
@@ -119,7 +119,7 @@ class Trainer:
         self.net.set_weights(state["net"])
         if self.replay is not None:
             self.replay.load(state["replay"])
-        for variable, saved in zip(self.chance(), state["chance"], strict=True):
+        for variable, saved in zip(self.rngs(), state["rngs"], strict=True):
             variable.assign(saved.view(np.int64))
         for variable, saved in zip(self.adam.variables() if self.mixes else [], state["adam"], strict=True):
             variable.assign(saved)

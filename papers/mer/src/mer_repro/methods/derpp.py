@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.adapters.torch import pick_device, use_one_thread
-from clrepro.buffers import Reservoir
+from clrepro.buffers import ReservoirBuffer
 from clrepro.settings import check, option
 from mer_repro.init import glorot_mlp
 from mer_repro.networks import Problem, named_linears
@@ -49,37 +49,36 @@ class DERPlusPlus:
         der_alpha: float = Options.der_alpha,
         der_beta: float = Options.der_beta,
     ) -> None:
-        import torch
-
         use_one_thread()
         self.device = pick_device("cuda" if problem.cuda else "cpu", "--cuda yes")
         layers = glorot_mlp(problem.sizes, problem.rngs.torch)
         self.layers = [tuple(p.to(self.device).requires_grad_() for p in pair) for pair in layers]
         self.lr, self.alpha, self.beta = lr, der_alpha, der_beta
         self.n_replay = int(replay_batch_size)
-        self.reservoir = Reservoir(memories, problem.rngs.fast.generator("memory"))
-        self.x = torch.zeros(memories, problem.n_inputs, device=self.device)
-        self.y = torch.zeros(memories, dtype=torch.int64, device=self.device)
-        self.z = torch.zeros(memories, problem.n_outputs, device=self.device)
+        self.buffer = ReservoirBuffer(memories, problem.rngs.fast.generator("memory"))
 
     def observe(self, x: NDArray[np.float32], y: NDArray[np.int64], task: int) -> None:
         """Learn a batch x (b, inputs), y (b,) of a task."""
         import torch
         from torch.nn import functional
 
-        images, labels = torch.from_numpy(x).to(self.device), torch.from_numpy(y).to(self.device)
-        logits = self.forward(images)
-        loss = functional.cross_entropy(logits, labels)
-        if self.reservoir.size and self.n_replay:
-            first, second = (self.reservoir.sample(self.n_replay) for _ in range(2))
-            loss = loss + self.alpha * functional.mse_loss(self.forward(self.x[first]), self.z[first])
-            loss = loss + self.beta * functional.cross_entropy(self.forward(self.x[second]), self.y[second])
+        logits = self.forward(self._tensor(x))
+        loss = functional.cross_entropy(logits, self._tensor(y))
+        if len(self.buffer) and self.n_replay:
+            first, second = (self.buffer.sample(self.n_replay) for _ in range(2))
+            answers = self.forward(self._tensor(first["x"]))
+            loss = loss + self.alpha * functional.mse_loss(answers, self._tensor(first["z"]))
+            answers = self.forward(self._tensor(second["x"]))
+            loss = loss + self.beta * functional.cross_entropy(answers, self._tensor(second["y"]))
         parameters = [p for pair in self.layers for p in pair]
         for p, g in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
             p.data.sub_(g, alpha=self.lr)
-        for row, slot in enumerate(self.reservoir.add(len(y))):
-            if slot >= 0:
-                self.x[slot], self.y[slot], self.z[slot] = images[row], labels[row], logits[row].detach()
+        self.buffer.add(x=x, y=y, z=logits.detach().cpu().numpy())
+
+    def _tensor(self, array: NDArray[Any]) -> "torch.Tensor":
+        import torch
+
+        return torch.from_numpy(array).to(self.device)
 
     def forward(self, x: "torch.Tensor") -> "torch.Tensor":
         """Returns logits (n, classes) of rows x (n, inputs)."""
@@ -94,7 +93,7 @@ class DERPlusPlus:
         import torch
 
         with torch.no_grad():
-            return np.asarray(self.forward(torch.from_numpy(x).to(self.device)).cpu().numpy())
+            return np.asarray(self.forward(self._tensor(x)).cpu().numpy())
 
     def state_dict(self) -> "dict[str, torch.Tensor]":
         """Returns the parameters under the names of the original's network."""
@@ -109,17 +108,9 @@ class DERPlusPlus:
     def state(self) -> dict[str, Any]:
         """Returns everything an exact continuation needs."""
         weights = {name: value.numpy() for name, value in self.state_dict().items()}
-        memory = {name: getattr(self, name).cpu().numpy().copy() for name in "xyz"}
-        return {"weights": weights, "reservoir": self.reservoir.state(), "memory": memory}
+        return {"weights": weights, "buffer": self.buffer.state()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a saved state.  Raises: ValueError for that of a memory of another size."""
-        import torch
-
-        for name in "xyz":
-            mine, saved = getattr(self, name), state["memory"][name]
-            if tuple(mine.shape) != np.shape(saved):
-                raise ValueError(f"state of memories {np.shape(saved)}: here {tuple(mine.shape)}")
-            mine.copy_(torch.from_numpy(np.array(saved)))
-        self.load_state_dict({name: torch.from_numpy(np.array(v)) for name, v in state["weights"].items()})
-        self.reservoir.load(state["reservoir"])
+        self.buffer.load(state["buffer"])
+        self.load_state_dict({name: self._tensor(np.array(v)) for name, v in state["weights"].items()})

@@ -51,7 +51,7 @@ class Agent:
 
     def fresh_net(self) -> Net:
         """Returns a network with weights from the stream "init"."""
-        return Net.make(self.widths, self.rngs.stream("init"), self.values.layer_norm)
+        return Net.make(self.widths, self.rngs.generator("init"), self.values.layer_norm)
 
     def set_task(self, task_id: int | None) -> None:
         """None: a new task begins; -1: the current one has ended."""

@@ -29,7 +29,7 @@ class PNNActionAgent(Agent):
         """Fresh tensors of column c: four weights, four biases, (V, a, U, bias of U) per lateral layer, then
         (scale, shift) of a layer norm.
         """
-        rng, h = self.rngs.stream("init"), self.values.hidden_size
+        rng, h = self.rngs.generator("init"), self.values.hidden_size
         net = Net.make(self.widths, rng, self.values.layer_norm)
         tensors = [*net.weights, *net.biases]
         for i in LAYERS if c else ():

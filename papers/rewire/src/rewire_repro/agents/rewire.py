@@ -132,7 +132,7 @@ class RewireActionAgent(Agent):
         """Dropout where there is no Gumbel noise."""
         if self.values.beta > 0:
             return z
-        kept = torch.rand(z.shape, generator=self.rngs.stream("dropout"), device=z.device) >= DROPOUT
+        kept = torch.rand(z.shape, generator=self.rngs.generator("dropout"), device=z.device) >= DROPOUT
         return z * kept / (1 - DROPOUT)
 
     def forward(self, obs: Tensor, context: Tensor | None) -> Tensor:
@@ -142,7 +142,7 @@ class RewireActionAgent(Agent):
         for layer, scores in zip(self.layers, self.scores, strict=True):
             s = amplified(scores[self.mode], v.k)
             if v.beta > 0:
-                s = s + v.beta * gumbel(v.hidden_size, self.rngs.stream("gumbel"))
+                s = s + v.beta * gumbel(v.hidden_size, self.rngs.generator("gumbel"))
             z = self._noisy(permuted.before(layer, x))
             x = permuted.after(layer, permute(z, *soft_permutation(s, v.tau)))
         return linear(x, *self.heads[self.head])
@@ -190,7 +190,7 @@ class RewireActionAgent(Agent):
         v = self.values
         if not v.align:
             return self.old
-        rng = self.rngs.stream("alignment")
+        rng = self.rngs.generator("alignment")
         return alignment.targets(self.old, self.out, self.into, v.tau2, v.beta2, rng)
 
     # --- Acting ------------------------------------------------------------------------------------------

@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from clrepro.buffers import Reservoir
-from clrepro.datasets import load
+from clrepro import Seeds, datasets, streams
+from clrepro.buffers import ReservoirBuffer
+from clrepro.metrics import AccuracyMatrix
 from clrepro.program import Parser, Program, run_command
 from clrepro.records import Outcome
-from clrepro.seeding import Seeds
 from clrepro.settings import add_flags, check, fingerprint, keywords, option
-from clrepro.streams import permuted
 
 
 @dataclass(frozen=True)
@@ -33,70 +32,65 @@ class Settings:
 
 
 class ExperienceReplay:
-    """SGD on a batch and as many remembered examples.  x float32 (b, inputs), y int64 (b,)."""
+    """SGD on a batch and as many remembered examples.  x float32 (b, inputs), y int64 (b,), of numpy."""
 
-    def __init__(self, network: torch.nn.Module, inputs: int, *, memories: int, lr: float, rng: Any) -> None:
+    def __init__(self, network: torch.nn.Module, *, memories: int, lr: float, rng: Any) -> None:
         self.network = network
         self.optimizer = torch.optim.SGD(network.parameters(), lr)
-        self.reservoir = Reservoir(memories, rng) if memories else None
-        self.x, self.y = torch.zeros(memories, inputs), torch.zeros(memories, dtype=torch.int64)
+        self.buffer = ReservoirBuffer(memories, rng) if memories else None
 
-    def observe(self, x: torch.Tensor, y: torch.Tensor, task: int) -> None:
+    def observe(self, x: np.ndarray, y: np.ndarray, task: int) -> None:
         """Learn a batch of a task."""
-        together = (x, y)
-        if self.reservoir is not None and self.reservoir.size:
-            slots = self.reservoir.sample(len(y))
-            together = torch.cat([x, self.x[slots]]), torch.cat([y, self.y[slots]])
+        together = [x], [y]
+        if self.buffer is not None and len(self.buffer):
+            old = self.buffer.sample(len(y))
+            together[0].append(old["x"])
+            together[1].append(old["y"])
+        logits = self.network(torch.from_numpy(np.concatenate(together[0])))
         self.optimizer.zero_grad()
-        functional.cross_entropy(self.network(together[0]), together[1]).backward()
+        functional.cross_entropy(logits, torch.from_numpy(np.concatenate(together[1]))).backward()
         self.optimizer.step()
-        if self.reservoir is not None:
-            for row, slot in enumerate(self.reservoir.add(len(y))):
-                if slot >= 0:
-                    self.x[slot], self.y[slot] = x[row], y[row]
+        if self.buffer is not None:
+            self.buffer.add(x=x, y=y)
 
-    def predict(self, x: torch.Tensor, task: int) -> torch.Tensor:
+    def predict(self, x: np.ndarray, task: int) -> np.ndarray:
         """Returns logits (n, 10)."""
         with torch.no_grad():
-            return torch.as_tensor(self.network(x))
+            return np.asarray(self.network(torch.from_numpy(x)).numpy())
 
     def state(self) -> dict[str, Any]:
         """Returns what a continuation needs."""
-        memory = None if self.reservoir is None else self.reservoir.state()
-        return {"network": self.network.state_dict(), "x": self.x, "y": self.y, "reservoir": memory}
+        memory = None if self.buffer is None else self.buffer.state()
+        return {"network": self.network.state_dict(), "memory": memory}
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
         self.network.load_state_dict(state["network"])
-        self.x.copy_(state["x"])
-        self.y.copy_(state["y"])
-        if self.reservoir is not None:
-            self.reservoir.load(state["reservoir"])
+        if self.buffer is not None:
+            self.buffer.load(state["memory"])
 
 
-def train(settings: Settings) -> np.ndarray:
-    """Returns R float64 (tasks, tasks): the accuracy on every task after every task."""
-    seeds, data = Seeds(settings.seed), load("mnist_quick")
-    flat = [x.reshape(len(x), -1) for x in (data.x_train, data.x_test)]
-    split = (flat[0], data.y_train, flat[1], data.y_test)
-    tasks = permuted(split, settings.tasks, seeds.generator("tasks"))
+def train(settings: Settings) -> AccuracyMatrix:
+    """Returns the accuracy on every task after every task."""
+    seeds = Seeds(settings.seed)
+    tasks = streams.permuted(datasets.load("mnist_quick"), settings.tasks, seeds["tasks"])
     torch.manual_seed(seeds.integer("init"))
     network = torch.nn.Sequential(torch.nn.Linear(784, 100), torch.nn.ReLU(), torch.nn.Linear(100, 10))
-    own = keywords(ExperienceReplay, settings, rng=seeds.generator("memory"))
-    learner, r = ExperienceReplay(network, 784, **own), np.zeros((settings.tasks, settings.tasks))
+    learner = ExperienceReplay(network, **keywords(ExperienceReplay, settings, rng=seeds["memory"]))
+    matrix = AccuracyMatrix(settings.tasks)
     for t, task in enumerate(tasks):
-        x, y = images(task.x_train), torch.from_numpy(task.y_train)
-        order = torch.from_numpy(seeds.generator("order").permutation(len(y)))
-        for indices in torch.split(order, settings.batch):
-            learner.observe(x[indices], y[indices], t)
-        for seen, each in enumerate(tasks):
-            r[t, seen] = (learner.predict(images(each.x_test), seen).argmax(1).numpy() == each.y_test).mean()
-    return r
+        x = images(task.x_train)
+        order = seeds["order"].permutation(len(x))
+        for indices in np.split(order, range(settings.batch, len(x), settings.batch)):
+            learner.observe(x[indices], task.y_train[indices], t)
+        answers = [learner.predict(images(each.x_test), k).argmax(1) for k, each in enumerate(tasks)]
+        matrix.record(t, [(a == each.y_test).mean() for a, each in zip(answers, tasks, strict=True)])
+    return matrix
 
 
-def images(x: np.ndarray) -> torch.Tensor:
+def images(x: np.ndarray) -> np.ndarray:
     """Pixels from 0 to 1."""
-    return torch.from_numpy(x.astype(np.float32) / np.float32(255))
+    return x.astype(np.float32) / np.float32(255)
 
 
 def parse(argv: Sequence[str] | None) -> Settings:
@@ -108,8 +102,9 @@ def parse(argv: Sequence[str] | None) -> Settings:
 
 def outcome(settings: Settings) -> Outcome:
     """Returns what a run's record keeps."""
-    r = train(settings)
-    return Outcome({"A": float(r[-1].mean())}, {"R": r}, fingerprint(settings), {"name": "mnist_quick"})
+    matrix = train(settings)
+    metrics = {"A": matrix.average_accuracy(), "F": matrix.forgetting()}
+    return Outcome(metrics, {"R": matrix.values}, fingerprint(settings), {"name": "mnist_quick"})
 
 
 def run(settings: Settings) -> None:

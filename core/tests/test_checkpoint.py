@@ -268,3 +268,13 @@ def test_a_lock_file_removed_with_its_folder_is_not_trusted(tmp_path: Path) -> N
         (tmp_path / ".lock").unlink()
         with hold_lock(tmp_path / ".lock"):  # another file by now: nobody holds it
             pass
+
+
+def test_a_key_that_another_version_wrote_otherwise_is_one_line() -> None:
+    state = decode_state(encode_state({"net": {"weights": [1.0]}, "done": 2}), "run/task.state")
+    assert state == {"net": {"weights": [1.0]}, "done": 2}
+    assert "rngs" not in state
+    assert state.get("rngs") is None
+    for part in (state, state["net"]):
+        with pytest.raises(DataError, match=r"run/task\.state: a checkpoint of another version .*no 'rngs'"):
+            part["rngs"]

@@ -271,8 +271,8 @@ def answers(method, x, y, v):
     indices = method.net.batch.put(x, y)
     dots, gram = method.past.compare(method.net.theta, method.net.batch.rows, indices), method.past.gram()
     step = method.past.direction(v)
-    gem_packed = torch.from_numpy(step) if method.net.engine.name == "reference" else step
-    return [dots, gram, *(part.numpy() for pair in method.net.engine.unpack(gem_packed) for part in pair)]
+    moved = torch.from_numpy(step) if method.net.engine.name == "reference" else step
+    return [dots, gram, *(part.numpy() for pair in method.net.engine.unpack(moved) for part in pair)]
 
 
 @pytest.mark.parametrize("n_layers", [0, 1, 2, 3])

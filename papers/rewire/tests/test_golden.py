@@ -145,7 +145,7 @@ class Script:
         assert stream == "modes"
         return SimpleNamespace(integers=lambda k: self.modes.pop(0))
 
-    def stream(self, name):
+    def generator(self, name):
         return None
 
     def gumbel(self, n, rng):

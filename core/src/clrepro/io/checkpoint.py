@@ -13,7 +13,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,7 +175,7 @@ def decode_state(data: bytes, where: str) -> dict[str, Any]:
             raise ValueError("compressed member")  # we never compress: refuse what could unpack without bound
         with np.load(io.BytesIO(body), allow_pickle=False) as archive:
             tree = json.loads(archive["tree"].tobytes())
-            state = _dress(tree, {name: archive for name in archive.files})
+            state = _dress(tree, {name: archive for name in archive.files}, where)
     except Exception as problem:  # forged bytes make these readers raise anything, even tokenizer errors
         raise DataError(f"{where}: the checkpoint is corrupt ({problem})") from None
     if not isinstance(state, dict):
@@ -201,21 +201,34 @@ def _strip(value: Any, arrays: list[NDArray[Any]], where: str) -> Any:
     raise TypeError(f"{where} is a {type(value).__name__}, which a checkpoint cannot hold")
 
 
-def _dress(value: Any, unused: dict[str, Any]) -> Any:
+class _Saved(dict[str, Any]):
+    """What a checkpoint holds; a key that it lacks is one line: other versions of a program write others."""
+
+    def __init__(self, items: dict[str, Any], where: str) -> None:
+        super().__init__(items)
+        self._where = where
+
+    def __missing__(self, key: str) -> NoReturn:
+        raise DataError(
+            f"{self._where}: a checkpoint of another version (it has no {key!r}); remove it and begin anew"
+        )
+
+
+def _dress(value: Any, unused: dict[str, Any], where: str) -> Any:
     """The inverse of `_strip`.
 
     Args: unused — name of each array to the archive that holds it; each may be taken once, as `_strip` wrote
-        it: a forged file could ask for one over and over.
+        it: a forged file could ask for one over and over; where — names the file in messages.
     """
     if isinstance(value, list):
-        return [_dress(item, unused) for item in value]
+        return [_dress(item, unused, where) for item in value]
     if isinstance(value, dict):
         if set(value) in ({_ARRAY}, {_SCALAR}):
             ((kind, number),) = value.items()
             name = f"a{number}"
             array = unused.pop(name)[name]
             return array if kind == _ARRAY else array[()]
-        return {key: _dress(item, unused) for key, item in value.items()}
+        return _Saved({key: _dress(item, unused, where) for key, item in value.items()}, where)
     return value
 
 

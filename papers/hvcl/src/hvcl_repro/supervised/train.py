@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from clrepro.errors import DataError
 from clrepro.io.checkpoint import RunDir
 from clrepro.metrics import continual
 from clrepro.progress import Course, Progress
@@ -216,10 +215,8 @@ def _state(result: SupervisedResult, method: Method, seeds: Seeds) -> dict[str, 
 
 def _resume(result: SupervisedResult, method: Method, seeds: Seeds, checkpoint: RunDir | None) -> None:
     saved = checkpoint.load_state("task") if checkpoint is not None else None
-    if checkpoint is None or saved is None:
+    if saved is None:
         return
-    if "method" not in saved:
-        raise DataError(f"{checkpoint.path}: a checkpoint of an older version; begin without --resume")
     method.load(saved["method"])
     seeds.load(saved["seeds"])
     for name in ARRAYS:

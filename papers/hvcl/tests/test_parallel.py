@@ -35,7 +35,7 @@ def test_nor_with_real_physics():
 
 def test_real_observations_are_padded_and_no_worker_is_left():
     envs = make_mp_envs("HopperPyBulletEnv-v0", 2, num_workers=2)
-    workers = [crew._process for crew in envs._envs._workers]
+    workers = [worker._process for worker in envs._envs._workers]
     seen = envs.reset()
     assert seen.shape == (2, 28)
     assert np.any(seen[:, :15] != 0, axis=1).all()

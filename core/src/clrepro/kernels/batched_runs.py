@@ -14,7 +14,7 @@ Reply = TypeVar("Reply")
 Result = TypeVar("Result")
 
 
-class Lockstep(Generic[Request, Reply]):
+class Barrier(Generic[Request, Reply]):
     """The place where runs meet.
 
     Args: work — called with the requests of all runs that are left, by the run's number; returns their
@@ -23,7 +23,7 @@ class Lockstep(Generic[Request, Reply]):
 
     def __init__(self, n: int, work: Callable[[Mapping[int, Request]], Mapping[int, Reply]]) -> None:
         self._members, self._work = set(range(n)), work
-        self._meeting = threading.Condition()
+        self._turn = threading.Condition()
         self._requests: dict[int, Request] = {}
         self._replies: dict[int, Reply] = {}
         self._problem: BaseException | None = None
@@ -33,17 +33,17 @@ class Lockstep(Generic[Request, Reply]):
 
         Raises: RuntimeError if the common work failed, with its cause.
         """
-        with self._meeting:
+        with self._turn:
             self._requests[number] = request
             self._do()
-            self._meeting.wait_for(lambda: number in self._replies or self._problem is not None)
+            self._turn.wait_for(lambda: number in self._replies or self._problem is not None)
             if self._problem is not None:
                 raise RuntimeError("the runs that learn together failed together") from self._problem
             return self._replies.pop(number)
 
     def leave(self, number: int) -> None:
         """Run `number` asks no more: it is done, or has failed."""
-        with self._meeting:
+        with self._turn:
             self._members.discard(number)
             self._do()
 
@@ -56,7 +56,7 @@ class Lockstep(Generic[Request, Reply]):
             self._replies.update(self._work(requests))
         except BaseException as problem:
             self._problem = problem
-        self._meeting.notify_all()
+        self._turn.notify_all()
 
 
 def run_together(

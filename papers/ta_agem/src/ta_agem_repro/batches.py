@@ -139,12 +139,12 @@ class Feeder:
         rate = self.settings.sampling_rate
         if self.memory is None or (rate < 1 and number % int(1 / rate)):
             return
-        for pick in indices[: max(1, int(rate))]:
-            first = pick < self._split
+        for index in indices[: max(1, int(rate))]:
+            first = index < self._split
             task = self._open[0 if first else 1]
-            x = self.tasks[task].x_train[pick if first else pick - self._split]
+            x = self.tasks[task].x_train[index if first else index - self._split]
             x = x.astype(np.float32) / np.float32(255)
-            label = int(self._labels[pick])
+            label = int(self._labels[index])
             slot = self.memory.add(x, label, task)
             if slot >= 0:
                 self.learner.remember(slot, x, label)

@@ -1,4 +1,4 @@
-"""Which network learns which task_stream."""
+"""Which network learns which stream of tasks."""
 
 from pathlib import Path
 

@@ -9,7 +9,7 @@ import torch
 
 from clrepro.adapters import torch as adapter
 from clrepro.kernels.batched_mlp import ManyMLP
-from clrepro.kernels.batched_runs import Lockstep, run_together
+from clrepro.kernels.batched_runs import Barrier, run_together
 from clrepro.kernels.mlp import Layout
 from clrepro.seeding import Seeds
 from tag_repro.networks.initial import keep_factors
@@ -30,7 +30,7 @@ class Epoch(NamedTuple):
 
 
 @dataclass
-class Crew:
+class BatchedRuns:
     """The networks of all runs, and the place where the runs meet."""
 
     settings: StableSettings
@@ -38,7 +38,7 @@ class Crew:
     dropout: list[np.random.Generator]
 
     def __post_init__(self) -> None:
-        self.meeting: Lockstep[Epoch, float] = Lockstep(len(self.dropout), self.epochs)
+        self.barrier: Barrier[Epoch, float] = Barrier(len(self.dropout), self.epochs)
 
     def epochs(self, asked: Mapping[int, Epoch]) -> dict[int, float]:
         """Do the epochs of the runs `asked`; those of other runs stay as they are.  Returns mean losses."""
@@ -80,19 +80,24 @@ class Crew:
 
 
 class ManyLearner(FusedLearner):
-    """Run `number` of a crew; it tests with the compiled engine, and learns with the others."""
+    """Run `number` of batched runs; it tests with the compiled engine, and learns with the others."""
 
     def __init__(
-        self, settings: StableSettings, task_stream: TaskStream, seeds: Seeds, crew: Crew, number: int
+        self,
+        settings: StableSettings,
+        task_stream: TaskStream,
+        seeds: Seeds,
+        batched: BatchedRuns,
+        number: int,
     ) -> None:
         super().__init__(settings, task_stream, seeds)
-        self._crew, self._number = crew, number
+        self._batched, self._number = batched, number
         self._changed()
 
     def epoch(self, x: Images, y: Labels, order: Labels, rate: float, outputs: tuple[int, int]) -> float:
         """Train on all images in the given order, momentum from zero; returns the mean loss."""
-        loss = self._crew.meeting.ask(self._number, Epoch(x, y, order, rate, outputs))
-        self.theta[:] = self._crew.networks.theta(self._number)
+        loss = self._batched.barrier.ask(self._number, Epoch(x, y, order, rate, outputs))
+        self.theta[:] = self._batched.networks.theta(self._number)
         return loss
 
     def load(self, state: dict[str, Any]) -> None:
@@ -101,18 +106,18 @@ class ManyLearner(FusedLearner):
         self._changed()
 
     def _changed(self) -> None:
-        self._crew.networks.load(self._number, self.theta)
+        self._batched.networks.load(self._number, self.theta)
 
 
-def make_crew(settings: StableSettings, seeds: Sequence[Seeds], inputs: int, outputs: int) -> Crew:
+def make_batched(settings: StableSettings, seeds: Sequence[Seeds], inputs: int, outputs: int) -> BatchedRuns:
     """The networks of runs with these seeds, before their first step."""
     hidden = settings.hiddens
     layout = Layout((inputs, hidden, hidden, outputs))
     thetas = np.zeros((len(seeds), layout.n_params), np.float32)  # each learner brings its own
     device = str(adapter.pick_device(settings.device))
-    return Crew(settings, ManyMLP(layout, thetas, device), [each.generator("dropout") for each in seeds])
+    return BatchedRuns(settings, ManyMLP(layout, thetas, device), [each.generator("dropout") for each in seeds])
 
 
-def together(crew: Crew, runs: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Do the runs of `crew`; returns their results, or what they raised."""
-    return run_together(runs, crew.meeting.leave)
+def together(batched: BatchedRuns, runs: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Do the runs of `batched`; returns their results, or what they raised."""
+    return run_together(runs, batched.barrier.leave)

@@ -7,7 +7,7 @@ from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress
 from clrepro.seeding import Seeds
 from tag_repro.settings import StableSettings
-from tag_repro.stable_sgd.batched_runs import Crew, ManyLearner, make_crew, together
+from tag_repro.stable_sgd.batched_runs import BatchedRuns, ManyLearner, make_batched, together
 from tag_repro.stable_sgd.outputs import Writer, trial_id
 from tag_repro.stable_sgd.train import StableResult, run
 from tag_repro.streams import build
@@ -25,7 +25,7 @@ def run_all(runs: list[StableSettings], flags: dict[str, Any]) -> list[StableRes
         for settings, each in zip(runs, seeds, strict=True)
     ]
     first = benchmarks[0]
-    crew = make_crew(runs[0], seeds, first.stream.n_inputs, first.n_outputs)
+    batched = make_batched(runs[0], seeds, first.stream.n_inputs, first.n_outputs)
     writers = [
         Writer(
             flags["out"] / trial_id(settings), trial_id(settings), plots=not flags["no_plots"],
@@ -35,10 +35,10 @@ def run_all(runs: list[StableSettings], flags: dict[str, Any]) -> list[StableRes
     ]  # fmt: skip
     with Progress(len(runs)) as progress:
         learning = [
-            _loop(crew, number, *each, progress, fresh=not flags["resume"])
+            _loop(batched, number, *each, progress, fresh=not flags["resume"])
             for number, each in enumerate(zip(runs, seeds, benchmarks, writers, strict=True))
         ]
-        results = together(crew, learning)
+        results = together(batched, learning)
     for writer, result in zip(writers, results, strict=True):
         if not isinstance(result, BaseException):
             writer.finished(result)
@@ -48,7 +48,7 @@ def run_all(runs: list[StableSettings], flags: dict[str, Any]) -> list[StableRes
 
 
 def _loop(
-    crew: Crew, number: int, settings: StableSettings, seeds: Seeds, task_stream: TaskStream, writer: Writer,
+    batched: BatchedRuns, number: int, settings: StableSettings, seeds: Seeds, task_stream: TaskStream, writer: Writer,
     progress: Progress, *, fresh: bool,
 ) -> Callable[[], StableResult]:  # fmt: skip
     """The loop of one run, to be called in a thread."""
@@ -58,7 +58,7 @@ def _loop(
         with checkpoint.lock():
             if fresh:
                 checkpoint.remove_state("task")
-            learner = ManyLearner(settings, task_stream, seeds, crew, number)
+            learner = ManyLearner(settings, task_stream, seeds, batched, number)
             return run(
                 settings, task_stream, seeds, checkpoint=checkpoint, listener=writer, learner=learner,
                 progress=progress,

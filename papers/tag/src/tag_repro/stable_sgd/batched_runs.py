@@ -115,7 +115,8 @@ def make_batched(settings: StableSettings, seeds: Sequence[Seeds], inputs: int, 
     layout = Layout((inputs, hidden, hidden, outputs))
     thetas = np.zeros((len(seeds), layout.n_params), np.float32)  # each learner brings its own
     device = str(adapter.pick_device(settings.device))
-    return BatchedRuns(settings, ManyMLP(layout, thetas, device), [each.generator("dropout") for each in seeds])
+    dropout = [each.generator("dropout") for each in seeds]
+    return BatchedRuns(settings, ManyMLP(layout, thetas, device), dropout)
 
 
 def together(batched: BatchedRuns, runs: Sequence[Callable[[], Any]]) -> list[Any]:

@@ -48,8 +48,8 @@ def run_all(runs: list[StableSettings], flags: dict[str, Any]) -> list[StableRes
 
 
 def _loop(
-    batched: BatchedRuns, number: int, settings: StableSettings, seeds: Seeds, task_stream: TaskStream, writer: Writer,
-    progress: Progress, *, fresh: bool,
+    batched: BatchedRuns, number: int, settings: StableSettings, seeds: Seeds, task_stream: TaskStream,
+    writer: Writer, progress: Progress, *, fresh: bool,
 ) -> Callable[[], StableResult]:  # fmt: skip
     """The loop of one run, to be called in a thread."""
 

@@ -1,5 +1,7 @@
 """Run folders: nobody sees half a file, a lock dies with its process, a bad checkpoint costs one step."""
 
+import copy
+import dataclasses
 import errno
 import hashlib
 import io
@@ -278,3 +280,14 @@ def test_a_key_that_another_version_wrote_otherwise_is_one_line() -> None:
     for part in (state, state["net"]):
         with pytest.raises(DataError, match=r"run/task\.state: a checkpoint of another version .*no 'rngs'"):
             part["rngs"]
+
+
+def test_a_loaded_state_can_be_copied_saved_and_taken_apart_as_any_dict() -> None:
+    @dataclasses.dataclass
+    class Rows:
+        seen: dict[str, Any]
+
+    state = decode_state(encode_state({"net": {"weights": [1.0]}}), "run/task.state")
+    for twin in (dataclasses.asdict(Rows(state))["seen"], copy.deepcopy(state), {**state}):
+        assert twin == state
+    assert decode_state(encode_state(copy.deepcopy(state)), "other.state") == state

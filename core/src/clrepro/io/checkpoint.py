@@ -204,13 +204,11 @@ def _strip(value: Any, arrays: list[NDArray[Any]], where: str) -> Any:
 class _Saved(dict[str, Any]):
     """What a checkpoint holds; a key that it lacks is one line: other versions of a program write others."""
 
-    def __init__(self, items: dict[str, Any], where: str) -> None:
-        super().__init__(items)
-        self._where = where
+    where = "a saved state"  # a copy made as dict makes one (dataclasses.asdict does) knows no file
 
     def __missing__(self, key: str) -> NoReturn:
         raise DataError(
-            f"{self._where}: a checkpoint of another version (it has no {key!r}); remove it and begin anew"
+            f"{self.where}: a checkpoint of another version (it has no {key!r}); remove it and begin anew"
         )
 
 
@@ -228,7 +226,9 @@ def _dress(value: Any, unused: dict[str, Any], where: str) -> Any:
             name = f"a{number}"
             array = unused.pop(name)[name]
             return array if kind == _ARRAY else array[()]
-        return _Saved({key: _dress(item, unused, where) for key, item in value.items()}, where)
+        saved = _Saved((key, _dress(item, unused, where)) for key, item in value.items())
+        saved.where = where
+        return saved
     return value
 
 

@@ -80,8 +80,8 @@ def pytest(session: nox.Session, env: str, *folders: str) -> None:
 
 
 def images(session: nox.Session, *arguments: str) -> None:
-    """Run ci/images.py, which needs no environment."""
-    session.run(sys.executable, "ci/images.py", *arguments, external=True, interrupt_timeout=60)
+    """Run docker/tools/images.py, which needs no environment."""
+    session.run(sys.executable, "docker/tools/images.py", *arguments, external=True, interrupt_timeout=60)
 
 
 def paper_sessions(paper: str) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from run_nox import interpreter
+from interpreter import interpreter
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = "cl-repro-stamp"

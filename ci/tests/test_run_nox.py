@@ -38,7 +38,7 @@ class Checkout:
         for version in ["1.4", "1.5", "1.6"]:
             make_wheel(self.wheels, version)
         (root / "ci").mkdir()
-        for name in ["run_nox.py", "environments.py", "constraints.py"]:
+        for name in ["run_nox.py", "interpreter.py", "environments.py", "constraints.py"]:
             shutil.copy(CI / name, root / "ci")
         (root / "poetry.lock").write_text(LOCK)
 
@@ -172,5 +172,6 @@ def test_another_python_hands_over_to_the_first_3_11_that_works(
     assert handed == [[python, python, str(CI / "run_nox.py"), "-s", "tests"]]
 
 
-def test_an_old_python_can_read_run_nox() -> None:
-    ast.parse((CI / "run_nox.py").read_text(encoding="utf-8"), feature_version=(3, 6))
+@pytest.mark.parametrize("name", ["run_nox.py", "interpreter.py"])
+def test_an_old_python_can_read_what_run_nox_starts_with(name: str) -> None:
+    ast.parse((CI / name).read_text(encoding="utf-8"), feature_version=(3, 6))

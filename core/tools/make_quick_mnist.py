@@ -1,6 +1,6 @@
 """Draw the embedded MNIST subset from the official files: 1,000 training and 200 test digits of every class.
 
-    python ci/make_quick_mnist.py --data_dir DIR     (DIR holds mnist/*.gz)
+    python core/tools/make_quick_mnist.py --data_dir DIR     (DIR holds mnist/*.gz)
 
 The draw is fixed (SeedSequence 20181026, MER's month on arXiv) and the output is a pure function of the
 official files, so running this again must give the same bytes; `clrepro.datasets.quick` holds their sha256.

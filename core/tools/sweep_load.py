@@ -1,7 +1,7 @@
 """How many jobs a second the sweep's coordinator carries: no-op jobs, many workers, the real coordinator.
 
-    python ci/sweep_load.py --jobs 10000 --workers 1000 --mean-s 1.0
-    python ci/sweep_load.py --jobs 2000 --ray          # Ray's own figure on this machine
+    python core/tools/sweep_load.py --jobs 10000 --workers 1000 --mean-s 1.0
+    python core/tools/sweep_load.py --jobs 2000 --ray          # Ray's own figure on this machine
 
 A worker of the simulation is a thread that waits as long as a short run would take, then writes the job's
 record where a real one would and answers with what a real one answers.  So one machine does the work of the

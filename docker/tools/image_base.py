@@ -18,8 +18,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from checkout import ROOT
 from engine import Engine, NoEngine
-from environments import ROOT
 
 CI_BASE = "cl-repro-base:ci"
 PACKED = ROOT / ".nox" / "_images" / "base.tar"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from checkout import ROOT
 from engine import Engine
-from environments import ROOT
 
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
 # What may be set here to choose the kernels of linear algebra: another choice rounds otherwise.

@@ -7,7 +7,7 @@ import hashlib
 import re
 import subprocess
 
-from environments import ROOT
+from checkout import ROOT
 from image import Image, expect, good
 
 CPU_LIMIT_GB = 1.6  # what an image of one paper may weigh with the CPU build of torch

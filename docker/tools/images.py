@@ -1,6 +1,7 @@
-"""Build the images of docker/Dockerfile and try what they promise: `python3.11 ci/images.py check mer`.
+"""Build the images of docker/Dockerfile and try what they promise.
 
-`python3.11 ci/images.py run mer --profile quick` reproduces a paper in its image, results in ./results.
+`python3.11 docker/tools/images.py check mer` tries an image, and `... run mer --profile quick` reproduces a
+paper in its image, results in ./results.
 Standard library only.  Uses the container engine that runs here, else one of its own, gone afterwards.
 """
 
@@ -17,8 +18,8 @@ from pathlib import Path
 
 import image_checks
 import image_runs
+from checkout import ROOT
 from engine import Engine, NoEngine, engine
-from environments import ROOT
 from image import DOCKERFILE, CheckFailed, Image, build, same_arithmetic
 from image_base import base_image, default_base, pip_secrets
 

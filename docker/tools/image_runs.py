@@ -14,7 +14,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from environments import ROOT
+from checkout import ROOT
 from image import CheckFailed, Image, expect, good
 
 STOP_SECONDS = 20  # docker's own patience is 10

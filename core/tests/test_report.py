@@ -14,6 +14,7 @@ from clrepro.cli.outputs import tables_from
 from clrepro.cli.report import open_page
 from clrepro.cli.site import made_when, paper_facts, write_report
 from clrepro.io.atomic import make_folder
+from clrepro.packed import pack
 from clrepro.records import RunRecord
 
 DAY = datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()
@@ -77,6 +78,18 @@ def test_records_of_the_checkout_have_the_day_of_their_commit(fake_paper: Any, t
     assert made_when(fake_paper.home, folders) == {key: "committed 9 March 2026"}
     store(tmp_path / "results" / "fake" / "quick", 1)
     assert made_when(fake_paper.home, folders) == {key: "written 1 May 2026 and committed 9 March 2026"}
+
+
+def test_packed_records_of_the_checkout_have_the_day_of_their_commit(fake_paper: Any, tmp_path: Path) -> None:
+    shipped = fake_paper.folder / "results" / "quick"
+    store(shipped, 0)
+    pack(shipped)
+    key = ("fake", "quick")
+    assert made_when(fake_paper.home, [shipped]) == {key: ""}
+    git(fake_paper.home, "init", "-q")
+    git(fake_paper.home, "add", ".")
+    git(fake_paper.home, "commit", "-qm", "records")
+    assert made_when(fake_paper.home, [shipped]) == {key: "committed 9 March 2026"}
 
 
 def test_a_measurement_that_cannot_be_used_is_one_line_and_stops_nothing(

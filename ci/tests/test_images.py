@@ -1,4 +1,4 @@
-"""docker/tools with a make-believe docker that writes down what it is asked; nox -s docker has a real one."""
+"""docker/tools with a fake docker that writes down what it is asked; nox -s docker has a real one."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ esac
 
 @pytest.fixture
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
-    """The calls of the make-believe docker so far, with the words of each as one text."""
+    """The calls of the fake docker so far, with the words of each as one text."""
     program = tmp_path / "bin" / "docker"
     program.parent.mkdir()
     program.write_text(DOCKER)

@@ -102,13 +102,13 @@ def test_a_measurement_that_cannot_be_used_is_one_line_and_stops_nothing(
     (make_folder(fake_paper.home / "docs" / "measured") / "faults.json").write_text(json.dumps(faults))
     tables, problems = tables_from(fake_paper.home, [out])
     assert problems == []
-    door = write_report(fake_paper.home, out, tables, [out])
+    start = write_report(fake_paper.home, out, tables, [out])
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert said.startswith(f"left out: {out / 'bench.json'}: unknown field 'benchmarks'")
-    assert "unknown field" in (door.parent / "report" / "bench.html").read_text()
-    assert "Measured 21 November 2026" in (door.parent / "report" / "faults.html").read_text()
-    assert "<td>walk/6</td>" in (door.parent / "report" / "fake.html").read_text()
+    assert "unknown field" in (start.parent / "report" / "bench.html").read_text()
+    assert "Measured 21 November 2026" in (start.parent / "report" / "faults.html").read_text()
+    assert "<td>walk/6</td>" in (start.parent / "report" / "fake.html").read_text()
 
 
 def test_a_paper_with_a_broken_file_costs_the_others_nothing(
@@ -117,10 +117,10 @@ def test_a_paper_with_a_broken_file_costs_the_others_nothing(
     broken = fake_paper.home / "papers" / "broken"
     broken.mkdir()
     (broken / "profiles.toml").write_text("[quick]\nseeds = 3\n")
-    door = write_report(fake_paper.home, tmp_path, [], [tmp_path])
+    start = write_report(fake_paper.home, tmp_path, [], [tmp_path])
     assert capsys.readouterr().err.startswith(f"left out: {broken / 'profiles.toml'}")
-    assert (door.parent / "report" / "fake.html").is_file()
-    assert not (door.parent / "report" / "broken.html").exists()
+    assert (start.parent / "report" / "fake.html").is_file()
+    assert not (start.parent / "report" / "broken.html").exists()
 
 
 @pytest.mark.parametrize("answer", [True, False, webbrowser.Error("none")])

@@ -1,4 +1,4 @@
-"""`cl-repro report`: tables, page and READMEs from the records that are there; nothing is run."""
+"""`cl-repro report`: tables, page and READMEs from the records that are there, without running anything."""
 
 import webbrowser
 from pathlib import Path

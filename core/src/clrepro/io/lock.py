@@ -1,4 +1,4 @@
-"""Lock files that the kernel frees when their process dies, by any death."""
+"""Lock files that the kernel frees when their process ends, however it ends."""
 
 import contextlib
 import fcntl

@@ -8,8 +8,8 @@ import pytest
 
 from clrepro.cli import main
 from clrepro.errors import DataError
-from clrepro.packed import PACKED, Count, pack, unpack
-from clrepro.records import RunRecord, load_many, read_packed
+from clrepro.packed import Count, pack, unpack
+from clrepro.records import PACKED, RunRecord, load_many, read_packed
 
 ROOT = Path(__file__).resolve().parents[2]
 

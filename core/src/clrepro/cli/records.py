@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from clrepro.packed import PACKED, pack, unpack
+from clrepro.packed import pack, unpack
+from clrepro.records import PACKED
 from clrepro.sweep.host import show
 
 

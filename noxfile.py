@@ -80,8 +80,8 @@ def pytest(session: nox.Session, env: str, *folders: str) -> None:
 
 
 def images(session: nox.Session, *arguments: str) -> None:
-    """Run ci/images.py, which needs no environment."""
-    session.run(sys.executable, "ci/images.py", *arguments, external=True, interrupt_timeout=60)
+    """Run docker/tools/images.py, which needs no environment."""
+    session.run(sys.executable, "docker/tools/images.py", *arguments, external=True, interrupt_timeout=60)
 
 
 def paper_sessions(paper: str) -> None:
@@ -196,7 +196,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(python=False, default=False)
 def faults(session: nox.Session) -> None:
-    """Kill, fill, corrupt and deceive all that reads, writes or runs; count losses. `-- --quick`: minutes."""
+    """Run the fault campaigns: kills, full disks, damaged and hostile files; `-- --quick` takes minutes."""
     pythons = [f"--python={paper}={environment(session, paper)}" for paper in PAPERS]
     fuzzer = f"--python=fuzz={environment(session, CORE)}"
     run(session, CORE, "ci/faults", fuzzer, *pythons, *session.posargs)

@@ -1,7 +1,7 @@
 """Look the locked versions up among the known vulnerabilities: `python3.11 ci/audit.py` (needs the network).
 
 Asks the package index through pip-audit.  An index that does not know of vulnerabilities answers nothing,
-which must not look like good news: the last line says how many packages were really looked up.
+which must not look like a clean result: the last line says how many packages were really looked up.
 """
 
 import json

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from run_nox import interpreter
+from interpreter import interpreter
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = "cl-repro-stamp"
@@ -69,10 +69,10 @@ def _is_ready(folder: Path, wanted: str) -> bool:
 
 def _make(folder: Path, install: Sequence[str], pins: Sequence[str]) -> None:
     python = str(python_of(folder))
-    # One with a stamp was whole once and is brought up to date.  One without is a torso, in which pip would
-    # take half a package for a whole one: it is made anew (pip's cache makes that cheap).
+    # One with a stamp was whole once and is brought up to date.  One without was never finished; pip would
+    # take half a package in it for a whole one: it is made anew (pip's cache makes that cheap).
     if not ((folder / STAMP).exists() and _pip_is_at_home(folder)):
-        _remove_torso(folder)
+        _remove_unfinished(folder)
         _create(folder)
     (folder / STAMP).unlink(missing_ok=True)
     constraints = folder / "constraints.txt"
@@ -91,7 +91,7 @@ def _make(folder: Path, install: Sequence[str], pins: Sequence[str]) -> None:
         )
 
 
-def _remove_torso(folder: Path) -> None:
+def _remove_unfinished(folder: Path) -> None:
     """Remove what is left of a virtual environment; a link or a folder of anything else is not ours.
 
     Raises: EnvironmentProblem in one line.

@@ -1,4 +1,4 @@
-"""YAML, JSON and TOML: tags, bombs of anchors, depth, numbers and texts that later steps stumble over."""
+"""YAML, JSON and TOML: tags, bombs of anchors, depth, numbers and texts that later steps cannot handle."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from faults.packing import Named
 
 
 def yamls(canary: str) -> Iterator[Named]:
-    """Python tags, bombs of anchors and merges, and values that constructors stumble over."""
+    """Python tags, bombs of anchors and merges, and values that constructors cannot handle."""
     for tag, value in (
         ("python/object/apply:os.system", f"['touch {canary}']"),
         ("python/object/new:os.system", f"['touch {canary}']"),
@@ -47,7 +47,7 @@ def yamls(canary: str) -> Iterator[Named]:
 
 
 def jsons() -> Iterator[Named]:
-    """Depth, width, numbers and texts that later code stumbles over."""
+    """Depth, width, numbers and texts that later code cannot handle."""
     for depth in (100, 300, 500, 900, 100_000):
         yield f"json deep list {depth}", b'{"a": ' + b"[" * depth + b"]" * depth + b"}"
         yield f"json deep table {depth}", b'{"a": ' * depth + b"1" + b"}" * depth

@@ -74,11 +74,20 @@ def _sweep_files() -> Iterator[Subject]:
     from clrepro.check import read_baseline, write_baseline
     from clrepro.claims import load_claims
     from clrepro.io.checkpoint import RunDir
-    from clrepro.records import load_many, read_record
+    from clrepro.records import PACKED, load_many, read_packed, read_record
     from clrepro.sweep import Job, load_profiles
 
     def made_record(folder: Path) -> Path:
         return write(folder / "records" / "seed3.json", record().to_json())
+
+    def made_packed(folder: Path) -> Path:
+        return write(folder / PACKED, record().to_line() + "\n")
+
+    def packed(path: Path) -> Any:
+        records, problems = read_packed(path)
+        if problems:
+            raise DataError(problems[0])
+        return records
 
     def made_baseline(folder: Path) -> Path:
         write_baseline(folder / "mer.json", "mer", "quick", [record()])
@@ -115,6 +124,7 @@ def _sweep_files() -> Iterator[Subject]:
 
     yield Subject("records", made_record, read_record, CHECKSUM, ERRORS, None, unsealed)
     yield Subject("records in a report", made_record, report, CHECKSUM, ERRORS, None, unsealed)
+    yield Subject("packed records", made_packed, packed, CHECKSUM, ERRORS, None, unsealed)
     yield Subject("baselines", made_baseline, lambda path: read_baseline(path, "mer"), CHECKSUM, ERRORS,
                   None, unsealed)  # fmt: skip
     yield Subject("jobs", made_job, lambda path: Job.from_json(_text(path)), EVIDENCE, ERRORS)

@@ -47,7 +47,7 @@ def corrupt_files(
 
 
 def chosen(papers: list[str] | None, glob: str, quick: bool, seed: int) -> list[Subject]:
-    """The readers asked for; of all of them a few, by chance, in a quick run."""
+    """The readers asked for; in a quick run of all readers a few, drawn at random."""
     found = list(every(papers, glob))
     return random.Random(seed).sample(found, QUICK_READERS) if quick and len(found) > QUICK_READERS else found
 

@@ -1,6 +1,7 @@
-"""The tools under test are scripts beside each other, not a package: put their folder on the path."""
+"""The tools under test are scripts beside each other, not a package: put their folders on the path."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "ci"), str(ROOT / "docker" / "tools")]

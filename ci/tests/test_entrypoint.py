@@ -1,4 +1,4 @@
-"""docker/entrypoint.sh, run by sh with make-believe papers whose python tells what it was asked."""
+"""docker/entrypoint.sh, run by sh with fake papers whose python prints what it was asked."""
 
 import os
 import signal

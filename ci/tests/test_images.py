@@ -1,4 +1,4 @@
-"""ci/images.py with a make-believe docker that writes down what it is asked; nox -s docker has a real one."""
+"""docker/tools with a fake docker that writes down what it is asked; nox -s docker has a real one."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ import image_runs
 import images
 import pytest
 
-CI = Path(images.__file__).parent
+TOOLS = Path(images.__file__).parent
 # Tells every call in one line of the file $TOLD; `run` ends with $CODE, `build` with $BUILD_CODE.
 DOCKER = """#!/bin/sh
 echo "$*" >> "$TOLD"
@@ -29,7 +29,7 @@ esac
 
 @pytest.fixture
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
-    """The calls of the make-believe docker so far, with the words of each as one text."""
+    """The calls of the fake docker so far, with the words of each as one text."""
     program = tmp_path / "bin" / "docker"
     program.parent.mkdir()
     program.write_text(DOCKER)
@@ -45,7 +45,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list
 
 def call(*words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, str(CI / "images.py"), *words], capture_output=True, text=True, timeout=60
+        [sys.executable, str(TOOLS / "images.py"), *words], capture_output=True, text=True, timeout=60
     )
 
 

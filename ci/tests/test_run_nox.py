@@ -1,4 +1,4 @@
-"""ci/run_nox.py and the environments it stands on, with a make-believe nox from a local folder."""
+"""ci/run_nox.py and the environments it stands on, with a fake nox from a local folder."""
 
 import ast
 import os
@@ -38,7 +38,7 @@ class Checkout:
         for version in ["1.4", "1.5", "1.6"]:
             make_wheel(self.wheels, version)
         (root / "ci").mkdir()
-        for name in ["run_nox.py", "environments.py", "constraints.py"]:
+        for name in ["run_nox.py", "interpreter.py", "environments.py", "constraints.py"]:
             shutil.copy(CI / name, root / "ci")
         (root / "poetry.lock").write_text(LOCK)
 
@@ -90,16 +90,16 @@ def test_a_folder_that_is_no_environment_or_a_link_stays(tmp_path):
     (tmp_path / "link").symlink_to(mine)
     for folder in (mine, tmp_path / "link"):
         with pytest.raises(environments.EnvironmentProblem, match=folder.name):
-            environments._remove_torso(folder)
+            environments._remove_unfinished(folder)
     assert (mine / "thesis.txt").read_text() == "years of work"
     (mine / "pyvenv.cfg").touch()
-    environments._remove_torso(mine)
+    environments._remove_unfinished(mine)
     assert not mine.exists()
 
 
-@pytest.mark.parametrize("damage", ["torso", "gone", "stale"])
+@pytest.mark.parametrize("damage", ["unfinished", "gone", "stale"])
 def test_half_made_environment_is_mended(checkout: Checkout, damage: str) -> None:
-    if damage == "torso":  # killed while pip wrote: the package is listed, its files are not there
+    if damage == "unfinished":  # killed while pip wrote: the package is listed, its files are not there
         (checkout.env / environments.STAMP).unlink()
         shutil.rmtree(next(checkout.env.glob("lib/*/site-packages/nox")))
     elif damage == "gone":  # the Python it was made from was removed; the stamp is still there
@@ -172,5 +172,6 @@ def test_another_python_hands_over_to_the_first_3_11_that_works(
     assert handed == [[python, python, str(CI / "run_nox.py"), "-s", "tests"]]
 
 
-def test_an_old_python_can_read_run_nox() -> None:
-    ast.parse((CI / "run_nox.py").read_text(encoding="utf-8"), feature_version=(3, 6))
+@pytest.mark.parametrize("name", ["run_nox.py", "interpreter.py"])
+def test_an_old_python_can_read_what_run_nox_starts_with(name: str) -> None:
+    ast.parse((CI / name).read_text(encoding="utf-8"), feature_version=(3, 6))

@@ -214,7 +214,7 @@ def sessions(root: Path) -> dict[str, bool]:
 def test_sessions_of_a_checkout_with_two_papers(tmp_path: Path) -> None:
     shutil.copy(ROOT / "noxfile.py", tmp_path)
     (tmp_path / "ci").mkdir()
-    for name in ["constraints.py", "environments.py", "lanes.py", "run_nox.py"]:
+    for name in ["constraints.py", "environments.py", "interpreter.py", "lanes.py"]:
         shutil.copy(ROOT / "ci" / name, tmp_path / "ci")
     for paper in ["mer", "ta_agem"]:
         (tmp_path / "papers" / paper / "src").mkdir(parents=True)

@@ -243,6 +243,11 @@ def test_check_passes_updates_and_notices(fake_paper: Any, here: Any, tmp_path: 
     passed = here(*words)
     assert (passed.returncode, passed.stdout) == (0, "fake: pass (6 equal)\n")
 
+    profile, packed = tmp_path / "fake/quick", tmp_path / "packed/fake/quick"
+    packed.mkdir(parents=True)
+    assert here("records", "pack", str(packed), "--from", str(profile)).returncode == 0
+    assert here("check", "fake", "--out", str(tmp_path / "packed")).stdout == "fake: pass (6 equal)\n"
+
     program = fake_paper.folder / "src/fake_repro/cli.py"
     program.write_text(program.read_text().replace("0.02)", "0.03)"))
     other = ("--out", str(tmp_path / "other"))

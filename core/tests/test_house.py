@@ -10,6 +10,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = {"clrepro": ROOT / "core" / "src" / "clrepro"} | {
     f"{path.name}_repro": path / "src" / f"{path.name}_repro" for path in sorted((ROOT / "papers").iterdir())
 }
+# Scripts beside each other, imported by their bare names.
+SCRIPTS = [ROOT / "ci", ROOT / "docker" / "tools", ROOT / "core" / "tools"]
 # In the core, from the top down; what is not named here may be used by all.
 UPPER = ("clrepro.cli", "clrepro.report", "clrepro.sweep", "clrepro.claims", "clrepro.records", "clrepro.io")
 
@@ -21,7 +23,13 @@ def modules(folder: Path, package: str) -> dict[str, Path]:
     }
 
 
-EVERY = {name: path for package, folder in SOURCES.items() for name, path in modules(folder, package).items()}
+def scripts(folder: Path) -> dict[str, Path]:
+    found = modules(folder, "").items()
+    return {name.lstrip("."): path for name, path in found if "tests" not in path.parts}
+
+
+PACKAGED = {name: path for top, folder in SOURCES.items() for name, path in modules(folder, top).items()}
+EVERY = PACKAGED | {name: path for folder in SCRIPTS for name, path in scripts(folder).items()}
 
 
 def imported(name: str) -> Iterator[str]:
@@ -80,8 +88,15 @@ def test_a_circle_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "clrepro.errors" in found
 
 
+def test_every_script_is_looked_at() -> None:
+    assert {"run_nox", "environments", "faults.commands", "images", "sweep_load"} <= set(ARROWS)
+    assert "interpreter" in ARROWS["environments"]
+    assert "checkout" in ARROWS["images"]
+
+
 def test_the_core_knows_no_paper_and_no_paper_another() -> None:
-    for name, targets in ARROWS.items():
+    for name in PACKAGED:
+        targets = ARROWS[name]
         own = name.partition(".")[0]
         strangers = {t for t in targets if t.partition(".")[0] not in (own, "clrepro")}
         assert not strangers, f"{name} imports {strangers}"
@@ -89,7 +104,7 @@ def test_the_core_knows_no_paper_and_no_paper_another() -> None:
 
 
 def test_nothing_imports_the_command() -> None:
-    users = {name: ts for name, ts in ARROWS.items() if not name.startswith("clrepro.cli")}
+    users = {name: ARROWS[name] for name in PACKAGED if not name.startswith("clrepro.cli")}
     assert not [name for name, ts in users.items() if any(t.startswith("clrepro.cli") for t in ts)]
 
 

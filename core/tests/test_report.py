@@ -14,6 +14,7 @@ from clrepro.cli.outputs import tables_from
 from clrepro.cli.report import open_page
 from clrepro.cli.site import made_when, paper_facts, write_report
 from clrepro.io.atomic import make_folder
+from clrepro.packed import pack
 from clrepro.records import RunRecord
 
 DAY = datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()
@@ -79,6 +80,18 @@ def test_records_of_the_checkout_have_the_day_of_their_commit(fake_paper: Any, t
     assert made_when(fake_paper.home, folders) == {key: "written 1 May 2026 and committed 9 March 2026"}
 
 
+def test_packed_records_of_the_checkout_have_the_day_of_their_commit(fake_paper: Any, tmp_path: Path) -> None:
+    shipped = fake_paper.folder / "results" / "quick"
+    store(shipped, 0)
+    pack(shipped)
+    key = ("fake", "quick")
+    assert made_when(fake_paper.home, [shipped]) == {key: ""}
+    git(fake_paper.home, "init", "-q")
+    git(fake_paper.home, "add", ".")
+    git(fake_paper.home, "commit", "-qm", "records")
+    assert made_when(fake_paper.home, [shipped]) == {key: "committed 9 March 2026"}
+
+
 def test_a_measurement_that_cannot_be_used_is_one_line_and_stops_nothing(
     fake_paper: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,13 +102,13 @@ def test_a_measurement_that_cannot_be_used_is_one_line_and_stops_nothing(
     (make_folder(fake_paper.home / "docs" / "measured") / "faults.json").write_text(json.dumps(faults))
     tables, problems = tables_from(fake_paper.home, [out])
     assert problems == []
-    door = write_report(fake_paper.home, out, tables, [out])
+    start = write_report(fake_paper.home, out, tables, [out])
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert said.startswith(f"left out: {out / 'bench.json'}: unknown field 'benchmarks'")
-    assert "unknown field" in (door.parent / "report" / "bench.html").read_text()
-    assert "Measured 21 November 2026" in (door.parent / "report" / "faults.html").read_text()
-    assert "<td>walk/6</td>" in (door.parent / "report" / "fake.html").read_text()
+    assert "unknown field" in (start.parent / "report" / "bench.html").read_text()
+    assert "Measured 21 November 2026" in (start.parent / "report" / "faults.html").read_text()
+    assert "<td>walk/6</td>" in (start.parent / "report" / "fake.html").read_text()
 
 
 def test_a_paper_with_a_broken_file_costs_the_others_nothing(
@@ -104,10 +117,10 @@ def test_a_paper_with_a_broken_file_costs_the_others_nothing(
     broken = fake_paper.home / "papers" / "broken"
     broken.mkdir()
     (broken / "profiles.toml").write_text("[quick]\nseeds = 3\n")
-    door = write_report(fake_paper.home, tmp_path, [], [tmp_path])
+    start = write_report(fake_paper.home, tmp_path, [], [tmp_path])
     assert capsys.readouterr().err.startswith(f"left out: {broken / 'profiles.toml'}")
-    assert (door.parent / "report" / "fake.html").is_file()
-    assert not (door.parent / "report" / "broken.html").exists()
+    assert (start.parent / "report" / "fake.html").is_file()
+    assert not (start.parent / "report" / "broken.html").exists()
 
 
 @pytest.mark.parametrize("answer", [True, False, webbrowser.Error("none")])

@@ -3,7 +3,8 @@
 A record is written once and read by the report, by `cl-repro check` and by people, so the format is strict:
 unknown, missing or mistyped fields are refused with the name of the file and of the field, and the last line
 is the sha256 of the content, so that a flipped bit never passes for a result.  JSON has no nan: a cell that a
-run did not measure is stored as null and read back as nan, infinities as "inf" and "-inf".
+run did not measure is stored as null and read back as nan, infinities as "inf" and "-inf".  A sweep writes a
+file per run; records that are kept in the repository are lines of one `records.jsonl` (`clrepro.packed`).
 """
 
 import hashlib
@@ -12,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ SEAL = "sha256"  # the checksum's key in a file; no field of a record
 STATUSES = ("done", "failed", "diverged")  # diverged: a loss or a weight was no finite number any more
 _OPTIONAL = {"origin"}  # fields that records of older versions lack; left out of a file where they are empty
 MAX_BYTES = 64 * 2**20  # a record with a 100 x 100 matrix has about 200 kB
+PACKED = "records.jsonl"  # the name of a file with a record per line
+MAX_PACKED_BYTES = 2**30
 
 MAKING = frozenset({"cost", "versions", "origin"})  # how a record was made, not what came out
 LONGEST_NAME = 100  # file names are made of two of them, and end at 255 bytes
@@ -111,6 +115,16 @@ class RunRecord:
         lines = [f"{json.dumps(name)}: {canonical_json(value)}" for name, value in sealed]
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
+    def to_line(self) -> str:
+        """The record as one line of `records.jsonl`, without newline: the fields and checksum of `to_json`.
+
+        What names the run comes first, so that a plain diff shows which run has changed.
+        """
+        body = self._body()
+        named = {name: body[name] for name in ("setting", "method", "seed")}
+        sealed = {**named, **dict(sorted(body.items())), SEAL: checksum(body)}
+        return "{" + ",".join(f"{json.dumps(name)}:{canonical_json(sealed[name])}" for name in sealed) + "}"
+
     @classmethod
     def from_json(cls, text: str, where: str = "record") -> "RunRecord":
         """The record in `text`.
@@ -179,21 +193,60 @@ def read_record(path: Path) -> RunRecord:
     return RunRecord.from_json(text, str(path))
 
 
-def load_many(folder: Path) -> tuple[list[RunRecord], list[str]]:
-    """All records below `folder` in the order of their paths, and one line per file that is no good record.
+def read_packed(path: Path) -> tuple[list[RunRecord], list[str]]:
+    """The records in the lines of the file `path`, and one line per line that is no good record.
 
-    Half-written, corrupt or foreign files never stop the reading: they become problems.
+    Raises: DataError if the file cannot be read as text.  A file that was cut at the end of a line reads as
+        one with fewer records, as a folder does whose files were deleted.
     """
     records: list[RunRecord] = []
-    found, problems = find(folder, "seed*.json", folders_too=True)
+    problems: list[str] = []
+    seen: set[str] = set()
+    for number, line in enumerate(read_regular_text(path, MAX_PACKED_BYTES).rstrip("\n").split("\n"), 1):
+        where = f"{path}: line {number}"
+        try:
+            if len(line) > MAX_BYTES:
+                raise DataError(f"{where}: more than {MAX_BYTES} characters, so it is no run record")
+            record = RunRecord.from_json(line, where)
+            if (name := f"{record.paper}/{record.profile}/{record.key}") in seen:
+                raise DataError(f"{where}: repeats {name}; remove one of the two lines")
+        except DataError as problem:
+            problems.append(str(problem))
+            continue
+        seen.add(name)
+        records.append(record)
+    return records, problems
+
+
+def record_files(folder: Path) -> tuple[list[Path], list[str]]:
+    """The files below `folder` that hold a record or `PACKED` ones, sorted; a line per folder not listed."""
+    found, problems = find(folder, "*.json*", folders_too=True)
+    files = []
     for path in found:
         parts = set(path.relative_to(folder).parts)
         if "records" not in parts and parts & {"work", "artefacts", "data"}:
             continue  # these folders of a sweep hold a program's own files
+        if path.name == PACKED or fnmatchcase(path.name, "seed*.json"):
+            files.append(path)
+    return files, problems
+
+
+def load_many(folder: Path) -> tuple[list[RunRecord], list[str]]:
+    """All records below `folder`, in files of their own or packed, in the order of their paths; and one line
+    per file, or line of a packed file, that is no good record.
+
+    Half-written, corrupt or foreign files never stop the reading: they become problems.
+    """
+    records: list[RunRecord] = []
+    files, problems = record_files(folder)
+    for path in files:
         try:
-            records.append(read_record(path))
+            found, bad = read_packed(path) if path.name == PACKED else ([read_record(path)], [])
         except DataError as problem:
             problems.append(str(problem))
+            continue
+        records += found
+        problems += bad
     return records, problems
 
 

@@ -1,4 +1,4 @@
-"""One benchmark: the same work done by several contenders in turn, and what follows from their times."""
+"""One benchmark: the same work done by several variants in turn, and what follows from their times."""
 
 import os
 import statistics
@@ -10,9 +10,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Work done by several contenders.
+    """Work done by several variants.
 
-    Attributes: name — what is timed; unit — what one unit of work is; sides — contender name to a function
+    Attributes: name — what is timed; unit — what one unit of work is; sides — variant name to a function
         that does some units and returns how many; the first side is ours, the others are compared with it;
         target — what was promised, in words; rounds — interleaved repetitions; promised — side to how many
         times as fast as it ours should be; cores — how many the sides may use: with one, processor time is

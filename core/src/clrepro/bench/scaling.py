@@ -1,4 +1,4 @@
-"""How a cost grows: the same work at several sizes, by several contenders."""
+"""How a cost grows: the same work at several sizes, by several variants."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,8 +13,8 @@ class Scaling:
     """Work at several sizes.
 
     Attributes: name — what grows with what; x_label — what the sizes are; unit — what one unit of work is;
-        sizes — where it is measured; sides — contender name to a function that prepares work of a given size
-        and returns a function as of `Benchmark.sides`; None from it means that the contender does not go so
+        sizes — where it is measured; sides — variant name to a function that prepares work of a given size
+        and returns a function as of `Benchmark.sides`; None from it means that the variant does not go so
         far; cores — as of `Benchmark`.
     """
 

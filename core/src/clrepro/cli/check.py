@@ -8,7 +8,7 @@ from clrepro.cli.papers import chosen_papers
 from clrepro.errors import DataError
 from clrepro.io.paths import exists
 from clrepro.origin import doubts
-from clrepro.records import RunRecord, load_many
+from clrepro.records import PACKED, RunRecord, load_many
 from clrepro.sweep import expand, find_home, load_profile
 from clrepro.sweep.host import say, show
 
@@ -56,9 +56,11 @@ def fresh_records(
 
     Raises: DataError if their folder may not be looked at.
     """
-    folder = out / paper / PROFILE / "records"
-    found, problems = load_many(folder) if exists(folder) else ([], [])
-    by_key = {(record.setting, record.method, record.seed): record for record in found}
+    folder = out / paper / PROFILE
+    found, problems = load_many(folder) if exists(folder / "records") or exists(folder / PACKED) else ([], [])
+    by_key: dict[tuple[str, str, int], RunRecord] = {}
+    for each in found:  # a run's own file comes before packed ones, and counts
+        by_key.setdefault((each.setting, each.method, each.seed), each)
     good: list[RunRecord] = []
     failures: dict[tuple[str, str, int], str] = {}
     for job in expand(load_profile(home, paper, PROFILE)):

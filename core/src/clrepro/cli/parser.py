@@ -30,6 +30,7 @@ def make_parser() -> Parser:
     _add_sweep(commands)
     _add_report(commands)
     _add_check(commands)
+    _add_records(commands)
     doctor = _add(
         commands, "doctor", "look at this machine and installation; one line per finding, with the cure"
     )
@@ -149,3 +150,18 @@ def _add_check(commands: "argparse._SubParsersAction[Parser]") -> None:
     check.add_argument("paper", metavar="PAPER", help="a paper's folder name, or 'all'")
     _add_out(check)
     check.add_argument("--update", action="store_true", help="make the records the new baseline")
+
+
+def _add_records(commands: "argparse._SubParsersAction[Parser]") -> None:
+    records = _add(commands, "records", "keep a profile's records in one file, a line per run")
+    records.set_defaults(sources=[], out=Path("results"))
+    actions = records.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
+    pack = _add(actions, "pack", "add the records below DIR and --from to DIR/records.jsonl")
+    pack.add_argument("folder", type=existing_dir, metavar="DIR", help="e.g. papers/mer/results/full")
+    pack.add_argument(
+        "--from", type=existing_dir, nargs="+", default=[], dest="sources", metavar="FOLDER",
+        help="read these too, e.g. results/mer/full; nothing is removed there",
+    )  # fmt: skip
+    unpack = _add(actions, "unpack", "write a file per run below --out, where a sweep goes on from them")
+    unpack.add_argument("folder", type=existing_dir, metavar="DIR", help="e.g. papers/mer/results/full")
+    _add_out(unpack)

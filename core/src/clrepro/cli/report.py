@@ -1,4 +1,4 @@
-"""`cl-repro report`: tables, page and READMEs from the records that are there; nothing is run."""
+"""`cl-repro report`: tables, page and READMEs from the records that are there, without running anything."""
 
 import webbrowser
 from pathlib import Path
@@ -13,14 +13,14 @@ from clrepro.sweep import find_home, host
 
 def run(out: Path, records: list[Path], show: bool, into_readmes: bool) -> int:
     """Write the tables and the site behind `<out>/report.html` from the records below `out`, `records` and
-    those that came with the papers (papers/*/results/*/records); a run that is in several counts from the
+    those that came with the papers (papers/*/results/*); a run that is in several counts from the
     first.
 
     Args: show — open the page in the browser; into_readmes — rewrite the marked tables of the READMEs.
     Returns: 0.  Raises: DataError if there is no record or something cannot be written.
     """
     home = find_home()
-    folders = [out, *records, *sorted(home.glob("papers/*/results/*/records"))]
+    folders = [out, *records, *sorted(home.glob("papers/*/results/*/"))]
     tables, problems = tables_from(home, folders)
     for problem in problems:
         host.say(f"left out: {problem}")

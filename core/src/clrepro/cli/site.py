@@ -8,9 +8,9 @@ from pathlib import Path
 from clrepro.claims import load_claims
 from clrepro.cli.list import estimate
 from clrepro.errors import DataError
-from clrepro.io.paths import find, is_file
+from clrepro.io.paths import is_file
 from clrepro.io.regular_files import read_regular_text
-from clrepro.records import MAX_BYTES
+from clrepro.records import MAX_BYTES, PACKED, record_files
 from clrepro.report.bench_results import Bench, Faults, read_bench, read_faults
 from clrepro.report.page import Offer, PaperFacts
 from clrepro.report.site import Measured, write_site
@@ -75,7 +75,7 @@ def made_when(home: Path, folders: Iterable[Path]) -> dict[tuple[str, str], str]
     written: dict[tuple[str, str], set[date]] = {}
     shipped: dict[tuple[str, str], set[Path]] = {}
     for folder in folders:
-        for path in find(folder.resolve(), "seed*.json")[0]:
+        for path in record_files(folder.resolve())[0]:
             if (found := _owner(path)) is None:
                 continue
             key, records = found
@@ -92,11 +92,14 @@ def made_when(home: Path, folders: Iterable[Path]) -> dict[tuple[str, str], str]
 
 
 def _owner(path: Path) -> tuple[tuple[str, str], Path] | None:
-    """((paper, profile), folder of records) of a file `…/<paper>/[results/]<profile>/records/…`."""
+    """((paper, profile), where its records are) of a file `…/<paper>/[results/]<profile>/records/…` or
+    `…/<paper>/[results/]<profile>/records.jsonl`.
+    """
     parts = path.parts
-    if "records" not in parts:
+    name = PACKED if path.name == PACKED else "records"
+    if name not in parts:
         return None
-    at = len(parts) - 1 - parts[::-1].index("records")
+    at = len(parts) - 1 - parts[::-1].index(name)
     before = [part for part in parts[:at] if part != "results"]
     return None if len(before) < 2 else ((before[-2], before[-1]), Path(*parts[: at + 1]))
 

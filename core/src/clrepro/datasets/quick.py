@@ -1,4 +1,4 @@
-"""The embedded MNIST subset: real digits without a download, drawn by ci/make_quick_mnist.py."""
+"""The embedded MNIST subset: real digits without a download, drawn by core/tools/make_quick_mnist.py."""
 
 import hashlib
 import lzma

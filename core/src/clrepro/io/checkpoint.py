@@ -1,7 +1,7 @@
 """The folder of one run: atomic files, a lock that dies with its process, checkpoints that survive a crash.
 
-A checkpoint is one file: a header line with the sha256 of
-the rest, then an NPZ archive with the arrays and a JSON text for everything else.  Nothing is ever pickled.
+A checkpoint is one file: a header line with the sha256 of the rest, then an NPZ archive with the arrays and a
+JSON text for everything else.  Nothing is pickled.
 """
 
 import contextlib

@@ -1,4 +1,9 @@
-"""Lock files that the kernel frees when their process dies, by any death."""
+"""Lock files that the kernel frees when their process ends, however it ends.
+
+Not the package filelock (tried: 4.3.1): its kernel lock cannot be shared, which the parts of a Slurm array
+need, and takes a file of any content for a lock file; its shared lock for network file systems is still held
+after its holder was killed, until a heartbeat is missed.  None of its errors names the process that holds it.
+"""
 
 import contextlib
 import fcntl

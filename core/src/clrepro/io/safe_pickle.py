@@ -70,7 +70,7 @@ def loads(data: bytes, name: str, encoding: str = "ASCII") -> Any:
         return _read(io.BytesIO(data), encoding)
     except _Refused as refused:
         raise DataError(
-            f"{name}: asks for {refused}, which is no plain value; only data is read, nothing is run"
+            f"{name}: asks for {refused}, which is no plain value; code in files is never run here"
         ) from None
     except DataError as problem:
         raise DataError(f"{name}: {problem}") from None

@@ -1,9 +1,9 @@
 """The report as a small site of files: an overview, a page per paper, one on speed and one on faults.
 
-It lies in `<out>/report/`, with `<out>/report.html` as the door.  Every link is relative, style and script
-stand beside the pages, figures are inline SVG, and each page's content security policy forbids every
-request but for these two files, so the folder can be opened from disk, sent, or served as it is.  Without
-scripts all of it can still be read.
+It lies in `<out>/report/`; `<out>/report.html` leads to its first page.  Links are relative, style and script
+are two files beside the pages, and figures are inline SVG.  Each page's content security policy allows no
+other request than for these two files, so the folder works from disk, on another machine and on a server.
+All of it can be read without scripts.
 """
 
 import math
@@ -31,7 +31,7 @@ from clrepro.report.page import PaperFacts, PaperPage, added, facts_of, paper_pa
 from clrepro.report.tables import Table, duration, minus
 from clrepro.verdicts import CELL_WORDS, ORDERING_WORDS
 
-DOOR, FOLDER = "report.html", "report"
+START, FOLDER = "report.html", "report"
 LOCK, PATIENCE_S = ".report.lock", 60.0
 ASSETS = ("report.css", "report.js")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -55,7 +55,7 @@ def write_site(
     made: Mapping[tuple[str, str], str] | None = None,
     measured: Measured | None = None,
 ) -> Path:
-    """Write the site below `out`.  Returns: its door, `<out>/report.html`.
+    """Write the site below `out`.  Returns: `<out>/report.html`, which leads to it.
 
     Args: papers — all papers that are to be shown, with runs or without; those of the tables come beside
         them; made — (paper, profile) to when its records were made, in words.
@@ -68,11 +68,11 @@ def write_site(
         remove_temporaries(out, top_only=True)
         _write(out, folder, tables, _html(pages, measured or Measured()))
         (out / LOCK).unlink(missing_ok=True)
-    return out / DOOR
+    return out / START
 
 
 def _write(out: Path, folder: Path, tables: Sequence[Table], pages: Mapping[str, str]) -> None:
-    """Write all files; the door last, as it leads to the others."""
+    """Write all files; the one that leads to the others is the last."""
     for name in ASSETS:
         write_atomically(folder / name, files("clrepro.report").joinpath("templates", name).read_bytes())
     data = make_folder(folder / "data")
@@ -81,8 +81,8 @@ def _write(out: Path, folder: Path, tables: Sequence[Table], pages: Mapping[str,
         write_atomically(data / f"{table.paper}-{table.profile}.json", table_json(table).encode())
     for name, text in pages.items():
         write_atomically(folder / f"{name}.html", text.encode())
-    door = _environment().get_template("door.html.j2").render(target=f"{FOLDER}/index.html")
-    write_atomically(out / DOOR, door.encode())
+    start = _environment().get_template("start.html.j2").render(target=f"{FOLDER}/index.html")
+    write_atomically(out / START, start.encode())
 
 
 def _papers(

@@ -14,7 +14,7 @@ from clrepro.io.checkpoint import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.supervised import penalties
 from hvcl_repro.supervised.benchmarks import build, parts
-from hvcl_repro.supervised.cli import parser, settings_of
+from hvcl_repro.supervised.cli import parse
 from hvcl_repro.supervised.settings import METHODS, SupervisedSettings
 from hvcl_repro.supervised.textures import textures
 from hvcl_repro.supervised.train import run
@@ -154,10 +154,7 @@ def test_textures_are_always_the_same_and_can_be_told_apart():
 
 
 def test_flags_win_over_the_profile():
-    flags = vars(
-        parser().parse_args(["--profile", "quick", "--benchmark", "permuted-mnist", "--epochs", "2"])
-    )
-    settings = settings_of(flags)
+    settings = parse(["--profile", "quick", "--benchmark", "permuted-mnist", "--epochs", "2"]).settings
     assert (settings.epochs, settings.hidden, settings.images, settings.tasks) == (2, 64, "digits", 5)
 
 
@@ -167,7 +164,7 @@ def test_flags_win_over_the_profile():
         (["--method", "magic"], "invalid choice"),
         (["--lr", "nan"], "not a finite number"),
         (["--profile", "quick", "--tasks", "4"], "equal parts"),
-        (["--n_exp", "0"], "too small"),
+        (["--n_exp", "0"], "must be 1 or more"),
     ],
 )
 def test_bad_flags_end_in_one_line(words, reason, tmp_path):
@@ -221,7 +218,7 @@ def test_hvcl_leads_fine_tuning_on_digits(benchmark, margin):
     for seed in range(3):
         flags = ["--profile", "quick", "--benchmark", benchmark, "--seed", str(seed), "--method"]
         hvcl, plain = (
-            result(settings_of(vars(parser().parse_args([*flags, m])))) for m in ("hvcl", "fine-tune")
+            result(parse([*flags, m]).settings) for m in ("hvcl", "fine-tune")
         )
         leads.append(np.mean(hvcl.accuracy[-1]) - np.mean(plain.accuracy[-1]))
     assert np.mean(leads) > margin

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from clrepro.cli.outputs import tables_from, write_table
 from clrepro.cli.readmes import update_readmes
-from clrepro.cli.site import write_report
+from clrepro.cli.site import paper_facts, write_report
 from clrepro.errors import DataError
 from clrepro.io.atomic import make_folder
-from clrepro.sweep import find_home, host
+from clrepro.sweep import find_home, host, paper_names
 
 
 def run(out: Path, records: list[Path], show: bool, into_readmes: bool) -> int:
@@ -32,7 +32,8 @@ def run(out: Path, records: list[Path], show: bool, into_readmes: bool) -> int:
         host.show(str(write_table(table, out) / "table.md"))
     host.show(str(path))
     if into_readmes:
-        for readme in update_readmes(home, tables):
+        facts = [paper_facts(home, name) for name in paper_names(home)]
+        for readme in update_readmes(home, tables, facts):
             host.show(str(readme))
     if show:
         open_page(path)

@@ -54,7 +54,7 @@ class Interval:
     def __contains__(self, value: float) -> bool:
         low = self.low <= value if self.with_low else self.low < value
         high = value <= self.high if self.with_high else value < self.high
-        return bool(low and high and math.isfinite(value))
+        return bool(low and high and _is_finite(value))
 
     def __str__(self) -> str:
         low, high = f"{self.low:.12g}", f"{self.high:.12g}"
@@ -99,8 +99,9 @@ def option(
 
     Args: help — a few words without a full stop; within — allowed numbers as an interval, "[1, inf)"; a float
         must be finite in any case; choices — allowed texts; parse — text of the command line to the value,
-        where the type does not say it; decides — whether the result depends on it; flag — whether it has one;
-        whole — a float of the original that counts something.
+        where the type does not say it (of a truth: of the word that may follow its flag); decides — whether
+        the result depends on it; flag — whether it has one; whole — a float of the original that counts
+        something.
     Raises: ValueError for what is no interval.
     """
     interval = None if within is None else Interval.parse(within)
@@ -126,11 +127,11 @@ def check(settings: Any, spell: Spell = underscored) -> None:
         if value is None:
             continue
         if one.choices and value not in one.choices:
-            raise UsageError(f"{spell(name)} {value}: one of {', '.join(one.choices)}")
+            raise UsageError(f"{spell(name)} {value}: one of {', '.join(filter(None, one.choices))}")
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if number and one.whole and not float(value).is_integer():  # neither are nan and inf
             raise UsageError(f"{spell(name)} {value}: must be a whole number")
-        if number and not math.isfinite(value):
+        if number and not _is_finite(value):
             raise UsageError(f"{spell(name)} {value}: must be a finite number")
         if number and one.within is not None and value not in one.within:
             raise UsageError(f"{spell(name)} {value}: must be {one.within}")
@@ -160,6 +161,10 @@ def add_flags(
             words = f"{words}: {', '.join(filter(None, one.choices))}"
         more: dict[str, Any] = {"dest": name, "default": None if unset else default}
         kind = _kind(types[name])
+        if kind is bool and one.parse is not None and not yes_no:
+            more |= {"type": one.parse, "nargs": "?", "const": True, "metavar": one.metavar}
+            parser.add_argument(spell(name), help=words, **more)
+            continue
         if kind is bool and not yes_no:
             more["action"] = "store_false" if default else "store_true"
             parser.add_argument(spell(name), help=words, **more)
@@ -203,6 +208,10 @@ def digest(values: Mapping[str, Any], length: int = 16) -> str:
     from clrepro.records import canonical_json
 
     return hashlib.sha256(canonical_json(dict(values)).encode()).hexdigest()[:length]
+
+
+def _is_finite(value: float) -> bool:
+    return isinstance(value, int) or math.isfinite(value)  # an integer may be too large for a float
 
 
 def _kind(hint: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clrepro.adapters.torch import project
+from clrepro.adapters.agem import project
 from ta_agem_repro.learning_rate import TALearningRateScheduler
 
 

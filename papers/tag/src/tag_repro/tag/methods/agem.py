@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clrepro.adapters.torch import project as project
+from clrepro.adapters.agem import project as project
 from clrepro.buffers import PerClass
 from tag_repro.losses import mixed_loss, statistics_kept
 from tag_repro.tag.methods.memory import Examples

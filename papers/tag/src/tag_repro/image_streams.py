@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from clrepro.streams import Stream, Task, split_classes
 from clrepro.streams.tasks import Split
 from tag_repro.settings import Common
-from tag_repro.streams import TaskStream, load_split
 from tag_repro.synthetic_images import prototype_images
+from tag_repro.task_stream import TaskStream, load_split
 
 SIDE = 32
 SIDES = {"cifar100": 32, "mini_imagenet": 84, "mini_imagenet_jpeg": 84, "cub": 224}
@@ -22,7 +22,7 @@ SCALES = {"cifar100": "unit", "mini_imagenet": "symmetric", "mini_imagenet_jpeg"
           "cub": "imagenet"}  # fmt: skip
 N_CLASSES = {"cifar100": 100, "mini_imagenet": 100, "mini_imagenet_jpeg": 100, "cub": 200}
 FIVE = ("cifar10", "mnist", "svhn", "notmnist", "fashion_mnist")
-Evidence = dict[str, str]
+Checksums = dict[str, str]
 
 
 def build_images(settings: Common, data_dir: Path | None) -> TaskStream:
@@ -53,7 +53,7 @@ def _five(data_dir: Path | None) -> TaskStream:
 
     Files are all looked for before the first task, images decoded when a task is asked for.
     """
-    checksums: Evidence = {}
+    checksums: Checksums = {}
     for name in FIVE:
         checksums.update({f"{name}/{file}": digest for file, digest in load_split(name, data_dir)[1].items()})
     return _sequence([_coloured(name, data_dir) for name in FIVE], checksums)
@@ -88,7 +88,7 @@ def _quick_five() -> TaskStream:
     return _sequence(makers, {**checksums, **more})
 
 
-def _sequence(makers: list[Callable[[], Split]], checksums: Evidence) -> TaskStream:
+def _sequence(makers: list[Callable[[], Split]], checksums: Checksums) -> TaskStream:
     """One task of ten classes per data set, labels numbered over all."""
 
     def task(number: int) -> Task:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tag_repro.streams import TaskStream
+from tag_repro.task_stream import TaskStream
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, red, green, blue
 CUB_MEAN = (103.94, 116.78, 123.68)  # blue, green, red

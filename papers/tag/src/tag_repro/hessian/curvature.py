@@ -10,7 +10,7 @@ from torch.nn import functional
 from tag_repro.hessian import compute_hessian_eigenthings
 from tag_repro.inputs import scaled
 from tag_repro.networks.models import plain_layers
-from tag_repro.streams import TaskStream
+from tag_repro.task_stream import TaskStream
 
 CHUNK = 2000  # images per pass
 

@@ -6,7 +6,7 @@ those of the plain layers, to rounding.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -25,9 +25,6 @@ from tag_repro.networks.resnet_convolutions import (
 )
 from tag_repro.networks.resnet_kernels import LANES
 
-if TYPE_CHECKING:
-    from tag_repro.networks.models import ResNetS
-
 Rows = NDArray[np.float32]  # (rows, parts, LANES)
 Sums = NDArray[np.float64]
 Factor = tuple[Rows, int]  # rows, and the step from one to the next: 0 if one stands for all
@@ -43,8 +40,11 @@ def fits(x: Tensor) -> bool:
     return plain and x.dim() == 4 and len(x) > 0 and x.shape[2] % 4 == 0 and x.shape[3] % 4 == 0
 
 
-def trunk(network: "ResNetS", x: Tensor) -> Tensor:
-    """Returns the last block's output (n, 160, side / 8, side / 8) for images x (n, 3, side, side)."""
+def trunk(network: Any, x: Tensor) -> Tensor:
+    """Returns the last block's output (n, 160, side / 8, side / 8) for images x (n, 3, side, side).
+
+    Args: network — a module with the layers of `networks.models.ResNetS`: stem, norm, blocks, head.
+    """
     plan = _plan(network)
     return torch.as_tensor(_Trunk.apply(plan, x, *plan.params))  # type: ignore[no-untyped-call]
 
@@ -77,7 +77,7 @@ class _Unit:
 class _Plan:
     """A network's layers in order, as the passes want them."""
 
-    def __init__(self, network: "ResNetS", tensors: list[Tensor]) -> None:
+    def __init__(self, network: Any, tensors: list[Tensor]) -> None:
         head = {id(p) for p in network.head.parameters()}
         self.params = [p for p in network.parameters() if id(p) not in head]
         self.tensors, self.places = tensors, [tensor.data_ptr() for tensor in tensors]
@@ -88,7 +88,7 @@ class _Plan:
 _plans: "WeakKeyDictionary[nn.Module, _Plan]" = WeakKeyDictionary()
 
 
-def _plan(network: "ResNetS") -> _Plan:
+def _plan(network: Any) -> _Plan:
     """Returns a network's plan; made again only if a tensor was replaced or lies in another place."""
     tensors, plan = [*network.parameters(), *network.buffers()], _plans.get(network)
     same = plan is not None and all(a is b for a, b in zip(plan.tensors, tensors, strict=True))

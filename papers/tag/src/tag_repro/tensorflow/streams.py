@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from clrepro.streams import split_classes
 from clrepro.streams.tasks import Split
 from tag_repro.settings import Common
-from tag_repro.streams import TaskStream, build, load_split
+from tag_repro.streams import build
 from tag_repro.synthetic_images import prototype_images
+from tag_repro.task_stream import TaskStream, load_split
 from tag_repro.tensorflow.settings import CONV, TfSettings
 
 PROTOTYPE_CLASSES = {10: 20, 20: 100}  # by the number of tasks: 10 of 2 classes, or 20 of 5

@@ -1,37 +1,20 @@
-"""The fused learner: network, training rows and mirrored memory, as the loop addresses them.
+"""The fused engine: network, training rows and mirrored memory, as `methods.agem.AGEM` addresses them.
 
-`reference.ReferenceLearner` is the same door with plain torch behind it.
+`reference_engine.ReferenceEngine` has the same methods with plain torch behind them.
 """
 
-import itertools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.kernels import batch, mlp
-from ta_agem_repro.settings import N_CLASSES, Settings
+from ta_agem_repro.networks import Layers, Vector
 
-Vector = NDArray[np.float32]
 Indices = NDArray[np.int64]
-Layers = list[tuple[Vector, Vector]]
 
 
-def initial_layers(settings: Settings, rng: np.random.Generator) -> Layers:
-    """Returns [(weight (fan_in, fan_out), bias (fan_out,))] of the network, uniform in ±1/√fan_in.
-
-    Linear-ReLU-Linear-ReLU-Linear with 10 outputs, for class_split too.  Source: spec 3.1.
-    """
-    sizes = (settings.input_dim, settings.hidden_dim, settings.hidden_dim, N_CLASSES)
-    layers = []
-    for n_in, n_out in itertools.pairwise(sizes):
-        bound = 1 / np.sqrt(n_in)
-        weight, bias = rng.uniform(-bound, bound, (n_in, n_out)), rng.uniform(-bound, bound, n_out)
-        layers.append((weight.astype(np.float32), bias.astype(np.float32)))
-    return layers
-
-
-class FusedLearner:
+class FusedEngine:
     """Compiled A-GEM steps on sparse rows.
 
     Args: layers — initial weights and biases; capacity — slots of the memory.

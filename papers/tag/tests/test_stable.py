@@ -252,12 +252,15 @@ def test_both_engines_are_learners_that_take_plain_arguments(kind):
     task_stream = build(SMALL, Seeds(0).generator("tasks"), None, multi_head=True)
     x, y = task_stream.training(1)
     made = [
-        {"fused": FusedLearner, "reference": TorchLearner}[kind](task_stream, Seeds(0), lr=0.5, hiddens=8)
+        {"fused": FusedLearner, "reference": TorchLearner}[kind](
+            task_stream, Seeds(0), rate=lambda task: 0.2 / task, hiddens=8
+        )
         for _ in range(2)
     ]
     for one in made:
         assert isinstance(one, Learner)
         one.begin_task(1)
+        assert one.rate == 0.2
         one.begin_epoch()
     alone = [float(made[0].observe(x[start : start + 5], y[start : start + 5], 1)[0]) for start in (0, 5)]
     together = made[1].observe(x[:10].reshape(2, 5, -1), y[:10].reshape(2, 5), 1)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from clrepro.buffers.counters import checked_slots
+
 if TYPE_CHECKING:
     import torch
 
@@ -32,7 +34,7 @@ class TensorColumns:
         """
         import torch
 
-        index = self._checked(slots, lowest=-1)
+        index = checked_slots(slots, -1, self.capacity)
         if not self._columns:
             self._columns = {
                 name: torch.zeros((self.capacity, *given.shape[1:]), dtype=given.dtype, device=given.device)
@@ -62,18 +64,10 @@ class TensorColumns:
         """
         import torch
 
-        index = torch.from_numpy(self._checked(slots, lowest=0))
+        index = torch.from_numpy(checked_slots(slots, 0, self.capacity))
         if not self._columns:
             raise ValueError("nothing was written yet, so the fields are not known")
         return {name: column[index.to(column.device)] for name, column in self._columns.items()}
-
-    def _checked(self, slots: ArrayLike, lowest: int) -> "np.ndarray[Any, np.dtype[np.int64]]":
-        index = np.asarray(slots)
-        if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
-            raise ValueError(f"slots {index.dtype} {index.shape}: one row of integers")
-        if index.size and not lowest <= int(index.min()) <= int(index.max()) < self.capacity:
-            raise ValueError(f"slots from {index.min()} to {index.max()}: {lowest} to {self.capacity - 1}")
-        return index.astype(np.int64)
 
     def state(self) -> dict[str, Any]:
         """Returns a copy of every column as an array, name: (capacity, ...); none before the first item."""

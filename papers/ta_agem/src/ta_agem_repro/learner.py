@@ -3,6 +3,8 @@
 Here the settings end: each argument comes from the field of its name.
 """
 
+from typing import Any
+
 from clrepro.seeding import Seeds
 from clrepro.settings import keywords
 from ta_agem_repro.methods import METHODS
@@ -20,7 +22,7 @@ def make_learner(settings: Settings, seeds: Seeds) -> AGEM:
     if settings.engine == "reference" or (settings.engine == "auto" and settings.device != "cpu"):
         from ta_agem_repro.reference_engine import ReferenceEngine
 
-        engine = ReferenceEngine(layers, settings.memory_capacity, settings.device)
+        engine: Any = ReferenceEngine(layers, settings.memory_capacity, settings.device)
     else:
         from ta_agem_repro.fused_engine import FusedEngine
 

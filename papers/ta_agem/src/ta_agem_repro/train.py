@@ -59,7 +59,7 @@ class Run:
             shuffle = self.seeds.generator("shuffle")
             own = keywords(Feeder, settings)
             self.feeder = Feeder(self.learner, self.tasks, epochs, shuffle, **own)
-            self.tests = [np.ascontiguousarray(task.x_test) / np.float32(255) for task in self.tasks]
+            self.tests = [np.asarray(task.x_test / np.float32(255), np.float32) for task in self.tasks]
             sizes = [len(task.y_test) for task in self.tasks]
             self.history = History(settings, epochs, sizes, images.sha256)
             self.n_epochs = len(epochs)

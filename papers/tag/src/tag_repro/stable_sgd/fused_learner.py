@@ -1,5 +1,6 @@
 """Stable SGD with the compiled MLP of `clrepro.kernels.batch`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,6 @@ from clrepro.kernels import batch, mlp
 from clrepro.seeding import Seeds
 from tag_repro.batches import Images, Labels, one_by_one
 from tag_repro.evaluation import score
-from tag_repro.learning_rate import LOWEST_RATE, rate_of_task
 from tag_repro.networks.initial import keep_factors, mlp_layers
 from tag_repro.task_stream import TaskStream
 
@@ -18,8 +18,8 @@ class FusedLearner:
     """SGD with dropout, whose rate falls from task to task and whose momentum starts at 0 in every epoch.
 
     A `clrepro.learner.Learner` on arrays: images uint8 (n, inputs), labels numbered over all tasks.
-    Args: task_stream — what is learnt; seeds — streams "init" and "dropout"; hiddens — units of both layers;
-        decay_start, lr_floor — see `tag_repro.learning_rate`.
+    Args: task_stream — what is learnt; seeds — streams "init" and "dropout"; rate — learning rate of task 0,
+        1, ...; hiddens — units of both layers.
     """
 
     score = staticmethod(score)
@@ -29,17 +29,13 @@ class FusedLearner:
         task_stream: TaskStream,
         seeds: Seeds,
         *,
-        lr: float,
-        gamma: float = 1.0,
-        decay_start: int = 1,
-        lr_floor: float = LOWEST_RATE,
+        rate: Callable[[int], float],
         momentum: float = 0.8,
         dropout: float = 0.0,
         hiddens: int = 256,
     ) -> None:
         self.task_stream, self.momentum, self.dropout, self.hiddens = task_stream, momentum, dropout, hiddens
-        self.rates = {"lr": lr, "gamma": gamma, "decay_start": decay_start, "lr_floor": lr_floor}
-        self.rate = 0.0
+        self._rate, self.rate = rate, 0.0
         inputs, outputs = task_stream.stream.n_inputs, task_stream.n_outputs
         self.layout = mlp.Layout((inputs, hiddens, hiddens, outputs))
         layers = mlp_layers(inputs, hiddens, outputs, seeds.generator("init"))
@@ -50,7 +46,7 @@ class FusedLearner:
 
     def begin_task(self, task: int) -> None:
         """Take the rate of a task."""
-        self.rate = rate_of_task(task, **self.rates)
+        self.rate = self._rate(task)
 
     def begin_epoch(self) -> None:
         """Momentum starts from zero."""

@@ -8,6 +8,7 @@ from clrepro.seeding import Seeds
 from clrepro.settings import keywords
 from tag_repro.stable_sgd.batched_runs import ManyLearner, TogetherMLP, make_together, run_all_together
 from tag_repro.stable_sgd.fused_learner import FusedLearner
+from tag_repro.stable_sgd.learners import rates
 from tag_repro.stable_sgd.outputs import Writer, trial_id
 from tag_repro.stable_sgd.settings import StableSession, StableSettings
 from tag_repro.stable_sgd.train import StableResult, run
@@ -60,7 +61,7 @@ def _loop(
         with checkpoint.lock():
             if fresh:
                 checkpoint.remove_state("task")
-            own = keywords(FusedLearner, settings)
+            own = keywords(FusedLearner, settings, rate=rates(settings))
             learner = ManyLearner(task_stream, seeds, together=together, number=number, **own)
             return run(
                 settings, task_stream, seeds, checkpoint=checkpoint, listener=writer, learner=learner,

@@ -1,5 +1,6 @@
 """Stable SGD in torch: the reference for the MLP, and the only one for CIFAR-100 and GPUs."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from clrepro.adapters import torch as adapter
 from clrepro.seeding import Seeds
 from tag_repro.batches import Images, Labels, one_by_one
 from tag_repro.inputs import scaled
-from tag_repro.learning_rate import LOWEST_RATE, rate_of_task
 from tag_repro.networks.initial import keep_factors, mlp_layers
 from tag_repro.networks.make import resnet_s
 from tag_repro.networks.models import MLP, Dropout
@@ -31,10 +31,7 @@ class TorchLearner:
         task_stream: TaskStream,
         seeds: Seeds,
         *,
-        lr: float,
-        gamma: float = 1.0,
-        decay_start: int = 1,
-        lr_floor: float = LOWEST_RATE,
+        rate: Callable[[int], float],
         momentum: float = 0.8,
         dropout: float = 0.0,
         hiddens: int = 256,
@@ -42,8 +39,7 @@ class TorchLearner:
         device: str = "cpu",
     ) -> None:
         self.task_stream, self.momentum, self.dropout, self.hiddens = task_stream, momentum, dropout, hiddens
-        self.rates = {"lr": lr, "gamma": gamma, "decay_start": decay_start, "lr_floor": lr_floor}
-        self.rate, self.device = 0.0, adapter.pick_device(device)
+        self._rate, self.rate, self.device = rate, 0.0, adapter.pick_device(device)
         self._factors = seeds.generator("dropout")
         self._dropout = torch.Generator(self.device).manual_seed(seeds.integer("dropout"))
         self.is_mlp = task_stream.shape is None
@@ -64,7 +60,7 @@ class TorchLearner:
 
     def begin_task(self, task: int) -> None:
         """Take the rate of a task."""
-        self.rate = rate_of_task(task, **self.rates)
+        self.rate = self._rate(task)
 
     def begin_epoch(self) -> None:
         """Momentum starts from zero."""

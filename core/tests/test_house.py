@@ -142,7 +142,7 @@ def last(name: str) -> str:
 
 def test_what_learns_takes_no_settings() -> None:
     found = [name for name in PACKAGED if BUILDING_BLOCKS & set(name.split("."))]
-    assert {"mer_repro.methods.reptile", "tag_repro.tag.methods.er", "ta_agem_repro.memory.pool"} <= set(found)
+    assert {"mer_repro.methods.gem", "tag_repro.tag.methods.er", "ta_agem_repro.memory.pool"} <= set(found)
     for name in set(found) - {PICKS_BY_SETTINGS}:
         own = {t for t in ARROWS[name] if t.partition(".")[0] == name.partition(".")[0]}
         reached = {t for t in own if last(t) in PROGRAM}

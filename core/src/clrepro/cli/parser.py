@@ -13,6 +13,7 @@ from clrepro.arguments import (
     non_negative_float,
     positive_int,
 )
+from clrepro.cli.compare_parser import add_compare
 
 
 def make_parser() -> Parser:
@@ -28,6 +29,7 @@ def make_parser() -> Parser:
     _add_data(commands)
     _add_reproduce(commands)
     _add_sweep(commands)
+    add_compare(commands, _add)
     _add_report(commands)
     _add_check(commands)
     _add_records(commands)

@@ -1,6 +1,9 @@
-"""The floor plan: imports go downwards, none in a circle, and papers have the same entry points."""
+"""The floor plan: imports go downwards, none in a circle, what learns knows no settings, and papers have the
+same entry points.
+"""
 
 import ast
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,3 +128,50 @@ def test_every_paper_has_the_same_entry_points(paper: str) -> None:
     home = SOURCES[paper].parents[1]
     for file in ("README.md", "SPEC.md", "profiles.toml", "claims.toml"):
         assert (home / file).is_file()
+
+
+# What learns is built from plain arguments: it knows no settings, and nothing of the program around it.
+BUILDING_BLOCKS = {"methods", "memory", "networks", "optim", "layers", "hessian", "adapters", "kernels"}
+PROGRAM = {"settings", "cli", "train", "outputs", "program", "streams"}
+PICKS_BY_SETTINGS = "hvcl_repro.supervised.networks"  # which of its networks a command line means
+
+
+def last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def test_what_learns_takes_no_settings() -> None:
+    found = [name for name in PACKAGED if BUILDING_BLOCKS & set(name.split("."))]
+    assert {"mer_repro.methods.gem", "tag_repro.tag.methods.er", "ta_agem_repro.memory.pool"} <= set(found)
+    for name in set(found) - {PICKS_BY_SETTINGS}:
+        own = {t for t in ARROWS[name] if t.partition(".")[0] == name.partition(".")[0]}
+        reached = {t for t in own if last(t) in PROGRAM}
+        assert not reached, f"{name} imports {reached}"
+
+
+def test_a_loop_reaches_no_command_line_and_no_file_format() -> None:
+    loops = [name for name in PACKAGED if last(name) == "train"]
+    assert len(loops) >= 9
+    for name in loops:
+        reached = {t for t in ARROWS[name] if last(t) in {"cli", "arguments", "outputs", "program"}}
+        assert not reached, f"{name} imports {reached}"
+
+
+def test_the_programs_of_a_paper_stand_apart() -> None:
+    """But for HVCL's baselines of reinforcement learning, which learn where its own method does."""
+    homes = [name.removesuffix(".cli") for name in PACKAGED if name.count(".") == 2 and last(name) == "cli"]
+    assert {"tag_repro.tag", "tag_repro.stable_sgd", "tag_repro.tensorflow", "hvcl_repro.rl"} <= set(homes)
+    reached = {
+        (home, other)
+        for home, other in itertools.permutations(homes, 2)
+        for name in PACKAGED
+        if name.startswith(f"{home}.") and any(t.startswith(f"{other}.") for t in ARROWS[name])
+    }
+    assert reached == {("hvcl_repro.baselines", "hvcl_repro.rl")}
+
+
+def test_every_command_line_is_a_program_of_the_core() -> None:
+    for name in (n for n in PACKAGED if last(n) == "cli" and not n.startswith("clrepro")):
+        program = f"{name.partition('.')[0]}.program"
+        assert {"clrepro.program", program} & ARROWS[name], name
+        assert program not in ARROWS or "clrepro.program" in ARROWS[program]

@@ -20,7 +20,7 @@ def pair(seed, n=200):
 
 def torch_project(g, r):
     torch = pytest.importorskip("torch")
-    from clrepro.adapters.torch import project
+    from clrepro.adapters.agem import project
 
     return project(torch.from_numpy(g), torch.from_numpy(r)).numpy()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clrepro.arguments import yes_no
+from clrepro.arguments import true_false, yes_no
 from clrepro.errors import UsageError
 from clrepro.program import Parser
 from clrepro.settings import (
@@ -153,3 +153,39 @@ def test_a_record_holds_what_decides() -> None:
     one, other = digest(fingerprint(Settings(out="a"))), digest(fingerprint(Settings(out="b")))
     assert one == other != digest(fingerprint(Settings(batch=2)))
     assert len(one) == 16
+
+
+def test_an_integer_may_be_larger_than_any_float() -> None:
+    assert Settings(batch=10**400).batch == 10**400
+    with pytest.raises(UsageError, match="must be 1 or more"):
+        Settings(batch=-(10**400))
+
+
+def test_a_truth_may_take_a_word_or_stand_bare() -> None:
+    @dataclass(frozen=True)
+    class Truths:
+        curved: bool = option(False, "the curvature", parse=true_false, metavar="True|False", bare=True)
+        flat: bool = option(True, "the plain", parse=true_false, metavar="True|False", bare=True)
+
+    parser = Parser(prog="x")
+    add_flags(parser, Truths, spell=dashed)
+    found = [parser.parse_args(words.split()).curved for words in ("", "--curved", "--curved False")]
+    assert found == [False, True, False]
+    with pytest.raises(UsageError, match="not one of true, false"):
+        parser.parse_args(["--curved", "maybe"])
+    assert not parser.parse_args(["--flat"]).flat
+    with pytest.raises(UsageError, match="expected one argument"):
+        parse("--shuffled")
+
+
+def test_an_empty_choice_is_not_listed() -> None:
+    @dataclass(frozen=True)
+    class Searches:
+        grid: str = option("", "what is searched", choices=("", "lr", "tag"))
+
+        def __post_init__(self) -> None:
+            check(self, dashed)
+
+    assert Searches().grid == ""
+    with pytest.raises(UsageError, match=r"^--grid x: one of lr, tag$"):
+        Searches("x")

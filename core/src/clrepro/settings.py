@@ -55,7 +55,7 @@ class Interval:
     def __contains__(self, value: float) -> bool:
         low = self.low <= value if self.with_low else self.low < value
         high = value <= self.high if self.with_high else value < self.high
-        return bool(low and high and math.isfinite(value))
+        return bool(low and high and _is_finite(value))
 
     def __str__(self) -> str:
         low, high = f"{self.low:.12g}", f"{self.high:.12g}"
@@ -82,6 +82,7 @@ class Option:
     flag: bool = True
     metavar: str | None = None
     whole: bool = False
+    bare: bool = False
 
 
 def option(
@@ -95,19 +96,21 @@ def option(
     flag: bool = True,
     metavar: str | None = None,
     whole: bool = False,
+    bare: bool = False,
 ) -> Any:
     """A field of settings.
 
     Args: help — a few words without a full stop; within — allowed numbers as an interval, "[1, inf)"; a float
         must be finite in any case; choices — allowed texts; parse — text of the command line to the value,
         where the type does not say it; decides — whether the result depends on it; flag — whether it has one;
-        whole — a float of the original that counts something.
+        whole — a float of the original that counts something; bare — the flag of a truth may stand without
+        its word.
     Raises: ValueError for what is no interval.
     """
     interval = None if within is None else Interval.parse(within)
     return field(
         default=default,
-        metadata={"option": Option(help, interval, choices, parse, decides, flag, metavar, whole)},
+        metadata={"option": Option(help, interval, choices, parse, decides, flag, metavar, whole, bare)},
     )
 
 
@@ -127,11 +130,11 @@ def check(settings: Any, spell: Spell = underscored) -> None:
         if value is None:
             continue
         if one.choices and value not in one.choices:
-            raise UsageError(f"{spell(name)} {value}: one of {', '.join(one.choices)}")
+            raise UsageError(f"{spell(name)} {value}: one of {', '.join(filter(None, one.choices))}")
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if number and one.whole and not float(value).is_integer():  # neither are nan and inf
             raise UsageError(f"{spell(name)} {value}: must be a whole number")
-        if number and not math.isfinite(value):
+        if number and not _is_finite(value):
             raise UsageError(f"{spell(name)} {value}: must be a finite number")
         if number and one.within is not None and value not in one.within:
             raise UsageError(f"{spell(name)} {value}: must be {one.within}")
@@ -149,7 +152,8 @@ def add_flags(
 
     Args: defaults — a settings class or object; spell — field to flag; unset — a flag that was not given is
         None, so that a file or profile can speak; leave_out — fields whose flags are added by hand.
-    A truth is a bare flag that turns the default round; with `parse` it takes a word, yes or no.
+    A truth is a bare flag that turns the default round; with `parse` it takes a word, yes or no; with
+    `parse` and `bare` it may take one.
     """
     types = get_type_hints(defaults if isinstance(defaults, type) else type(defaults))
     for name, one in options(defaults).items():
@@ -160,6 +164,10 @@ def add_flags(
             words = f"{words}: {', '.join(filter(None, one.choices))}"
         more: dict[str, Any] = {"dest": name, "default": None if unset else default}
         kind = _kind(types[name])
+        if kind is bool and one.bare:
+            more |= {"type": one.parse, "nargs": "?", "const": not default, "metavar": one.metavar}
+            parser.add_argument(spell(name), help=words, **more)
+            continue
         if kind is bool and one.parse is None:
             more["action"] = "store_false" if default else "store_true"
             parser.add_argument(spell(name), help=words, **more)
@@ -202,6 +210,10 @@ def digest(values: Mapping[str, Any], length: int = 16) -> str:
     from clrepro.records import canonical_json
 
     return hashlib.sha256(canonical_json(dict(values)).encode()).hexdigest()[:length]
+
+
+def _is_finite(value: float) -> bool:
+    return isinstance(value, int) or math.isfinite(value)  # an integer may be too large for a float
 
 
 def _kind(hint: Any) -> Any:

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from ta_agem_repro.learner import FusedLearner, initial_layers
-from ta_agem_repro.settings import Settings
+from ta_agem_repro.fused_engine import FusedEngine
+from ta_agem_repro.networks import initial_layers, network
 
 torch = pytest.importorskip("torch")
 from ta_agem_repro.agem import AGEMHandler  # noqa: E402
 from ta_agem_repro.learning_rate import TALearningRateScheduler  # noqa: E402
-from ta_agem_repro.reference import ReferenceLearner, network  # noqa: E402
+from ta_agem_repro.reference_engine import ReferenceEngine  # noqa: E402
 
-SETTINGS = Settings(dataset_name="mnist_quick", hidden_dim=30)
+SIZES = {"input_dim": 784, "hidden_dim": 30}
 
 
 def handler(seed=0, rate=0.1, **options):
-    model = network(initial_layers(SETTINGS, np.random.default_rng(seed)))
+    model = network(initial_layers(np.random.default_rng(seed), **SIZES))
     optimizer = torch.optim.SGD(model.parameters(), lr=rate)
     return AGEMHandler(model, torch.nn.CrossEntropyLoss(), optimizer, "cpu", **options)
 
@@ -65,10 +65,10 @@ def test_the_projection_solves_its_quadratic_programme():
 
 
 def test_fused_and_plain_steps_agree_for_both_signs():
-    layers = initial_layers(SETTINGS, np.random.default_rng(1))
+    layers = initial_layers(np.random.default_rng(1), **SIZES)
     x, y = rows(2, 60)
     kept_x, kept_y = rows(3, 40)
-    learners = [FusedLearner(layers, 40), ReferenceLearner(layers, 40)]
+    learners = [FusedEngine(layers, 40), ReferenceEngine(layers, 40)]
     for learner in learners:
         learner.open(x, y)
         for slot in range(40):
@@ -118,7 +118,7 @@ def test_compute_gradient_leaves_everything_as_it_was():
 
 
 def test_without_memory_it_is_sgd():
-    tested, model = handler(seed=9), network(initial_layers(SETTINGS, np.random.default_rng(9)))
+    tested, model = handler(seed=9), network(initial_layers(np.random.default_rng(9), **SIZES))
     plain = torch.optim.SGD(model.parameters(), lr=0.1)
     for seed in range(5):
         x, y = (torch.from_numpy(a) for a in rows(seed, 10))

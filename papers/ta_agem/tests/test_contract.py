@@ -121,9 +121,9 @@ def test_a_conda_file_makes_the_environment_of_the_readme(file, name):
 @pytest.mark.parametrize(
     ("words", "code", "part"),
     [
-        (["--task_type", "other"], 2, "invalid choice: 'other'"),
-        (["--dataset", "svhn"], 2, "invalid choice: 'svhn'"),
-        (["--jobs", "0"], 2, "--jobs 0: 1 or more"),
+        (["--task_type", "other"], 2, "task_type 'other': one of permutation, rotation, class_split"),
+        (["--dataset", "svhn"], 2, "dataset_name svhn: one of mnist, fashion_mnist, cifar10"),
+        (["--jobs", "0"], 2, "--jobs 0: must be 1 or more"),
         (["--no_such_flag"], 2, "unrecognized arguments"),
         (["--set", "sampling_rate=11"], 2, "at most the batch size"),
         (["--set", "task_introduction=later"], 2, "one of sequential"),

@@ -80,17 +80,17 @@ def test_a_label_of_no_class_is_refused(tmp_path):
 def test_every_layout_is_found(place, tmp_path):
     write(tmp_path / "MNIST", place=place)
     images = load_images("mnist", tmp_path)
-    assert images.x_train.shape == (3, 784)
+    assert images.x_train.shape == (3, 28, 28)
     assert images.y_test.tolist() == [0, 1, 2]
-    assert all(len(digest) == 64 for digest in images.checksums.values())
+    assert all(len(digest) == 64 for digest in images.sha256.values())
 
 
 @pytest.mark.usefixtures("any_content")
 def test_upper_case_folder_then_lower_then_an_error_naming_both(tmp_path):
     write(tmp_path / "mnist", shade=2)
-    assert load_images("mnist", tmp_path).x_train[0, 0] == 2
+    assert load_images("mnist", tmp_path).x_train[0, 0, 0] == 2
     write(tmp_path / "MNIST", shade=1)
-    assert load_images("mnist", tmp_path).x_train[0, 0] == 1
+    assert load_images("mnist", tmp_path).x_train[0, 0, 0] == 1
     with pytest.raises(DataError, match=r"neither .*FASHION_MNIST nor .*fashion_mnist is there"):
         load_images("fashion_mnist", tmp_path)
 
@@ -101,10 +101,10 @@ def test_variables_of_process_and_file(tmp_path, monkeypatch):
     (tmp_path / ".env").write_text(
         f"# a comment = 1\nexport DATASET_LOCATION_MNIST_FASHION='{tmp_path / 'a'}'\n"
     )
-    assert load_images("fashion_mnist").x_train[0, 0] == 5
+    assert load_images("fashion_mnist").x_train[0, 0, 0] == 5
     write(tmp_path / "b", shade=6)
     monkeypatch.setenv("DATASET_LOCATION_FASHION_MNIST", str(tmp_path / "b"))
-    assert load_images("fashion_mnist").x_train[0, 0] == 6
+    assert load_images("fashion_mnist").x_train[0, 0, 0] == 6
     monkeypatch.setenv("DATASET_LOCATION_MNIST", str(tmp_path / "none"))
     with pytest.raises(DataError, match=r"DATASET_LOCATION_MNIST=.*no such folder"):
         load_images("mnist")
@@ -140,7 +140,7 @@ def test_cifar_batches_come_in_grey_and_hostile_ones_do_not_run(tmp_path):
         table = {"data": rng.integers(0, 256, (4, 3072)).astype(np.uint8), "labels": [0, 9, 3, 4]}
         (folder / name).write_bytes(pickle.dumps(table, 2))
     images = load_images("cifar10", tmp_path)
-    assert images.x_train.shape == (20, 1024)
+    assert images.x_train.shape == (20, 32, 32)
     assert images.y_test.tolist() == [0, 9, 3, 4]
     (folder / "test_batch").write_bytes(b"cos\nsystem\n(S'touch mark'\ntR.")
     with pytest.raises(DataError, match=r"asks for os\.system"):
@@ -160,7 +160,7 @@ def test_digits_are_all_there():
     images = load_images("digits")
     assert (len(images.y_train), len(images.y_test)) == (1400, 397)
     assert images.x_train.max() == 255
-    assert len(next(iter(images.checksums.values()))) == 64
+    assert len(next(iter(images.sha256.values()))) == 64
 
 
 def test_loaders_give_the_tasks_as_batches(tmp_path):

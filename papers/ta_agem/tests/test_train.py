@@ -5,10 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from clrepro.errors import DataError
 from clrepro.io.checkpoint import RunDir
-from ta_agem_repro import batches, tasks, train
+from clrepro.learner import Learner
+from clrepro.seeding import Seeds
+from ta_agem_repro import streams, train
 from ta_agem_repro.images import load_images
-from ta_agem_repro.settings import METHODS, Settings
+from ta_agem_repro.learner import make_learner
+from ta_agem_repro.methods import METHODS
+from ta_agem_repro.settings import Settings
 
 pytest.importorskip("sklearn")
 SMALL = Settings(
@@ -84,8 +89,8 @@ def test_the_method_changes_neither_tasks_nor_weights_nor_batches(images):
     for run in runs[1:]:
         for mine, first in zip(run.tasks, runs[0].tasks, strict=True):
             np.testing.assert_array_equal(mine.x_train, first.x_train)
-        np.testing.assert_array_equal(run.learner.theta, runs[0].learner.theta)
-    batches = [run.feeder.open(run.journal.present) for run in runs]
+        np.testing.assert_array_equal(run.learner.engine.theta, runs[0].learner.engine.theta)
+    batches = [run.feeder.open(run.history.present) for run in runs]
     assert all((b == batches[0]).all() for b in batches)
 
 
@@ -148,12 +153,10 @@ def test_a_diverging_run_ends_with_a_reason(images):
 def test_a_network_that_the_last_step_has_broken_is_no_result(images, monkeypatch):
     real = train.Run.steps
 
-    def broken(self, indices, slots):
-        losses = real(self, indices, slots)
+    def broken(self, rows):
+        losses = real(self, rows)
         state = self.learner.state()
-        for value in state.values():
-            if getattr(value, "dtype", None) == np.float32:
-                value[...] = np.nan
+        state["learner"]["theta"][...] = np.nan
         self.learner.load(state)
         return [2.3] * len(losses)
 
@@ -165,26 +168,25 @@ def test_a_network_that_the_last_step_has_broken_is_no_result(images, monkeypatc
 def test_lite_keeps_every_class_in_every_task():
     quick = load_images("mnist_quick")
     settings = Settings(dataset_name="mnist_quick", quick_test_mode=True, num_tasks=2, batch_size=50)
-    for task in tasks.build(settings, quick, np.random.default_rng(0)):
+    for task in streams.build(settings, quick, np.random.default_rng(0)):
         assert set(task.y_train) == set(task.y_test) == set(range(10))
         assert len(task.y_train) <= 5000
 
 
 def test_rotations_step_by_20_degrees_and_splits_relabel(images):
     rng = np.random.default_rng(0)
-    turned = tasks.build(replace(SMALL, task_type="rotation", num_tasks=10), images, rng)
-    np.testing.assert_array_equal(turned[0].x_train, images.x_train[:140])
-    flipped = images.x_train[1260:1400].reshape(-1, 8, 8)[:, ::-1, ::-1].reshape(-1, 64)
+    turned = streams.build(replace(SMALL, task_type="rotation", num_tasks=10), images, rng)
+    np.testing.assert_array_equal(turned[0].x_train, images.x_train[:140].reshape(140, -1))
+    flipped = images.x_train[1260:1400, ::-1, ::-1].reshape(-1, 64)
     np.testing.assert_array_equal(turned[9].x_train, flipped)
-    split = tasks.build(replace(SMALL, task_type="class_split", num_tasks=5, num_pools=2), images, rng)
+    split = streams.build(replace(SMALL, task_type="class_split", num_tasks=5, num_pools=2), images, rng)
     assert all(set(task.y_train) == {0, 1} for task in split)
     assert sum(len(task.y_train) for task in split) == 1400
 
 
 def test_memory_kinds():
-    rng = np.random.default_rng(0)
-    assert batches.memory_of(replace(SMALL, method="sgd"), rng) is None
-    named = {m: batches.memory_of(replace(SMALL, method=m), rng) for m in METHODS if m != "sgd"}
+    named = {m: make_learner(replace(SMALL, method=m), Seeds(0)).memory for m in METHODS}
+    assert named.pop("sgd") is None
     assert {name: memory.get_removal_function() for name, memory in named.items()} == {
         "ta-agem": "remove_oldest", "agem-random": "remove_random", "agem-reservoir": "reservoir",
         "paper": "remove_oldest",
@@ -196,21 +198,67 @@ def test_a_record_order_moves_slices_and_nothing_else():
     images = load_images("digits")
     moved = replace(SMALL, task_type="rotation", num_tasks=4, data_seed=1)
     first, second, plain = (
-        tasks.build(replace(moved, data_seed=seed), images, np.random.default_rng(0)) for seed in (1, 2, None)
+        streams.build(replace(moved, data_seed=seed), images, np.random.default_rng(0))
+        for seed in (1, 2, None)
     )
     for part in ("train", "test"):
         sets = [getattr(made[0], f"y_{part}") for made in (first, second, plain)]
         assert len({tuple(labels) for labels in sets}) == 3
         whole = [
             sorted(zip(map(bytes, getattr(shown, f"x_{part}")), getattr(shown, f"y_{part}"), strict=True))
-            for shown in (images, tasks.reordered(images, 1))
+            for shown in (images, streams.reordered(images, 1))
         ]
         assert whole[0] == whole[1]
-    again = tasks.build(moved, images, np.random.default_rng(0))
+    again = streams.build(moved, images, np.random.default_rng(0))
     assert np.array_equal(again[3].x_train, first[3].x_train)
     split = replace(SMALL, task_type="class_split", num_tasks=5, num_pools=2)
     a, b = (
-        tasks.build(settings, images, np.random.default_rng(0))[2].x_train
+        streams.build(settings, images, np.random.default_rng(0))[2].x_train
         for settings in (split, replace(split, data_seed=1))
     )
     assert sorted(map(bytes, a)) == sorted(map(bytes, b))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_is_a_learner_of_single_batches(method, images):
+    """`observe` learns, and remembers its share as the paper's loop does batch by batch."""
+    settings = replace(SMALL, method=method, batch_size=20)
+    one, two = (make_learner(settings, Seeds(1)) for _ in range(2))
+    assert isinstance(one, Learner)
+    task = streams.build(settings, images, Seeds(1).generator("data"))[0]
+    x, y = task.x_train, task.y_train
+    losses = [one.observe(x[start : start + 20], y[start : start + 20], 0) for start in range(0, 400, 20)]
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+    two.open(x, y)
+    for number, rows in enumerate(np.arange(400).reshape(20, 20)):
+        two.draw(1)
+        assert two.observe_rows(rows[None])[0, 0] == losses[number]
+        assert two.referred == (number > 0 and method != "sgd")
+        two.remember(x[rows[0]], int(y[rows[0]]), 0)
+    assert one.size == two.size == (0 if method == "sgd" else one.size)
+    assert one.engine.theta.tobytes() == two.engine.theta.tobytes()
+    np.testing.assert_array_equal(
+        one.predict(task.x_test, 0), two.predict(task.x_test.astype(np.float32) / np.float32(255), 0)
+    )
+    three = make_learner(settings, Seeds(1))
+    three.load(one.state())
+    assert three.size == one.size
+    assert three.predict(task.x_test, 0).tobytes() == one.predict(task.x_test, 0).tobytes()
+
+
+def test_steps_without_a_drawn_reference_batch_are_refused(images):
+    learner = make_learner(SMALL, Seeds(0))
+    learner.open(images.x_train[:40].reshape(40, -1), images.y_train[:40])
+    learner.draw(1)
+    with pytest.raises(ValueError, match="1 reference batches were drawn"):
+        learner.observe_rows(np.arange(20).reshape(2, 10))
+
+
+def test_too_few_images_for_the_tasks_are_one_line(images):
+    few = replace(images, x_train=images.x_train[:8], y_train=images.y_train[:8])
+    for kind, settings in (
+        ("parts", replace(SMALL, num_tasks=9)),
+        ("no training images", replace(SMALL, task_type="class_split", num_tasks=5)),
+    ):
+        with pytest.raises(DataError, match=f"digits: .*{kind}.*; take fewer tasks"):
+            streams.build(settings, few, np.random.default_rng(0))

@@ -14,10 +14,11 @@ from tag_repro import image_streams
 from tag_repro.inputs import scaled
 from tag_repro.networks.models import AlexNet, LeNet, ResNetS
 from tag_repro.networks.resnet18 import ResNet18, load_pretrained
-from tag_repro.settings import TagSettings
+from tag_repro.settings import TorchSession
 from tag_repro.streams import build
 from tag_repro.tag import grid
 from tag_repro.tag.opt_names import parse_opt
+from tag_repro.tag.settings import TagSettings
 from tag_repro.tag.train import Run
 from tag_repro.task_stream import TaskStream
 
@@ -214,12 +215,12 @@ def test_joint_training_sees_all_and_resumes(tasks, tmp_path):
 
 
 def test_many_epochs_end_when_held_out_images_get_no_better(tasks, monkeypatch):
-    settings = replace(SMALL, epochs_per_task=100, tasks=1)
+    settings = replace(SMALL, epochs_per_task=100, tasks=1, opt="")
     one = run(settings, tasks)
     epochs = []
     monkeypatch.setattr(one, "epoch", lambda x, y, number: epochs.append(len(y)))
     monkeypatch.setattr(one, "accuracy", lambda x, y, *numbers: min(len(epochs), 7) / 10)
-    one._epochs_until_no_better(0, Progress.silent().run(1))
+    one._learn(0, Progress.silent().run(1))
     assert epochs == [1260] * 12  # best in the seventh, then five in vain
 
 
@@ -243,14 +244,14 @@ def test_an_absurd_network_is_no_result_though_its_loss_is_a_number(method, task
 
 def test_weights_that_the_last_step_has_broken_are_found(tasks, monkeypatch):
     made = run(replace(SMALL, opt="", lr=0.01), tasks)
-    real = made.method.end_task
+    real = made.learner.end_task
 
-    def broken(x, y, number):
-        real(x, y, number)
+    def broken(number):
+        real(number)
         with torch.no_grad():
-            next(made.network.parameters()).fill_(float("nan"))
+            made.learner.parameters[0].fill_(float("nan"))
 
-    monkeypatch.setattr(made.method, "end_task", broken)
+    monkeypatch.setattr(made.learner, "end_task", broken)
     with pytest.raises(FloatingPointError, match="has diverged"):
         made.train()
 
@@ -260,10 +261,10 @@ def test_outputs_of_a_normalised_network_may_be_of_any_size_but_not_its_training
     settings = TagSettings(dataset="cifar100", tasks=20, images="prototypes", opt="rms", seed=1)
     made = run(settings, build(settings, Seeds(0).generator("tasks"), None, multi_head=True))
     with torch.no_grad():
-        list(made.network.parameters())[-2].mul_(1e12)  # the heads' weights
+        made.learner.parameters[-2].mul_(1e12)  # the heads' weights
     x, y = made.task_stream.test(0)
     assert 0 <= made.accuracy(x[:50], y[:50], 0) <= 1
-    x, y = made.training(0)
+    x, y = map(torch.from_numpy, made.task_stream.training(0))
     with pytest.raises(FloatingPointError, match="has diverged: its losses in task 1 reach"):
         made.epoch(x[:20], y[:20], 0)
 
@@ -287,15 +288,15 @@ def test_a_grid_goes_on_where_it_stopped_and_names_the_best(tmp_path, monkeypatc
         return scores[settings.lr]
 
     monkeypatch.setattr(grid, "_score", score)
-    flags, settings = {"threads": 1, "data_dir": None}, replace(SMALL, opt="", hyp_gs="lr")
+    session, settings = TorchSession(), replace(SMALL, opt="", hyp_gs="lr")
     with pytest.raises(KeyboardInterrupt):
-        grid.search(settings, flags, tmp_path, resume=True)
-    assert grid.search(settings, flags, tmp_path, resume=True) == ({"lr": 0.05}, 0.9)
+        grid.search(settings, session, tmp_path, resume=True)
+    assert grid.search(settings, session, tmp_path, resume=True) == ({"lr": 0.05}, 0.9)
     assert asked == [0.1, 0.05, 0.01, 0.01, 0.001]
     assert "best: lr 0.05: validation accuracy 90.00" in capsys.readouterr().out
     (tmp_path / grid.FILE).write_text("lr,b\n1,2\n")
     with pytest.raises(DataError, match=r"grid\.csv"):
-        grid.search(settings, flags, tmp_path, resume=True)
+        grid.search(settings, session, tmp_path, resume=True)
 
 
 def test_a_cell_is_scored_on_images_that_were_not_trained_on(tasks, monkeypatch):
@@ -357,7 +358,7 @@ def test_one_head_learns_from_a_sample_of_all_tasks():
     task_stream = build(settings, Seeds(0).generator("tasks"), None, multi_head=False)
     one = Run(settings, task_stream, Seeds(1))
     result = one.train()
-    assert one.network.head.out_features == 10
+    assert one.learner.network.head.out_features == 10
     assert result.metrics().keys() == {"A"}
     assert result.metrics()["A"] > 0.6
     with pytest.raises(UsageError, match="--multi 3"):

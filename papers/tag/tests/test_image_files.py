@@ -9,9 +9,9 @@ import pytest
 
 from clrepro.datasets import cub
 from tag_repro import image_streams
-from tag_repro.settings import TagSettings
 from tag_repro.streams import build
 from tag_repro.tag import cli as tag_cli
+from tag_repro.tag.settings import TagSettings
 
 Image = pytest.importorskip("PIL.Image")
 

@@ -1,7 +1,5 @@
 """A-GEM, EWC, ER and the losses against closed forms, small quadratic programs and counting."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -9,12 +7,15 @@ from scipy.optimize import minimize
 from torch import nn
 from torch.nn import functional
 
+from clrepro.adapters.agem import project
+from clrepro.learner import Learner
 from clrepro.streams import Stream, Task
+from tag_repro import TAG
 from tag_repro.losses import mixed_loss, statistics_kept, task_loss
-from tag_repro.settings import TagSettings
 from tag_repro.tag.methods import METHODS
-from tag_repro.tag.methods.agem import AGEM, project
+from tag_repro.tag.methods.agem import AGEM
 from tag_repro.tag.methods.ewc import EWC
+from tag_repro.tag.settings import TagSettings
 from tag_repro.task_stream import TaskStream
 
 TASKS, CLASSES, INPUTS = 3, 2, 5
@@ -38,9 +39,9 @@ def method(name, network=None, task_stream=None, **settings):
     torch.manual_seed(0)
     task_stream = task_stream or bench()
     network = network or nn.Linear(INPUTS, task_stream.n_outputs)
-    given = SimpleNamespace(mem_size=2, lambd=3.0, ewc_fisher="empirical") if not settings else None
-    given = given or SimpleNamespace(**{"mem_size": 2, "lambd": 3.0, "ewc_fisher": "empirical", **settings})
-    return METHODS[name](given, network, task_stream, np.random.default_rng(1))
+    usual = {"agem": {"mem_size": 2}, "er": {"mem_size": 2}, "ewc": {"lambd": 3.0}}.get(name, {})
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    return METHODS[name](network, optimizer, task_stream, np.random.default_rng(1), **{**usual, **settings})
 
 
 def batch(task, n=8, seed=0):
@@ -127,7 +128,8 @@ def test_agem_turns_the_gradient_against_memory_of_earlier_tasks_only():
         first, flat(agem.network)
     )  # the first task has no reference, its own memory does not count
     x1, y1 = batch(1)
-    old_x, old_y = agem.examples.get(np.flatnonzero(agem.examples.y.numpy() >= 0))
+    old = agem.examples.read(np.concatenate([agem.policy.slots_of(label) for label in range(6)]))
+    old_x, old_y = old["x"], old["y"]
     assert set(old_y.tolist()) <= {0, 1}
     assert len(old_y) == 4  # two of each class: the latest ones
     for label in (0, 1):
@@ -146,7 +148,7 @@ def test_agem_turns_the_gradient_against_memory_of_earlier_tasks_only():
 def test_fisher_information_stays_on_the_tasks_own_outputs_unless_the_mask_is_wrong(fisher):
     ewc = method("ewc", ewc_fisher=fisher)
     x = torch.randint(0, 256, (30, INPUTS), dtype=torch.uint8)
-    ewc.end_task(x, torch.arange(30) % 2, 0)
+    ewc.consolidate(x, torch.arange(30) % 2, 0)
     rows = ewc.fisher[1]  # of the bias: one number per output
     assert (rows[:2] > 0).all()
     foreign = bool((rows[2:4] > 0).any())
@@ -156,7 +158,7 @@ def test_fisher_information_stays_on_the_tasks_own_outputs_unless_the_mask_is_wr
 def test_fisher_information_is_the_mean_of_squared_gradients_example_by_example():
     ewc = method("ewc", network=nn.Sequential(nn.Linear(INPUTS, 4), nn.Tanh(), nn.Linear(4, 6)))
     x, y = torch.randint(0, 256, (17, INPUTS), dtype=torch.uint8), torch.arange(17) % 2 + 2
-    ewc.end_task(x, y, 1)
+    ewc.consolidate(x, y, 1)
     total = [torch.zeros_like(p) for p in ewc.parameters]
     for one, label in zip(x.float() / 255, y, strict=True):
         loss = task_loss(ewc.network(one[None]), label[None], (2, 4))
@@ -164,7 +166,7 @@ def test_fisher_information_is_the_mean_of_squared_gradients_example_by_example(
             t += g**2
     for f, t in zip(ewc.fisher, total, strict=True):
         torch.testing.assert_close(f, t / 17, rtol=1e-4, atol=1e-9)
-    ewc.end_task(x, y, 1)
+    ewc.consolidate(x, y, 1)
     torch.testing.assert_close(ewc.fisher[0], 2 * total[0] / 17, rtol=1e-4, atol=1e-9)  # tasks add up
 
 
@@ -195,7 +197,7 @@ def test_the_minimum_of_a_linear_gaussian_loss_with_the_penalty(lambd):
         x.T @ x / 50 + 2 * lambd * np.diag(fisher), x.T @ y / 50 + 2 * lambd * fisher * anchor
     )
     network = nn.Linear(4, 1, bias=False).double()
-    ewc = EWC(SimpleNamespace(lambd=lambd), network, bench(), np.random.default_rng(0))
+    ewc = EWC(network, None, bench(), np.random.default_rng(0), lambd=lambd)
     ewc.fisher, ewc.anchor = [torch.from_numpy(fisher)[None]], [torch.from_numpy(anchor)[None]]
     tx, ty = torch.from_numpy(x), torch.from_numpy(y)
     rate = 0.5 / (1 + 2 * lambd)
@@ -219,7 +221,8 @@ def test_replay_adds_the_gradient_on_remembered_examples():
     plain = method("")
     plain.gradients(x, y, 0)
     assert torch.equal(flat(er.network), flat(plain.network))  # the first task: no replay
-    held_x, held_y = er.examples.get(np.arange(er.policy.size))
+    held = er.examples.read(np.arange(er.policy.size))
+    held_x, held_y = held["x"], held["y"]
     assert len(held_y) == 8
     x1, y1 = batch(1)
     er.gradients(x1, y1, 1)
@@ -253,8 +256,9 @@ def test_what_a_method_remembers_survives_a_round_trip(name):
     one, two = method(name), method(name)
     for task in range(2):
         x, y = batch(task)
-        one.gradients(x, y, task)
-        one.end_task((x * 255).to(torch.uint8), y, task)
+        one.begin_task(task)
+        one.observe((x * 255).to(torch.uint8), y, task)
+        one.end_task(task)
     two.load(one.state())
     two.rng.bit_generator.state = one.rng.bit_generator.state
     x, y = batch(2)
@@ -267,7 +271,7 @@ def test_examples_of_another_capacity_are_not_loaded(name):
     one = method(name)
     x, y = batch(0)
     one.gradients(x, y, 0)
-    held = one.state()["examples"]
+    held = one.memory_state()["examples"]
     for rows in (1, len(held["y"]) - 1):
         with pytest.raises(ValueError, match="slots"):
             method(name).examples.load({k: v[:rows] for k, v in held.items()}, "cpu")
@@ -277,3 +281,33 @@ def test_every_wrapper_of_the_grammar_has_a_method():
     names = {TagSettings(opt=opt).method.wrapper for opt in ("", "rms", "ewc", "tag-agem", "er-tag")}
     assert names == set(METHODS)
     assert isinstance(method("agem"), AGEM)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_is_a_learner_of_plain_arguments(name):
+    one = method(name)
+    assert isinstance(one, Learner)
+    x, y = torch.randint(0, 256, (8, INPUTS), dtype=torch.uint8), torch.arange(8) % CLASSES + CLASSES
+    before = one.predict(x, 1)
+    assert before.shape == (8, CLASSES)
+    assert torch.equal(before, one.network(x.float() / 255)[:, 2:4])
+    loss = one.observe(x, y, 1)
+    assert loss == pytest.approx(float(functional.cross_entropy(before, y - CLASSES)))
+    assert not torch.equal(one.predict(x, 1), before)
+    assert one.alphas() is None
+
+
+def test_the_rate_of_plain_sgd_falls_and_tag_is_told_of_tasks():
+    one = method("", rate=lambda task: 0.5 / (task + 1))
+    one.begin_task(1)
+    assert one.optimizer.param_groups[0]["lr"] == 0.25
+    network = nn.Linear(INPUTS, TASKS * CLASSES)
+    tag = METHODS[""](network, TAG(network.parameters(), lr=0.01), bench(), np.random.default_rng(0))
+    for task in range(2):
+        tag.begin_task(task)
+        tag.observe(
+            torch.ones(4, INPUTS, dtype=torch.uint8), torch.arange(4) % CLASSES + CLASSES * task, task
+        )
+        assert len(tag.alphas()) == task
+        tag.end_task(task)
+    assert tag.optimizer.num_tasks_seen == 2

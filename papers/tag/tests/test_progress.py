@@ -110,11 +110,7 @@ def test_resumed_runs_go_on_counting(tmp_path):
 
     out = io.StringIO()
     for cli, kind, multi_head in ((tag_cli, "tag", True), (stable_cli, "stable", False)):
-        flags = vars(cli.parser().parse_args(FAST))
-        settings = (
-            cli.tag_settings(flags) if multi_head else cli.settings_of(stable_cli.StableSettings, flags)
-        )
-        settings, folder = replace(settings, tasks=3), RunDir(tmp_path / kind)
+        settings, folder = replace(cli.parse(FAST).settings, tasks=3), RunDir(tmp_path / kind)
         for progress in (Stopping(stream=out), Progress(stream=out, delay=0.0, title=f"{kind}: ")):
             seeds = Seeds(1)
             task_stream = build(settings, seeds.generator("tasks"), None, multi_head=multi_head)

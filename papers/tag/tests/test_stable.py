@@ -13,10 +13,12 @@ import pytest
 
 from clrepro.errors import UsageError
 from clrepro.io.checkpoint import RunDir
+from clrepro.learner import Learner
 from clrepro.seeding import Seeds
-from tag_repro.settings import StableSettings
+from tag_repro.learning_rate import rate_of_task
 from tag_repro.stable_sgd import learners
 from tag_repro.stable_sgd import train as stable
+from tag_repro.stable_sgd.settings import StableSettings
 from tag_repro.streams import angles, build
 from tag_repro.task_stream import enlarged
 
@@ -36,12 +38,12 @@ def numbers(result):
 
 
 def test_rates_by_hand():
-    settings = StableSettings(lr=0.1, gamma=0.4, tasks=10)
-    rates = [settings.rate(task) for task in range(10)]
+    rates = [rate_of_task(task, lr=0.1, gamma=0.4) for task in range(10)]
     assert rates[:5] == pytest.approx([0.04, 0.016, 0.0064, 0.00256, 0.001024])
     assert rates[7] > 5e-5
     assert rates[8] == 5e-5
-    assert replace(settings, decay_start=0).rate(0) == 0.1
+    assert rate_of_task(0, lr=0.1, gamma=0.4, decay_start=0) == 0.1
+    assert rate_of_task(8, lr=0.1, gamma=0.4, lr_floor=0.03) == 0.03
 
 
 @pytest.mark.parametrize("dataset", ["rot-mnist", "perm-mnist"])
@@ -123,7 +125,7 @@ def test_a_network_that_the_last_step_has_broken_is_no_result(engine, monkeypatc
         state = made[0].state()
         for value in state["network"].values() if "network" in state else [state["theta"]]:
             value[...] = np.nan
-        monkeypatch.setattr(made[0], "epoch", lambda *_: made[0].load(state) or 2.3)
+        monkeypatch.setattr(made[0], "observe", lambda *_: made[0].load(state) or np.array([2.3]))
         return made[0]
 
     monkeypatch.setattr("tag_repro.stable_sgd.train.make_learner", broken)
@@ -216,7 +218,8 @@ def test_a_run_from_the_papers_folder_prints_and_writes_what_the_original_does(t
 @pytest.mark.parametrize(
     ("words", "code", "part"),
     [
-        (["--dataset", "svhn"], 2, "invalid choice"),
+        (["--dataset", "svhn"], 2, "--dataset svhn: one of rot-mnist, perm-mnist, cifar100\n"),
+        (["--dataset", "cub"], 2, "--dataset cub: one of"),
         (["--tasks", "0"], 2, "--tasks"),
         (["--compute-eigenspectrum", "maybe"], 2, "maybe"),
         (["--no-such"], 2, "unrecognized"),
@@ -239,3 +242,28 @@ def test_missing_data_is_one_line(tmp_path):
     _, stderr = command("--data-dir", tmp_path, "--out", tmp_path, code=1)
     assert "mnist" in stderr
     assert len(stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", ["fused", "reference"])
+def test_both_engines_are_learners_that_take_plain_arguments(kind):
+    from tag_repro.stable_sgd.fused_learner import FusedLearner
+    from tag_repro.stable_sgd.torch_learner import TorchLearner
+
+    task_stream = build(SMALL, Seeds(0).generator("tasks"), None, multi_head=True)
+    x, y = task_stream.training(1)
+    made = [
+        {"fused": FusedLearner, "reference": TorchLearner}[kind](
+            task_stream, Seeds(0), rate=lambda task: 0.2 / task, hiddens=8
+        )
+        for _ in range(2)
+    ]
+    for one in made:
+        assert isinstance(one, Learner)
+        one.begin_task(1)
+        assert one.rate == 0.2
+        one.begin_epoch()
+    alone = [float(made[0].observe(x[start : start + 5], y[start : start + 5], 1)[0]) for start in (0, 5)]
+    together = made[1].observe(x[:10].reshape(2, 5, -1), y[:10].reshape(2, 5), 1)
+    assert alone == together.tolist()
+    assert made[0].vector().tobytes() == made[1].vector().tobytes()
+    assert made[0].predict(x[:3], 1).shape == (3, 10)

@@ -9,15 +9,15 @@ import pytest
 
 from clrepro.kernels.mlp import Layout
 from clrepro.seeding import Seeds
-from tag_repro.settings import StableSettings
 from tag_repro.stable_sgd import cli as stable_cli
 from tag_repro.stable_sgd import train as stable
+from tag_repro.stable_sgd.settings import StableSession, StableSettings
 from tag_repro.streams import build
 
 pytest.importorskip("sklearn")
 torch = pytest.importorskip("torch")
 SMALL = StableSettings(tasks=3, epochs_per_task=2, hiddens=20, images="digits", batch_size=16, seed=1)
-FLAGS = {"data_dir": None, "no_plots": True, "resume": False}
+QUIET = StableSession(no_plots=True)
 
 
 def alone(settings):
@@ -31,7 +31,7 @@ def test_together_each_seed_is_what_it_is_alone(dataset, dropout, tmp_path):
 
     settings = replace(SMALL, dataset=dataset, dropout=dropout)
     runs = [replace(settings, seed=seed) for seed in (3, 5, 8)]
-    results = run_all([replace(run, engine="batched") for run in runs], {**FLAGS, "out": tmp_path})
+    results = run_all([replace(run, engine="batched") for run in runs], replace(QUIET, out=tmp_path))
     for run, ours in zip(runs, results, strict=True):
         theirs = alone(run)
         assert ours.settings.seed == run.seed
@@ -46,7 +46,7 @@ def test_a_run_continues_where_it_was_stopped(tmp_path, monkeypatch):
     from tag_repro.stable_sgd.outputs import Writer
 
     runs = [replace(SMALL, seed=seed, engine="batched") for seed in (3, 5)]
-    straight = run_all(runs, {**FLAGS, "out": tmp_path / "straight"})
+    straight = run_all(runs, replace(QUIET, out=tmp_path / "straight"))
     whole = Writer.evaluated
 
     def stop_in_task_two(self, result, task, learner):
@@ -56,9 +56,9 @@ def test_a_run_continues_where_it_was_stopped(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Writer, "evaluated", stop_in_task_two)
     with pytest.raises(KeyboardInterrupt):
-        run_all(runs, {**FLAGS, "out": tmp_path / "stopped"})
+        run_all(runs, replace(QUIET, out=tmp_path / "stopped"))
     monkeypatch.setattr(Writer, "evaluated", whole)
-    resumed = run_all(runs, {**FLAGS, "out": tmp_path / "stopped", "resume": True})
+    resumed = run_all(runs, replace(QUIET, out=tmp_path / "stopped", resume=True))
     for one, other in zip(straight, resumed, strict=True):
         assert one.accuracy.tobytes() == other.accuracy.tobytes()
         assert one.displacement.tobytes() == other.displacement.tobytes()
@@ -70,7 +70,7 @@ def test_a_run_that_fails_leaves_the_others(tmp_path):
 
     runs = [replace(SMALL, seed=3, engine="batched"), replace(SMALL, seed=5, lr=1e6, engine="batched")]
     with pytest.raises(FloatingPointError):
-        run_all(runs, {**FLAGS, "out": tmp_path})
+        run_all(runs, replace(QUIET, out=tmp_path))
     with open(tmp_path / trial_id(runs[0]) / "accs.csv") as file:
         rows = list(csv.reader(file))
     expected = 100 * alone(replace(SMALL, seed=3)).accuracy[-1]

@@ -16,15 +16,12 @@ import numpy as np
 import pytest
 
 from tag_repro import streams
+from tag_repro.cli import PROGRAMS, run_program
 from tag_repro.scripts import commands as lines
 from tag_repro.scripts import run
 from tag_repro.scripts.run import SCRIPTS
-from tag_repro.settings import StableSettings
 from tag_repro.stable_sgd import cli as stable_cli
 from tag_repro.tag import cli as tag_cli
-from tag_repro.tag.cli import parser, tag_settings
-from tag_repro.tensorflow import flags as tf_flags
-from tag_repro.tensorflow.settings import FC
 
 pytest.importorskip("sklearn")
 PAPER = Path(__file__).resolve().parents[1]
@@ -57,7 +54,7 @@ def main(capfd, monkeypatch):
 
 
 def test_every_flag_has_the_originals_default():
-    settings = tag_settings(vars(parser().parse_args([])))
+    settings = tag_cli.parse([]).settings
     for name, value in {
         "tasks": 5, "epochs_per_task": 1, "dataset": "rot-mnist", "batch_size": 10, "lr": 0.1, "gamma": 0.4,
         "dropout": 0.25, "hiddens": 256, "opt": "", "tag_opt": "adam", "b": 5, "runs": 3,
@@ -65,9 +62,18 @@ def test_every_flag_has_the_originals_default():
         "hyp_gs": "", "mem_size": 1, "multi": 0, "lambd": 1, "compute_eigenspectrum": False,
     }.items():  # fmt: skip
         assert getattr(settings, name) == value
-    assert (
-        tag_settings(vars(parser().parse_args(["--compat", "original"]))).ewc_fisher == "original-wrong-mask"
-    )
+    for words, fisher in (("", "original-wrong-mask"), ("--ewc-fisher empirical", "empirical")):
+        settings = tag_cli.parse(["--compat", "original", *words.split()]).settings
+        assert settings.ewc_fisher == fisher
+
+
+def test_this_program_alone_loads_cifar100_under_the_name_of_cifar10(capfd):
+    assert tag_cli.parse(["--dataset", "cifar10", "--tasks", "20"]).settings.dataset == "cifar100"
+    assert stable_cli.parse(["--dataset", "cifar-100", "--tasks", "20"]).settings.dataset == "cifar100"
+    assert stable_cli.main(["--dataset", "cifar10", "--tasks", "20"]) == 2
+    stderr = capfd.readouterr().err
+    assert "--dataset cifar10: one of rot-mnist, perm-mnist, cifar100" in stderr
+    assert len(stderr.splitlines()) == 1
 
 
 def test_a_run_prints_what_the_original_does_and_leaves_tables(tmp_path):
@@ -288,14 +294,14 @@ def test_the_profiles_of_images_have_the_scripts_lines():
 def test_a_rows_command_repeats_the_rows_number(tmp_path, main):
     """One meaning of --seed: the program typed by hand trains the seed that a job of a sweep trains."""
     words = [*FAST, "--dataset", "rot-mnist", "--lr", "0.1", "--seed", "4", "--out", str(tmp_path)]
-    found = tag_cli.run_program(["main.py", *words], work_dir=tmp_path / "job")
+    found = run_program(["main.py", *words], work_dir=tmp_path / "job")
     main(*words, "--runs", "1")
     (line,) = results(tmp_path)
     assert float(line["A"]) == found.metrics["A"]
     assert float(line["F"]) == found.metrics["F"]
     main(*words[:-4], "--seed", "3", "--runs", "2", "--fresh-tasks", "--out", str(tmp_path / "two"))
     found = results(tmp_path / "two")
-    fresh = tag_cli.run_program(["main.py", *words, "--fresh-tasks"], work_dir=tmp_path / "fresh")
+    fresh = run_program(["main.py", *words, "--fresh-tasks"], work_dir=tmp_path / "fresh")
     assert float(found[1]["A"]) == fresh.metrics["A"]
 
 
@@ -311,7 +317,7 @@ def test_angles_are_those_of_the_published_program(fresh, monkeypatch, tmp_path)
     monkeypatch.setattr(streams, "rotated", lambda data, angles: turned.append(angles) or stop())
     words = [*FAST, "--dataset", "rot-mnist", "--tasks", "10", "--seed", "3", "--out", str(tmp_path)]
     with pytest.raises(StopIteration):
-        tag_cli.run_program(["main.py", *words, *(["--fresh-tasks"] if fresh else [])], work_dir=tmp_path)
+        run_program(["main.py", *words, *(["--fresh-tasks"] if fresh else [])], work_dir=tmp_path)
     drawn = np.random.RandomState(3 if fresh else 0).uniform(0, 30, 10)
     np.testing.assert_allclose(turned[0], 30 * np.arange(10) - drawn)
 
@@ -323,22 +329,12 @@ def stop():
 def test_every_row_of_every_profile_is_accepted():
     """Settings are checked before data is read, so a wrong row would fail only when its turn comes."""
     profiles = tomllib.loads((PAPER / "profiles.toml").read_text(encoding="utf-8"))
-    kinds = {
-        "main.py": lambda flags: tag_settings(flags),
-        "stable_sgd/main.py": lambda flags: stable_cli.settings_of(StableSettings, flags),
-        "external_libs/continual_learning_algorithms/fc_mnist.py": lambda flags: tf_flags.settings_of(
-            FC, flags
-        ),
-    }
-    parsers = {
-        "main.py": tag_cli.parser, "stable_sgd/main.py": stable_cli.parser,
-        "external_libs/continual_learning_algorithms/fc_mnist.py": lambda: tf_flags.parser(FC),
-    }  # fmt: skip
+    programs = {program.name: program for program in PROGRAMS}
     seen = 0
     for profile in profiles.values():
         for row in profile["row"]:
             program, *words = shlex.split(row["command"].format(seed=7, artefacts="x"))
-            settings = kinds[program](vars(parsers[program]().parse_args(words)))
+            settings = programs[program].parse(words).settings
             assert getattr(settings, "seed", getattr(settings, "random_seed", None)) == 7
             seen += 1
     assert seen > 200

@@ -18,14 +18,16 @@ adapter.configure()
 
 import tensorflow as tf
 
+from clrepro.adapters.tf import project
 from clrepro.buffers import Reservoir
+from clrepro.learner import Learner
 from clrepro.streams import permuted, split_classes
 from tag_repro.task_stream import TaskStream
-from tag_repro.tensorflow.methods import METHODS, make_method
-from tag_repro.tensorflow.methods.agem import project
+from tag_repro.tensorflow.methods import METHODS
 from tag_repro.tensorflow.methods.ewc import normalised, penalty_gradients
 from tag_repro.tensorflow.networks import MLP, Dropout
 from tag_repro.tensorflow.settings import FC_DEFAULTS
+from tag_repro.tensorflow.train import make_learner
 
 INPUTS, PLAIN = 16, replace(FC_DEFAULTS, batch_size=8, learning_rate=0.1, decay=1.0, eps_mem_batch=6)
 
@@ -45,7 +47,8 @@ def method(name, settings=PLAIN, *, multi_head=False, dropout=0.0, seed=0):
     found = toy(multi_head=multi_head)
     drop = Dropout(dropout, adapter.generator(seed))
     network = MLP(INPUTS, 12, found.n_outputs, drop, np.random.default_rng(seed))
-    made = make_method(replace(settings, imp_method=name), network, found, np.random.default_rng(seed + 1))
+    settings = replace(settings, imp_method=name)
+    made = make_learner(settings, network, found, np.random.default_rng(seed + 1))
     made.optimizer.set_rate(settings.learning_rate)
     return made
 
@@ -117,7 +120,7 @@ def test_no_reference_changes_nothing():
 
 def test_both_frameworks_project_alike():
     torch = pytest.importorskip("torch")
-    from tag_repro.tag.methods.agem import project as other
+    from clrepro.adapters.agem import project as other
 
     for g, r in pairs(40, 50):
         theirs = other(torch.from_numpy(g), torch.from_numpy(r)).numpy()
@@ -131,7 +134,7 @@ def test_the_reference_comes_from_earlier_tasks_alone():
     assert len(made.slots_before(0)) == 0
     assert made.slots_before(1).tolist() == [0, 1, 2, 3]  # two of each of two classes
     last = {label: batches(made, 0)[-1][0][batches(made, 0)[-1][1] == label][-2:] for label in (0, 1)}
-    x, y = made.memory.read(made.slots_before(1))
+    x, y = made.memory.read(made.slots_before(1)).values()
     assert y.tolist() == [0, 0, 1, 1]
     for label, images in last.items():
         assert {row.tobytes() for row in x[y == label]} == {row.tobytes() for row in images}
@@ -247,7 +250,7 @@ def test_memories_keep_images_with_their_labels_within_capacity():
     for multi_head in (False, True):
         made = learn(method("ER", replace(PLAIN, mem_size=3), multi_head=multi_head))
         assert made.policy.size == made.policy.capacity == 3 * 3 * 2
-        x, y = made.memory.read(np.arange(made.policy.size))
+        x, y = made.memory.read(np.arange(made.policy.size)).values()
         known = {
             (row.tobytes(), int(label))
             for task in range(3) for images, labels in batches(made, task)
@@ -271,7 +274,7 @@ def test_many_steps_in_one_call_are_the_steps_one_by_one(name):
         fast.end_task(task)
     assert (flat(slow.variables()) == flat(fast.variables())).all()
     if name in ("A-GEM", "ER"):
-        both = zip(slow.memory.columns.state().values(), fast.memory.columns.state().values(), strict=True)
+        both = zip(slow.memory.state().values(), fast.memory.state().values(), strict=True)
         assert all((one == two).all() for one, two in both)
 
 
@@ -296,3 +299,18 @@ def test_units_are_dropped_in_training_but_not_in_the_reference():
         assert (adapter.generator_state(source) == before).all() == (not moves)
         made.gradients(x, y)
         assert (adapter.generator_state(source) != before).any()
+
+
+@pytest.mark.parametrize("multi_head", [False, True])
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_is_a_learner_of_single_batches_too(name, multi_head):
+    made, twin = (method(name, multi_head=multi_head) for _ in range(2))
+    assert isinstance(made, Learner)
+    for task in range(2):
+        for x, y in batches(made, task):
+            assert made.observe(x, y, task).tolist() == twin.observe(x[None], y[None], task).tolist()
+        made.end_task(task)
+        twin.end_task(task)
+    x = made.task_stream.stream[1].x_test
+    every = made.network(x, training=False, dropping=False).numpy()
+    np.testing.assert_allclose(made.predict(x, 1), every[:, 2:4] if multi_head else every, atol=1e-6)

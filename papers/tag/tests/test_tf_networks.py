@@ -16,7 +16,7 @@ adapter.configure()
 
 import tensorflow as tf
 
-from tag_repro.tensorflow.losses import hits, loss_and_gradients, mean_loss
+from tag_repro.tensorflow.losses import loss_and_gradients, mean_loss
 from tag_repro.tensorflow.networks import MLP, Dropout, ResNetS, truncated_normal
 from tag_repro.tensorflow.optimizers import Optimizer
 
@@ -118,9 +118,3 @@ def test_no_initial_weight_lies_beyond_two_deviations():
     drawn = truncated_normal(np.random.default_rng(0), (300, 300), 0.1)
     assert np.abs(drawn).max() <= 0.2
     assert drawn.std() == pytest.approx(0.088, abs=1e-3)  # of a normal cut at two deviations
-
-
-def test_hits_count_on_the_own_outputs_alone():
-    logits = np.array([[1.0, 0, 9, 9], [1, 0, 9, 9], [9, 9, 0, 1], [9, 9, 1, 0]])
-    assert int(hits(tf.constant(logits), np.array([0, 1, 3, 3]), 2)) == 2
-    assert int(hits(tf.constant(logits[:, :2]), np.array([0, 1, 0, 0]), 2)) == 3

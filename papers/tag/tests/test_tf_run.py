@@ -101,7 +101,7 @@ def test_every_task_is_tested_when_it_ends_and_the_units_are_all_there():
     assert (run._accuracies(2) == run.result.accuracy[2]).all()
     assert (adapter.generator_state(run.generator) == before).all()  # nothing was drawn
     assert {key: f.experimental_get_tracing_count() for key, f in run.method.compiled.items()} == {
-        "plain": 0, "hits": 1, "consolidated": 1, "update": 1
+        "plain": 0, "predict": 1, "consolidated": 1, "update": 1
     }  # fmt: skip
 
 

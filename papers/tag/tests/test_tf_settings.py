@@ -14,12 +14,13 @@ import pytest
 from clrepro.errors import DataError, UsageError
 from clrepro.records import Outcome
 from clrepro.seeding import Seeds
+from clrepro.settings import fingerprint
 from tag_repro import streams
-from tag_repro.settings import StableSettings
+from tag_repro.stable_sgd.settings import StableSettings
 from tag_repro.synthetic_images import prototype_images
 from tag_repro.tensorflow import outputs as files
 from tag_repro.tensorflow import summary
-from tag_repro.tensorflow.flags import parser, settings_of
+from tag_repro.tensorflow.cli import parse
 from tag_repro.tensorflow.settings import CONV, CONV_DEFAULTS, FC, FC_DEFAULTS
 from tag_repro.tensorflow.streams import mean_image, split, task_stream
 
@@ -28,7 +29,7 @@ SEEDS = {"mnist": ("1345", "1455", "1668"), "cifar": ("1234", "7295", "5234")}
 
 
 def settings(program, *words):
-    return settings_of(program, vars(parser(program).parse_args(list(words))))
+    return parse(words, program=program).settings
 
 
 def test_defaults_are_the_originals():
@@ -145,7 +146,7 @@ def record(seed, accuracy, **changes):
     metrics = {"A": accuracy - 0.05, "F": 0.1, "F_signed": 0.1, "LA": accuracy, "BWT": -0.1}
     outcome = Outcome(
         metrics=metrics, series={"R": matrix, "snapshots": [], "classes": [[0], [1]]},
-        settings={**own.fingerprint(), "random_seed": seed},
+        settings={**fingerprint(own), "random_seed": seed},
         cost={"train_s": 2.0, "eval_s": 1.0, "steps": 100, "cpu_s": 4.0},
     )  # fmt: skip
     return files.run_record(own, 1, outcome, [])

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.errors import UsageError
-from clrepro.kernels.limits import product_limits
 
 if TYPE_CHECKING:
     import torch
@@ -114,43 +113,3 @@ def to_numpy(value: Any, dtype: Any) -> NDArray[Any]:
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     return np.ascontiguousarray(value, dtype)
-
-
-def project(g: "torch.Tensor", reference: "torch.Tensor") -> "torch.Tensor":
-    """Returns g (n,), or the vector nearest to it that has no part against reference (n,).
-
-    g - (g.r / r.r) r where g.r < 0; g itself where r is 0.
-    Source: Chaudhry et al. 2019, equation 11.
-    """
-    import torch
-
-    inner, square = torch.dot(g, reference), torch.dot(reference, reference)
-    held = _held(g, float(square), abs(float(inner)))
-    # An inner product of about 0 is a true one where both lengths are held.
-    if not held and not _held(g, float(square), float(torch.dot(g, g))):
-        sizes = float(g.abs().max()), float(reference.abs().max())
-        if all(0 < size < float("inf") for size in sizes):
-            return _projected_apart(g, reference, *sizes)
-    if float(inner) >= 0 or float(square) == 0:
-        return g
-    return g - (inner / square) * reference
-
-
-def _held(like: "torch.Tensor", *products: float) -> bool:
-    """Whether sums of products in this tensor's type are what they seem to be."""
-    import torch
-
-    limits = torch.finfo(like.dtype)
-    low, high = product_limits(limits.tiny, limits.max)
-    return all(low <= value <= high for value in products)
-
-
-def _projected_apart(g: "torch.Tensor", r: "torch.Tensor", g_size: float, r_size: float) -> "torch.Tensor":
-    """As `project`, from vectors brought to size 1 in float64."""
-    import torch
-
-    a, b = g.double() / g_size, r.double() / r_size
-    inner = torch.dot(a, b)
-    if float(inner) >= 0:
-        return g
-    return ((a - inner / torch.dot(b, b) * b) * g_size).to(g.dtype)

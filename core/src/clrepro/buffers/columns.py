@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from clrepro.buffers.counters import checked_slots
+
 
 class Columns:
     """Holds the payload of a policy's slots: row `slot` of every column belongs to one item.
@@ -46,7 +48,7 @@ class Columns:
         (float64 to float32, say, but not float to int).
         Raises: ValueError for anything else (nothing is written then).
         """
-        index = self._checked(slots, lowest=-1)
+        index = checked_slots(slots, -1, self.capacity)
         given = {name: np.asarray(array) for name, array in arrays.items()}
         if given.keys() != self._columns.keys():
             raise ValueError(f"fields {sorted(given)}: exactly {sorted(self._columns)}")
@@ -69,16 +71,8 @@ class Columns:
         Args: slots — integers (n,) in [0, capacity), repeats allowed.
         Raises: ValueError for anything else.
         """
-        index = self._checked(slots, lowest=0)
+        index = checked_slots(slots, 0, self.capacity)
         return {name: column[index] for name, column in self._columns.items()}
-
-    def _checked(self, slots: ArrayLike, lowest: int) -> NDArray[np.int64]:
-        index = np.asarray(slots)
-        if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
-            raise ValueError(f"slots {index.dtype} {index.shape}: one row of integers")
-        if index.size and not lowest <= int(index.min()) <= int(index.max()) < self.capacity:
-            raise ValueError(f"slots from {index.min()} to {index.max()}: {lowest} to {self.capacity - 1}")
-        return index.astype(np.int64)
 
     def state(self) -> dict[str, Any]:
         """Returns a copy of every column, name: (capacity, *shape of the field)."""

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clrepro.adapters.torch import project
+from clrepro.adapters.agem import flat_gradient, project, set_gradient
 from ta_agem_repro.learning_rate import TALearningRateScheduler
 
 
@@ -50,12 +50,7 @@ class AGEMHandler:
 
         Raises: ValueError for another length.
         """
-        if vec.numel() != sum(p.numel() for p in self._params):
-            raise ValueError(f"vector of {vec.numel()}; the model has {sum(p.numel() for p in self._params)}")
-        start = 0
-        for p in self._params:
-            p.grad = vec[start : start + p.numel()].view_as(p).clone()
-            start += p.numel()
+        set_gradient(self._params, vec)
 
     def optimize(
         self, data: Tensor, labels: Tensor, memory_samples: Sequence[tuple[Tensor, Any]] | None = None
@@ -72,10 +67,10 @@ class AGEMHandler:
         self.apply(g, loss)
         return loss
 
-    def step(self, data: Tensor, labels: Tensor, x: Tensor, y: Tensor) -> float:
-        """As `optimize`, the memory batch as tensors x (m, ...), y (m,), m = 0 for none."""
+    def step(self, data: Tensor, labels: Tensor, x: Tensor | None, y: Tensor | None) -> float:
+        """As `optimize`, the memory batch as tensors x (m, ...), y (m,), None for none."""
         loss, g = self._loss_and_gradient(data, labels)
-        if len(y):
+        if x is not None and y is not None:
             g = self._projected(g, self.compute_gradient(x, y))
         self.apply(g, loss)
         return loss
@@ -97,5 +92,4 @@ class AGEMHandler:
     def _loss_and_gradient(self, data: Tensor, labels: Tensor) -> tuple[float, Tensor]:
         self.last_products = (0.0, 0.0, 0.0)
         loss = self.criterion(self.model(data), labels)
-        parts = torch.autograd.grad(loss, self._params)
-        return float(loss.detach()), torch.cat([part.reshape(-1) for part in parts])
+        return float(loss.detach()), flat_gradient(loss, self._params)

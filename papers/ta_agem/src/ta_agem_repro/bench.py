@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from clrepro.bench import Benchmark, Scaling
-from ta_agem_repro import tasks, train
+from clrepro.datasets import Dataset
+from clrepro.streams.tasks import flat
+from ta_agem_repro import streams, train
+from ta_agem_repro.fused_engine import FusedEngine
 from ta_agem_repro.images import load_images
-from ta_agem_repro.learner import FusedLearner, initial_layers
 from ta_agem_repro.memory import ClusteringMemory
+from ta_agem_repro.networks import initial_layers, network
 from ta_agem_repro.settings import Settings
-from ta_agem_repro.tasks import Images
 
 RUN = Settings(dataset_name="mnist_quick", num_tasks=5, num_epochs=4, learning_rate=0.01)
 
@@ -29,33 +31,34 @@ def benchmarks() -> Iterator[Benchmark]:
     yield feeding(images)
 
 
-def one_step(images: Images) -> Benchmark:
+def one_step(data: Dataset) -> Benchmark:
     """An A-GEM step of 784-200-200-10 on 10 + 10 rows; Avalanche's too where it is installed."""
     from ta_agem_repro import peer_avalanche
-    from ta_agem_repro.reference import ReferenceLearner
+    from ta_agem_repro.reference_engine import ReferenceEngine
 
-    layers = initial_layers(RUN, np.random.default_rng(0))
+    layers = initial_layers(np.random.default_rng(0), input_dim=RUN.input_dim, hidden_dim=RUN.hidden_dim)
+    images, labels = flat(data)[:2]
     sides: dict[str, Callable[[], int]] = {}
-    for learner in (FusedLearner(layers, 300), ReferenceLearner(layers, 300)):
-        learner.open(images.x_train[:2000], images.y_train[:2000])
+    for engine in (FusedEngine(layers, 300), ReferenceEngine(layers, 300)):
+        engine.open(images[:2000], labels[:2000])
         for slot in range(300):
-            x = images.x_train[3000 + slot].astype(np.float32) / np.float32(255)
-            learner.remember(slot, x, int(images.y_train[3000 + slot]))
+            x = images[3000 + slot].astype(np.float32) / np.float32(255)
+            engine.remember(slot, x, int(labels[3000 + slot]))
         rng = np.random.default_rng(1)
 
-        def work(learner: Any = learner, rng: np.random.Generator = rng) -> int:
-            learner.steps(rng.integers(0, 2000, (50, 10)), rng.integers(0, 300, (50, 10)), 0.001)
+        def work(engine: Any = engine, rng: np.random.Generator = rng) -> int:
+            engine.steps(rng.integers(0, 2000, (50, 10)), rng.integers(0, 300, (50, 10)), 0.001)
             return 50
 
-        sides[learner.name] = work
+        sides[engine.name] = work
     if peer_avalanche.available():
-        sides["avalanche"] = peer_avalanche.steps(layers, images)
+        sides["avalanche"] = peer_avalanche.steps(layers, images, labels)
     promise = "≥ 8× Avalanche's"
     name = "one A-GEM step, 784-200-200-10, batch 10 + 10"
     return Benchmark(name, "step", sides, promise, rounds=15, promised={"avalanche": 8.0})
 
 
-def whole_run(images: Images) -> Benchmark:
+def whole_run(images: Dataset) -> Benchmark:
     """A run of 5 permutations of 2,000 + 400 embedded digits, 4 epochs each, as a user starts it."""
 
     def engine(name: str) -> Callable[[], int]:
@@ -75,17 +78,16 @@ def whole_run(images: Images) -> Benchmark:
     return Benchmark(name, "run", sides, "≥ 10× the plain loop", rounds=3, promised=promised)
 
 
-def plain_run(images: Images) -> int:
+def plain_run(images: Dataset) -> int:
     """The same algorithm, written down plainly in torch; returns 1 run."""
     import torch
 
     from ta_agem_repro.agem import AGEMHandler
     from ta_agem_repro.loader import Batches
-    from ta_agem_repro.reference import network
 
     rng = np.random.default_rng(0)
-    made = tasks.build(RUN, images, rng)
-    model = network(initial_layers(RUN, rng))
+    made = streams.build(RUN, images, rng)
+    model = network(initial_layers(rng, input_dim=RUN.input_dim, hidden_dim=RUN.hidden_dim))
     optimizer = torch.optim.SGD(model.parameters(), lr=RUN.learning_rate)
     agem = AGEMHandler(model, torch.nn.CrossEntropyLoss(), optimizer, "cpu")
     memory = ClusteringMemory(RUN.memory_size_q, RUN.memory_size_p, num_pools=RUN.num_pools)
@@ -103,7 +105,7 @@ def plain_run(images: Images) -> int:
     return 1
 
 
-def feeding(images: Images) -> Benchmark:
+def feeding(images: Dataset) -> Benchmark:
     """Offering samples to a full memory."""
     return Benchmark(
         "offer to a full memory of 10 pools", "offer", {"clusters": offering(images, 3)}, rounds=9
@@ -122,19 +124,20 @@ def scalings() -> Iterator[Scaling]:
     )
 
 
-def offering(images: Images, size: int) -> Callable[[], int]:
+def offering(images: Dataset, size: int) -> Callable[[], int]:
     """Returns a function that offers 100 samples to a full memory of 10 pools with `size` per cluster."""
-    x = images.x_train.astype(np.float32) / np.float32(255)
+    rows, labels = flat(images)[:2]
+    x = rows.astype(np.float32) / np.float32(255)
     memory = ClusteringMemory(10, size, rng=np.random.default_rng(0))
     n_full = 3000 * max(1, size // 3)
     for i in range(n_full):
-        memory.add(x[i % len(x)], int(images.y_train[i % len(x)]), 0)
+        memory.add(x[i % len(x)], int(labels[i % len(x)]), 0)
     place = iter(range(10**9))
 
     def work() -> int:
         for _ in range(100):
             i = next(place) % len(x)
-            memory.add(x[i], int(images.y_train[i]), 1)
+            memory.add(x[i], int(labels[i]), 1)
         return 100
 
     return work

@@ -1,28 +1,50 @@
-"""`main.py`: the command line of the experiments, and the entry point of a sweep's jobs."""
+"""`main.py`: the command line of the experiments."""
 
-import contextlib
 import logging
 import sys
 import webbrowser
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from clrepro.arguments import non_negative_int
+from clrepro.datasets import Dataset
 from clrepro.errors import DataError, UsageError
 from clrepro.io.atomic import make_folder
 from clrepro.io.checkpoint import RunDir
+from clrepro.program import run_command
 from clrepro.progress import Progress
 from clrepro.records import Outcome
+from clrepro.settings import add_flags, check, fingerprint, given, option, underscored
 from ta_agem_repro.config import DEFAULT, resolve
-from ta_agem_repro.program import Parser, exit_code
+from ta_agem_repro.program import Parser, Program
 from ta_agem_repro.result import Result
-from ta_agem_repro.settings import ALL_DATASETS, METHODS, TASK_TYPES, Settings
-from ta_agem_repro.tasks import Images
+from ta_agem_repro.settings import Settings
 
 TRAINING = ("training_s", "get_from_memory_s", "optimize_s", "add_samples_s")
+FLAGS = {"dataset_name": "--dataset", "verbose": "--no_verbose", "use_mlflow": "--no_mlflow"}
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a command line says beside the settings of a run."""
+
+    config: str | None = option(None, f"YAML file of settings, else {DEFAULT}", metavar="FILE")
+    profile: str = option("full", "quick: bundled digits", choices=("full", "quick"))
+    runs: int = option(1, "runs with seeds SEED, SEED + 1, ...", within="[1, inf)")
+    jobs: int = option(1, "how many of them at a time", within="[1, inf)")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line: the settings of its first run, and how it is done."""
+
+    settings: Settings
+    session: Session
 
 
 def parser() -> Parser:
@@ -30,65 +52,46 @@ def parser() -> Parser:
     out = Parser(
         prog="main.py", description="Domain-incremental learning with A-GEM and a memory of online clusters."
     )
+    add_flags(out, Settings, spell=lambda name: FLAGS.get(name, underscored(name)), unset=True)
     add = out.add_argument
-    add("--config", metavar="FILE", help=f"YAML file of settings (default: {DEFAULT})")
-    add("--task_type", choices=TASK_TYPES, help="how tasks differ (default: from the file)")
-    add("--experiment_name", metavar="NAME", help="MLflow experiment (default: from the file)")
-    add("--dataset", choices=ALL_DATASETS, dest="dataset_name", help="images (default: from the file)")
+    add("--verbose", action="store_true", default=None, help="a line per epoch, a bar")
     add("--lite", action="store_true", default=None, help="quick mode: few tasks, few images")
-    add(
-        "--no_lite",
-        action="store_false",
-        dest="lite",
-        default=None,
-        help="no quick mode",
-    )
-    add("--no_verbose", action="store_false", dest="verbose", default=None, help="fewer lines, no bar")
-    add("--verbose", action="store_true", dest="verbose", default=None, help="a line per epoch, a bar")
-    add("--output_dir", metavar="DIR", help="results folder (default: test_results)")
-    add("--data_dir", metavar="DIR", help="folder of the data sets: DIR/MNIST or DIR/mnist, and so on")
-    add("--seed", type=non_negative_int, help="of every random choice (default: drawn, and recorded)")
-    add("--data_seed", type=non_negative_int, help="order of the images (default: the files' own)")
-    add("--method", choices=METHODS, help="learner and memory (default: ta-agem)")
-    add("--profile", choices=("full", "quick"), default="full", help="quick: bundled digits")
+    add("--no_lite", action="store_false", dest="lite", default=None, help="no quick mode")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any key of the file; repeatable")
-    add("--no_mlflow", action="store_false", dest="use_mlflow", default=None, help="no MLflow run")
-    add("--runs", type=non_negative_int, default=1, help="runs with seeds SEED, SEED + 1, ... (default: 1)")
-    add("--jobs", type=non_negative_int, default=1, help="how many of them at a time (default: 1)")
+    add_flags(out, Session)
     return out
 
 
-def parse(argv: Sequence[str] | None) -> tuple[Settings, int, int]:
-    """Returns the settings of a command line, how many runs it asks for, and how many of them at a time.
+def parse(argv: Sequence[str] | None) -> Command:
+    """Returns what a command line says.
 
     Raises: UsageError in one line for anything wrong, before any data is read.
     """
     flags = vars(parser().parse_args(argv))
-    config, changes, profile = (flags.pop(name) for name in ("config", "set", "profile"))
-    runs, jobs = flags.pop("runs"), flags.pop("jobs")
-    for name, value in (("--runs", runs), ("--jobs", jobs)):
-        if value < 1:
-            raise UsageError(f"{name} {value}: 1 or more")
-    return resolve(flags, config=config, changes=changes, profile=profile), runs, jobs
+    session, changes = Session(**given(Session, flags)), flags.pop("set")
+    own = given(Settings, flags) | {"lite": flags["lite"]}
+    return Command(resolve(own, config=session.config, changes=changes, profile=session.profile), session)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `main.py`; returns the exit code: 2 for a wrong command line, 1 for missing or damaged files."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
-    return exit_code(_main, argv)
-
-
-def _main(argv: Sequence[str] | None) -> None:
-    settings, runs, jobs = parse(argv)
-    settings = on_device(settings)
-    folder = output_folder(settings.output_dir)
+def run_shell(command: Command) -> None:
+    """Do the runs of a command line."""
+    settings, runs = on_device(command.settings), command.session.runs
+    folder, jobs = output_folder(settings.output_dir), min(command.session.jobs, runs)
     each = [replace(settings, seed=settings.seed + k) for k in range(runs)]
-    if min(jobs, runs) == 1:
+    if jobs == 1:
         with Progress(runs, bar=settings.verbose) as progress:
             for one in each:
                 run_once(one, folder, None, progress)
     else:
-        run_together(each, folder, min(jobs, runs))
+        run_together(each, folder, jobs)
+
+
+def run_job(command: Command, work: RunDir) -> Outcome:
+    """Do one run for a sweep, with checkpoints in the job's folder and without figures."""
+    if command.session.runs != 1:
+        raise UsageError("--runs: a sweep runs one seed at a time")
+    settings = on_device(command.settings)
+    return run_once(settings, output_folder(settings.output_dir), work, Progress(), pages=False)
 
 
 def run_together(each: Sequence[Settings], folder: Path, jobs: int) -> None:
@@ -112,24 +115,6 @@ def run_together(each: Sequence[Settings], folder: Path, jobs: int) -> None:
 
 def _in_worker(settings: Settings, folder: Path) -> None:
     run_once(settings, folder, None, Progress(bar=False, title=f"seed {settings.seed}: "))
-
-
-def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
-    """Run one command of a profile inside a worker: argv[0] is main.py.
-
-    Args: work_dir — the job's own folder, for checkpoints.
-    Raises: UsageError or DataError, as the program itself would report them.
-    """
-    program, *rest = argv
-    if program != "main.py":
-        raise UsageError(f"{program!r} is not a program of a profile; main.py")
-    settings, runs, _ = parse(rest)
-    if runs != 1:
-        raise UsageError("--runs: a sweep runs one seed at a time")
-    with contextlib.redirect_stdout(sys.stderr):
-        settings = on_device(settings)
-        folder = output_folder(settings.output_dir)
-        return run_once(settings, folder, RunDir(work_dir), Progress(), pages=False)
 
 
 def on_device(settings: Settings) -> Settings:
@@ -196,7 +181,7 @@ def run_once(
 
 def trained(
     settings: Settings,
-    images: Images,
+    images: Dataset,
     folder: Path,
     checkpoint: RunDir | None,
     progress: Progress,
@@ -225,4 +210,18 @@ def trained(
 
 def recorded(settings: Settings) -> dict[str, Any]:
     """Returns the settings that a record keeps: those that decide the numbers."""
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in settings.fingerprint().items()}
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in fingerprint(settings).items()}
+
+
+MAIN = Program("main.py", parse=parse, run=run_shell, job=run_job)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `main.py`; returns the exit code."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
+    return MAIN.main(argv)
+
+
+def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
+    """Run one command of a profile inside a worker; see `clrepro.program.run_command`."""
+    return run_command((MAIN,), argv, work_dir)

@@ -13,7 +13,7 @@ from ta_agem_repro.result import Epoch, Result
 from ta_agem_repro.settings import Settings
 
 
-class Journal:
+class History:
     """Fills a `Result` as the loop goes on; `position` counts the epochs that are over.
 
     Args: schedule — all epochs of the run; test_sizes — test images per task; checksums — sha256 per file.
@@ -92,7 +92,7 @@ class Journal:
             accuracies={k: n / sizes[k] for k, n in right.items()},
             overall=sum(right.values()) / sum(sizes[k] for k in right),
             loss=float(np.mean(self._losses)),
-            memory_size=feeder.size,
+            memory_size=feeder.learner.size,
             learning_rate=rate,
             training_time=spent - self._spent,
         )

@@ -5,16 +5,17 @@ Nothing here downloads; `load_dataset.py` does, when the user calls it.
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clrepro import datasets
+from clrepro.datasets import Dataset
 from clrepro.datasets.locate import dotted, sha256, verify
 from clrepro.errors import DataError
 from clrepro.io.regular_files import read_regular_text
-from ta_agem_repro.tasks import Images
 
 IDX = {
     "x_train": "train-images-idx3-ubyte", "y_train": "train-labels-idx1-ubyte",
@@ -30,7 +31,7 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def load_images(name: str, data_dir: Path | None = None) -> Images:
+def load_images(name: str, data_dir: Path | None = None) -> Dataset:
     """Returns the images of a data set, CIFAR-10 in grey.
 
     Looks in data_dir/NAME, else data_dir/name, and then nowhere else; without data_dir in the folder that
@@ -48,8 +49,7 @@ def load_images(name: str, data_dir: Path | None = None) -> Images:
         if name not in VARIABLES:
             raise
         raise DataError(f"{problem}; or: python load_dataset.py --dataset {name}") from None
-    train, test = (_flat(x) for x in (found.x_train, found.x_test))
-    return Images(name, train, found.y_train, test, found.y_test, found.sha256)
+    return replace(found, x_train=_grey(found.x_train), x_test=_grey(found.x_test))
 
 
 def _named(name: str, data_dir: Path) -> Path:
@@ -95,7 +95,7 @@ def candidates(folder: Path, file: str) -> Iterator[Path]:
             yield path.with_name(path.name + ".gz")
 
 
-def read_idx_set(name: str, folder: Path) -> Images:
+def read_idx_set(name: str, folder: Path) -> Dataset:
     """Returns the four idx files in a folder, in any layout of `candidates`.
 
     Raises: DataError for a missing or damaged file or one of another data set, and for images and labels that
@@ -114,14 +114,14 @@ def read_idx_set(name: str, folder: Path) -> Images:
         if x.ndim != 3 or y.ndim != 1 or len(x) != len(y):
             raise DataError(f"{folder}: {part} images {x.shape} and labels {y.shape} do not belong together")
         datasets.check_labels(f"{folder}: {name}", (y,), datasets.CATALOG[name].n_classes)
-    return Images(
-        name, _flat(arrays["x_train"]), arrays["y_train"].astype(np.int64),
-        _flat(arrays["x_test"]), arrays["y_test"].astype(np.int64),
+    return Dataset(
+        name, arrays["x_train"], arrays["y_train"].astype(np.int64), arrays["x_test"],
+        arrays["y_test"].astype(np.int64), datasets.CATALOG[name].licence, str(folder),
         {path.name: sha256(path) for path in paths.values()},
     )  # fmt: skip
 
 
-def read_cifar(folder: Path) -> Images:
+def read_cifar(folder: Path) -> Dataset:
     """Returns CIFAR-10 in grey from `cifar-10-batches-py` in a folder, or from the folder itself.
 
     The batches are pickles: they are read with the restricted reader, which admits arrays and plain values.
@@ -135,11 +135,12 @@ def read_cifar(folder: Path) -> Images:
     y = np.concatenate([labels for _, labels in parts[:-1]])
     x_test, y_test = parts[-1]
     checksums = {name: sha256(home / name) for name in BATCHES}
-    return Images("cifar10", _flat(x), y, _flat(x_test), y_test, checksums)
+    licence = datasets.CATALOG["cifar10"].licence
+    return Dataset("cifar10", grey(x), y, grey(x_test), y_test, licence, str(home), checksums)
 
 
-def _flat(x: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return (grey(x) if x.ndim == 4 else x).reshape(len(x), -1)
+def _grey(x: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return grey(x) if x.ndim == 4 else x
 
 
 def grey(x: NDArray[np.uint8]) -> NDArray[np.uint8]:

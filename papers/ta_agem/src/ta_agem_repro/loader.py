@@ -11,14 +11,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from clrepro.datasets import Dataset
 from clrepro.errors import DataError, UsageError
 from clrepro.io.atomic import make_folder, write_atomically
 from clrepro.io.regular_files import read_regular_text
-from ta_agem_repro import tasks
+from clrepro.streams import Task
+from ta_agem_repro import streams
 from ta_agem_repro.images import MAX_ENV, VARIABLES, load_images, read_env
-from ta_agem_repro.program import Parser, exit_code
+from ta_agem_repro.program import Parser, Program
 from ta_agem_repro.settings import ALL_DATASETS, DATASETS, Settings
-from ta_agem_repro.tasks import Images, TaskImages
 
 # Where kagglehub has them; the original's identifiers.
 KAGGLE = {
@@ -77,8 +78,8 @@ class DatasetLoader:
             raise UsageError(f"data set {name!r}: one of {', '.join(ALL_DATASETS)}")
         self.name, self.path_override, self.seed = name, path_override, seed
 
-    def load_raw_data(self) -> Images:
-        """Returns the images, uint8 (n, inputs), with labels.  Raises: DataError if they are not found."""
+    def load_raw_data(self) -> Dataset:
+        """Returns images uint8 (n, height, width) with labels.  Raises: DataError if they are missing."""
         return load_images(self.name, Path(self.path_override) if self.path_override else None)
 
     def preprocess_data(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -93,7 +94,7 @@ class DatasetLoader:
         quick_test: bool = False,
         use_cuda: bool = False,
     ) -> tuple[list[Batches], list[Batches]]:
-        """Returns the training and the test loader of every task (see `tasks.build`).
+        """Returns the training and the test loader of every task (see `streams.build`).
 
         Raises: UsageError for an unknown task type or number of tasks; DataError if there are too few images.
         """
@@ -103,20 +104,20 @@ class DatasetLoader:
         test = [Batches(task.x_test, task.y_test, batch_size, None, use_cuda) for task in made]
         return train, test
 
-    def _tasks(self, task_type: str, num_tasks: int, batch_size: int, quick: bool) -> list[TaskImages]:
+    def _tasks(self, task_type: str, num_tasks: int, batch_size: int, quick: bool) -> list[Task]:
         settings = replace(
             Settings(dataset_name=self.name), task_type=task_type, num_tasks=num_tasks, batch_size=batch_size,
             quick_test_mode=quick, num_epochs=1,
         )  # fmt: skip
-        return tasks.build(settings, self.load_raw_data(), np.random.default_rng(self.seed))
+        return streams.build(settings, self.load_raw_data(), np.random.default_rng(self.seed))
 
-    def _create_permutation_tasks(self, num_tasks: int, batch_size: int = 10) -> list[TaskImages]:
+    def _create_permutation_tasks(self, num_tasks: int, batch_size: int = 10) -> list[Task]:
         return self._tasks("permutation", num_tasks, batch_size, False)
 
-    def _create_rotation_tasks(self, num_tasks: int, batch_size: int = 10) -> list[TaskImages]:
+    def _create_rotation_tasks(self, num_tasks: int, batch_size: int = 10) -> list[Task]:
         return self._tasks("rotation", num_tasks, batch_size, False)
 
-    def _create_class_split_tasks(self, num_tasks: int = 5, batch_size: int = 10) -> list[TaskImages]:
+    def _create_class_split_tasks(self, num_tasks: int = 5, batch_size: int = 10) -> list[Task]:
         return self._tasks("class_split", num_tasks, batch_size, False)
 
 
@@ -125,20 +126,25 @@ def load_dataset(name: str, path_override: str | None = None) -> DatasetLoader:
     return DatasetLoader(name, path_override)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `load_dataset.py`: fetch a data set into ./datasets/NAME and remember it in .env; 1 on failure."""
-    return exit_code(_main, argv)
-
-
-def _main(argv: Sequence[str] | None) -> None:
+def parse(argv: Sequence[str] | None) -> str:
+    """Returns the data set that a command line names."""
     parser = Parser(prog="load_dataset.py", description="Download a data set into ./datasets/NAME.")
     parser.add_argument("--dataset", choices=DATASETS, required=True, help="which")
-    name = parser.parse_args(argv).dataset
+    name: str = parser.parse_args(argv).dataset
+    return name
+
+
+def run(name: str) -> None:
+    """Fetch a data set into ./datasets/NAME and remember it in .env."""
     target = make_folder(Path("datasets") / name)
     shutil.copytree(fetch(name), target, dirs_exist_ok=True)
     load_images(name, Path("datasets"))  # what was fetched must be readable
     remember(VARIABLES[name][0], target.resolve())
     print(f"{name}: {target}")
+
+
+MAIN = Program("load_dataset.py", parse=parse, run=run)
+main = MAIN.main
 
 
 def fetch(name: str) -> Path:

@@ -21,8 +21,8 @@ from clrepro.io.atomic import make_folder, write_atomically
 from clrepro.io.lock import hold_lock
 from clrepro.io.regular_files import open_regular_file
 from ta_agem_repro.naming import stem
+from ta_agem_repro.networks import N_CLASSES
 from ta_agem_repro.result import Epoch, Result
-from ta_agem_repro.settings import N_CLASSES
 
 ENDINGS = (".pkl", ".json", ".npz", ".pt")
 COLUMNS = ("batch_losses", "oldest_task_ids_tracking")  # keys that the NPZ holds in the JSON's place

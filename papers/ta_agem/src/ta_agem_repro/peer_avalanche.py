@@ -4,12 +4,12 @@ import importlib.util
 import warnings
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from ta_agem_repro.learner import Layers
-from ta_agem_repro.reference import network
-from ta_agem_repro.tasks import Images
+from ta_agem_repro.networks import Layers, network
 
 STEPS = 200
 
@@ -19,7 +19,7 @@ def available() -> bool:
     return all(importlib.util.find_spec(name) for name in ("avalanche", "torchvision"))
 
 
-def steps(layers: Layers, images: Images) -> Callable[[], int]:
+def steps(layers: Layers, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Callable[[], int]:
     """Returns a function that trains on 2,000 images in batches of 10, with a reference batch of 10 each, and
     returns the number of steps.  The memory, 300 samples of the 2,000 before, is filled here.
     """
@@ -32,8 +32,8 @@ def steps(layers: Layers, images: Images) -> Callable[[], int]:
 
     def experience(first: int) -> AvalancheDataset:
         part = slice(first, first + 10 * STEPS)
-        x = torch.from_numpy(images.x_train[part]).float() / 255
-        y = torch.from_numpy(images.y_train[part]).long()
+        x = torch.from_numpy(images[part]).float() / 255
+        y = torch.from_numpy(labels[part]).long()
         attributes = [
             DataAttribute(y, "targets"),
             DataAttribute(torch.zeros_like(y), "targets_task_labels", use_in_getitem=True),

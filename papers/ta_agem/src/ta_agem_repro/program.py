@@ -1,4 +1,4 @@
-"""The parser and the exit codes of this paper's programs."""
+"""The parser and the programs of this paper."""
 
 from functools import partial
 
@@ -6,4 +6,4 @@ from clrepro import program
 from clrepro.program import Parser as Parser
 
 PACKAGES = frozenset({"torch", "numba", "threadpoolctl", "yaml", "plotly", "mlflow", "sklearn"})
-exit_code = partial(program.exit_code, paper="ta_agem", packages=PACKAGES)
+Program = partial(program.Program, paper="ta_agem", packages=PACKAGES)

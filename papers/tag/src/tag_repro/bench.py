@@ -19,8 +19,9 @@ from clrepro.bench import Benchmark, Scaling
 from clrepro.seeding import Seeds
 from tag_repro.networks.models import ResNetS
 from tag_repro.optim import TAG
-from tag_repro.settings import StableSettings
 from tag_repro.stable_sgd.learners import make_learner
+from tag_repro.stable_sgd.settings import StableSettings
+from tag_repro.stable_sgd.train import one_epoch
 from tag_repro.streams import build
 
 RATE, SHARPNESS, BETAS, EPS = 2.5e-4, 5.0, (0.9, 0.99), 1e-8
@@ -218,14 +219,16 @@ def stable_loop(hiddens: int, batch: int) -> Benchmark:
     sides: dict[str, Callable[[], int]] = {}
     for engine, name in (("fused", "fused"), ("reference", "torch")):
         settings = StableSettings(
-            hiddens=hiddens, batch_size=batch, images="digits", engine=engine, lr=0.01, tasks=1
+            hiddens=hiddens, batch_size=batch, images="digits", engine=engine, lr=0.01, gamma=1.0, tasks=1
         )
-        benchmark = build(settings, np.random.default_rng(0), None, multi_head=False)
-        learner, task = make_learner(settings, benchmark, Seeds(0)), benchmark.stream[0]
-        order = np.arange(len(task.y_train))
+        task_stream = build(settings, np.random.default_rng(0), None, multi_head=False)
+        learner = make_learner(settings, task_stream, Seeds(0))
+        learner.begin_task(0)
+        x, y = task_stream.training(0)
+        order = np.arange(len(y))
 
-        def work(learner: Any = learner, task: Any = task, order: Any = order, batch: int = batch) -> int:
-            learner.epoch(task.x_train, task.y_train, order, 0.01, (0, 10))
+        def work(learner: Any = learner, x: Any = x, y: Any = y, order: Any = order) -> int:
+            one_epoch(learner, x, y, 0, order, batch)
             return -(-len(order) // batch)
 
         sides[name] = work

@@ -3,20 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from clrepro.errors import UsageError
+from clrepro.program import run_command
 from clrepro.records import Outcome
-from tag_repro.stable_sgd import cli as stable_cli
-from tag_repro.tag import cli as tag_cli
-from tag_repro.tensorflow import cli as tf_cli
+from tag_repro.stable_sgd import cli as stable_sgd
+from tag_repro.tag import cli as tag
+from tag_repro.tensorflow import cli as tensorflow
+
+PROGRAMS = (stable_sgd.MAIN, tag.MAIN, *tensorflow.PROGRAMS.values())
 
 
 def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
-    """Run one command of a profile inside a worker; argv[0] is the program, relative to the paper's folder.
-
-    Raises: UsageError or DataError, as the program itself would report them.
-    """
-    programs = {stable_cli.PROGRAM: stable_cli.run_program, tag_cli.PROGRAM: tag_cli.run_program}
-    programs |= dict.fromkeys(tf_cli.PROGRAMS, tf_cli.run_program)
-    if argv[0] not in programs:
-        raise UsageError(f"{argv[0]!r} is not a program of a profile; {', '.join(programs)}")
-    return programs[argv[0]](argv, work_dir=work_dir)
+    """Run one command of a profile inside a worker; see `clrepro.program.run_command`."""
+    return run_command(PROGRAMS, argv, work_dir)

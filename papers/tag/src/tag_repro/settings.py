@@ -1,71 +1,63 @@
-"""Everything the two programs are told, checked once, before any data is read."""
+"""What both PyTorch programs are told, checked once, before any data is read."""
 
-import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from clrepro.arguments import existing_dir, true_false
 from clrepro.errors import UsageError
-from tag_repro.tag.opt_names import Method, parse_opt
+from clrepro.settings import check, dashed, given, option
+from tag_repro.learning_rate import LOWEST_RATE
 
-ALIASES = {
-    "rot-mnist": "rot-mnist", "rotation-mnist": "rot-mnist", "perm-mnist": "perm-mnist",
-    "permuted-mnist": "perm-mnist", "cifar100": "cifar100", "cifar-100": "cifar100", "cifar10": "cifar100",
-    "mini_imagenet": "mini_imagenet", "mini_imagenet_jpeg": "mini_imagenet_jpeg", "cub": "cub", "5data":
-    "5data",
-}  # fmt: skip
-STABLE_DATASETS = ("rot-mnist", "rotation-mnist", "perm-mnist", "permuted-mnist", "cifar100", "cifar-100")
-TAG_DATASETS = (*STABLE_DATASETS, "cifar10", "mini_imagenet", "mini_imagenet_jpeg", "cub", "5data")
+OTHER_NAMES = {"rotation-mnist": "rot-mnist", "permuted-mnist": "perm-mnist", "cifar-100": "cifar100"}
 IMAGE_SETS = {"cifar100": (10, 20), "mini_imagenet": (20,), "mini_imagenet_jpeg": (20,), "cub": (20,),
               "5data": (5,)}  # and their tasks  # fmt: skip
 IMAGES = ("mnist", "fashion_mnist", "mnist_quick", "digits", "prototypes")  # what tasks may be made of
-FISHERS = ("empirical", "original", "original-wrong-mask")
-GRIDS = ("", "lr", "tag", "ewc", "stable")
-ENGINES = ("auto", "fused", "reference")
-STABLE_ENGINES = (*ENGINES, "batched")
-LOWEST_RATE = 5e-5
-INDIFFERENT = ("device", "runs", "hyp_gs")  # they decide nothing about one run's numbers
+COUNT, RATE, OR_NONE = "[1, inf)", "(0, inf)", "[0, inf)"
+
+
+def usual_name(dataset: str) -> str:
+    """Returns a data set's own name for another one of it."""
+    return OTHER_NAMES.get(dataset, dataset)
 
 
 @dataclass(frozen=True)
 class Common:
-    """What both programs are told; see their --help for the meanings.
+    """The settings that both programs have; each names its own data sets and engines.
 
     Raises: UsageError on construction, in one line that names the flag, the value and what is allowed.
     """
 
-    tasks: int = 5
-    epochs_per_task: int = 1
-    dataset: str = "rot-mnist"
-    batch_size: int = 10
-    lr: float = 0.1
-    gamma: float = 0.4
-    dropout: float = 0.25
-    hiddens: int = 256
-    compute_eigenspectrum: bool = False
-    seed: int = 1234
-    images: str = "mnist"
-    engine: str = "auto"
-    device: str = "cpu"
-    decay_start: int = 1
-    rotation_step: float = 0.0
-    lr_floor: float = LOWEST_RATE
+    tasks: int = option(5, "number of tasks", within=COUNT)
+    epochs_per_task: int = option(1, "passes per task", within=COUNT)
+    dataset: str = option("rot-mnist", "stream of tasks", parse=usual_name)
+    batch_size: int = option(10, "training images per batch", within=COUNT)
+    lr: float = option(0.1, "initial learning rate", within=RATE)
+    gamma: float = option(0.4, "factor of the rate per task, 1.0: none", within=RATE)
+    dropout: float = option(0.25, "share of hidden units dropped", within="[0, 1)")
+    hiddens: int = option(256, "units of both hidden layers (MLP)", within=COUNT)
+    compute_eigenspectrum: bool = option(
+        False, "three eigenvalues of the loss's Hessian after each task", parse=true_false,
+        metavar="True|False", bare=True,
+    )  # fmt: skip
+    seed: int = option(1234, "of every random choice", within=OR_NONE)
+    images: str = option("mnist", f"what the tasks are made of, else the profile says: {', '.join(IMAGES)}")
+    engine: str = option("auto", "what computes")
+    device: str = option("cpu", "torch device of the reference engine", decides=False)
+    decay_start: int = option(
+        1, "1: the first task's rate is already decayed once, as in the paper's code", within="[0, 1]"
+    )
+    rotation_step: float = option(
+        0.0, "between rotated tasks; 0: 10, of main.py 360 / tasks or so, 10 from 11 on", within=OR_NONE,
+        metavar="DEGREES",
+    )  # fmt: skip
+    lr_floor: float = option(LOWEST_RATE, "below which the rate does not fall", within=OR_NONE)
 
     def __post_init__(self) -> None:
-        for name in ("tasks", "epochs_per_task", "batch_size", "hiddens"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: 1 or more")
-        for name, low in (("lr", 0.0), ("gamma", 0.0)):
-            if not (low < getattr(self, name) < math.inf):
-                raise UsageError(f"--{name} {getattr(self, name)}: a number above 0")
-        for name in ("rotation_step", "lr_floor"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: a number, 0 or more")
+        check(self, dashed)
         if self.rotation_step and self.dataset != "rot-mnist":
             raise UsageError(f"--rotation-step: {self.dataset} is not turned")
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"--dropout {self.dropout}: from 0 to below 1")
-        if self.dataset not in ALIASES.values():
-            raise UsageError(f"--dataset {self.dataset}: one of {', '.join(TAG_DATASETS)}")
         if self.dataset in IMAGE_SETS:
             self._check_images()
         elif self.images not in IMAGES[:-1]:
@@ -82,78 +74,46 @@ class Common:
         if self.engine in ("fused", "batched"):
             raise UsageError(f"--engine {self.engine}: for the MLP of rot-mnist and perm-mnist alone")
 
-    def rate(self, task: int) -> float:
-        """Returns the learning rate of task 0, 1, ...: lr · gamma^(task + decay_start), at least lr_floor.
 
-        Source: Stable SGD's code, where the first task's rate is already decayed once.
-        """
-        return max(self.lr * self.gamma ** (task + self.decay_start), self.lr_floor)
+@dataclass(frozen=True)
+class Session:
+    """Where and how a command is done; the numbers do not depend on it but for what `profile` stands for."""
 
-    def fingerprint(self) -> dict[str, Any]:
-        """Returns what decides the numbers, for the record."""
-        return {key: value for key, value in asdict(self).items() if key not in INDIFFERENT}
+    data_dir: Path | None = option(None, "folder of the data sets, and nowhere else", parse=existing_dir)
+    profile: str = option(
+        "full", "quick: scikit-learn's digits, and synthetic pictures for image sets",
+        choices=("full", "quick"),
+    )  # fmt: skip
+    threads: int = option(1, "of the framework", within=COUNT)
+    resume: bool = option(False, "continue an interrupted run of the same settings")
+
+    def __post_init__(self) -> None:
+        check(self, dashed)
 
 
 @dataclass(frozen=True)
-class StableSettings(Common):
-    """`stable_sgd/main.py`."""
+class TorchSession(Session):
+    """What the PyTorch programs have beside it."""
 
-    momentum: float = 0.8
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.momentum < 1:
-            raise UsageError(f"--momentum {self.momentum}: from 0 to below 1")
+    no_plots: bool = option(False, "no figures")
+    out: Path = option(Path("outputs"), "folder of the results", parse=Path)
 
 
 @dataclass(frozen=True)
-class TagSettings(Common):
-    """`main.py`: the TAG driver."""
+class Command:
+    """A command line: its settings, its session, and its words."""
 
-    opt: str = ""
-    tag_opt: str = "adam"
-    b: float = 5.0
-    runs: int = 3
-    mem_size: int = 1
-    multi: int = 0
-    lambd: float = 1.0
-    ewc_fisher: str = "empirical"
-    fresh_tasks: bool = False
-    compat: str = "fixed"
-    hyp_gs: str = ""
-    cub_original_scale: bool = False
-    pretrained: str = ""
-    seed: int = 1  # the original's default, 0, trains 1, 2, ...; ours trains what is given
+    settings: Any
+    session: Any
+    words: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("runs", "mem_size"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: 1 or more")
-        if self.tag_opt not in ("rms", "adagrad", "adam"):
-            raise UsageError(f"--tag-opt {self.tag_opt}: rms, adagrad or adam")
-        if self.multi not in (0, 1, 2, 3):
-            words = "0, 1 (tasks in turn, six times), 2 (jointly) or 3 (jointly, one head)"
-            raise UsageError(f"--multi {self.multi}: {words}")
-        if self.multi == 3 and self.dataset in IMAGE_SETS:
-            raise UsageError(
-                f"--multi 3: the tasks of {self.dataset} have classes of their own, not one head"
-            )
-        if self.ewc_fisher not in FISHERS:
-            raise UsageError(f"--ewc-fisher {self.ewc_fisher}: one of {', '.join(FISHERS)}")
-        if self.hyp_gs not in GRIDS:
-            raise UsageError(f"--hyp-gs {self.hyp_gs}: {', '.join(GRIDS[1:])}")
-        if self.compat not in ("fixed", "original"):
-            raise UsageError(f"--compat {self.compat}: fixed or original")
-        method = parse_opt(self.opt)
-        if self.hyp_gs == "tag" and method.optimizer != "tag":
-            raise UsageError("--hyp-gs tag: searches TAG's sharpness and rate, so --opt must name tag")
-        if self.hyp_gs == "ewc" and method.wrapper != "ewc":
-            raise UsageError("--hyp-gs ewc: searches EWC's strength and a rate, so --opt must name ewc")
-        if self.hyp_gs and self.multi:
-            raise UsageError("--hyp-gs: not together with --multi")
 
-    @property
-    def method(self) -> Method:
-        """What --opt asks for."""
-        return parse_opt(self.opt)
+def settings_of(kind: type[Any], flags: Mapping[str, Any], quick: bool) -> Any:
+    """Returns settings of a kind from parsed flags, those that are None left to their defaults.
+
+    Args: quick — whether images that are not named are those of the quick profile.
+    """
+    chosen = given(kind, flags)
+    dataset = chosen.get("dataset", kind.dataset)
+    usual = ("prototypes" if quick else dataset) if dataset in IMAGE_SETS else "digits" if quick else "mnist"
+    return kind(**{"images": usual, **chosen})

@@ -20,7 +20,7 @@ SEED = 0  # the set is one fixed set, whatever the seed of a run
 def prototype_images(n_classes: int) -> tuple[Split, dict[str, str]]:
     """Returns (x_train uint8 (250 C, 3072), y_train int64, x_test (50 C, 3072), y_test) and their sha256.
 
-    Images are flat, channels first, as `tag_repro.streams.load_split` gives those of CIFAR-100; the first
+    Images are flat, channels first, as `tag_repro.task_stream.load_split` gives those of CIFAR-100; the first
     classes are the same ones for every number of classes.
     """
     parts = [_of_class(label) for label in range(n_classes)]

@@ -1,4 +1,4 @@
-"""Tasks in order with what a network must know of them, and the images that they are made of."""
+"""A stream of tasks with what a network needs to know of them, and the images that it is made of."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from clrepro.streams import Stream, Task
 from clrepro.streams.tasks import Split
 
 ENLARGE, MARGIN = 3, 2  # digits 8×8 to 28×28
+Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images (n, inputs) and labels (n,)
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,18 @@ class TaskStream:
     shape: tuple[int, int, int] | None = None
     scale: str = "unit"
     replay_classes: int = 10
-    _tests: dict[int, tuple[NDArray[np.uint8], NDArray[np.int64]]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    _tests: dict[int, Labelled] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _last: dict[int, Labelled] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def test(self, task: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    def training(self, task: int) -> Labelled:
+        """Returns a task's training images, and labels numbered over all tasks; the last ones are kept."""
+        if task not in self._last:
+            self._last.clear()
+            made = self.stream[task]
+            self._last[task] = made.x_train, self.numbered(task, made.y_train)
+        return self._last[task]
+
+    def test(self, task: int) -> Labelled:
         """Returns a task's test images and labels; kept: making a task moves its training images too."""
         if task not in self._tests:
             made = self.stream[task]

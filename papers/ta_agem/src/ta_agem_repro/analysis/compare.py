@@ -18,10 +18,11 @@ from scipy import stats
 from clrepro.errors import DataError, UsageError
 from clrepro.io.atomic import make_folder, write_atomically
 from clrepro.metrics.stats import mean_sd
+from clrepro.settings import add_flags, given, option
 from ta_agem_repro.analysis import curves
 from ta_agem_repro.analysis.retro import report_problems
 from ta_agem_repro.naming import STAMP
-from ta_agem_repro.program import Parser, exit_code
+from ta_agem_repro.program import Parser, Program
 from ta_agem_repro.reader import Run, newest
 from ta_agem_repro.settings import TASK_TYPES
 
@@ -59,6 +60,22 @@ class Comparison:
     best: list[str]
 
 
+@dataclass(frozen=True)
+class Command:
+    """A command line: the folders that are compared, and how."""
+
+    directories: tuple[str, ...]
+    output_dir: str | None = option(None, "write a plot per task type (HTML) and a CSV there")
+    task_type: str | None = None
+    png: bool = option(False, "write the plots as PNG too; needs kaleido")
+
+    def __post_init__(self) -> None:
+        if len(self.directories) < 2:
+            raise UsageError(f"{', '.join(self.directories)}: one folder; name two or more different ones")
+        if self.png and self.output_dir is None:
+            raise UsageError("--png: needs --output_dir, the folder to write to")
+
+
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the program."""
     out = Parser(
@@ -68,36 +85,31 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument(
         "directories", nargs="+", metavar="DIR", help=f"two or more; the latest {MOST} runs of each"
     )
-    out.add_argument("--output_dir", default=None, help="write a plot per task type (HTML) and a CSV there")
     out.add_argument("-t", "--task_type", choices=TASK_TYPES, default=None, help="compare this one only")
-    out.add_argument("--png", action="store_true", help="write the plots as PNG too; needs kaleido")
+    add_flags(out, Command)
     return out
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `compare_experiments.py`; returns the exit code: 2 for a wrong command line, 1 for no runs."""
-    return exit_code(_main, argv)
+def parse(argv: Sequence[str] | None) -> Command:
+    """Returns what a command line says, each folder once.  Raises: UsageError."""
+    flags = vars(parser().parse_args(argv))
+    return Command(**given(Command, flags) | {"directories": tuple(dict.fromkeys(flags["directories"]))})
 
 
-def _main(argv: Sequence[str] | None) -> None:
-    flags = parser().parse_args(argv)
-    folders = list(dict.fromkeys(flags.directories))
-    if len(folders) < 2:
-        raise UsageError(f"{', '.join(folders)}: one folder; name two or more different ones")
-    if flags.png and flags.output_dir is None:
-        raise UsageError("--png: needs --output_dir, the folder to write to")
-    runs = {folder: _load(folder, flags.task_type) for folder in folders}
+def run(command: Command) -> None:
+    """Print the comparison of the folders, and write plots and a table if a folder for them is named."""
+    runs = {folder: _load(folder, command.task_type) for folder in command.directories}
     types = [t for t in (*TASK_TYPES, "unknown") if any(r.task_type == t for rs in runs.values() for r in rs)]
     for line in differences(runs):
         print(line)
     found = [compare(task_type, runs) for task_type in types]
     print("\n".join(line for one in found for line in lines(one)))
-    if flags.output_dir is None:
+    if command.output_dir is None:
         print("\nno --output_dir: no plots and no CSV written")
         return
-    target, stamp = make_folder(Path(flags.output_dir)), datetime.now().strftime(STAMP)
+    target, stamp = make_folder(Path(command.output_dir)), datetime.now().strftime(STAMP)
     for task_type in types:
-        curves.write(task_type, runs, target / f"accuracy_comparison_{task_type}_{stamp}", flags.png)
+        curves.write(task_type, runs, target / f"accuracy_comparison_{task_type}_{stamp}", command.png)
     table = target / f"comparison_results_{stamp}.csv"
     write_atomically(table, csv_text(found).encode("utf-8"))
     print(f"written: {table}")
@@ -195,3 +207,7 @@ def csv_text(found: Sequence[Comparison]) -> str:
             spread = "" if math.isnan(sd) else f"{sd:.6f}"
             writer.writerow([one.task_type, folder, f"{mean:.6f}", spread, len(values), folder in one.best])
     return out.getvalue()
+
+
+MAIN = Program("visualization_analysis/compare_experiments.py", parse=parse, run=run)
+main = MAIN.main

@@ -2,17 +2,31 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from clrepro.arguments import positive_int
 from clrepro.errors import DataError
 from clrepro.io.regular_files import read_regular_file
+from clrepro.settings import add_flags, check, given, option
 from ta_agem_repro import reader, tracking
-from ta_agem_repro.program import Parser, exit_code
+from ta_agem_repro.program import Parser, Program
 
 HASH = "content_sha256"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line."""
+
+    input_dir: Path
+    last: int | None = option(None, "the newest N files", within="[1, inf)", metavar="N")
+    all: bool = option(False, "every file")
+    dry_run: bool = option(False, "say what would be imported, change nothing")
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 def parser() -> Parser:
@@ -21,29 +35,27 @@ def parser() -> Parser:
     out.add_argument(
         "--input_dir", required=True, type=Path, help="folder of .pkl files; names the experiment"
     )
-    out.add_argument("--last", type=positive_int, metavar="N", help="the newest N files")
-    out.add_argument("--all", action="store_true", help="every file")
-    out.add_argument("--dry_run", action="store_true", help="say what would be imported, change nothing")
+    add_flags(out, Command)
     return out
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `import_to_mlflow.py`; 1 without --all or --last, or when nothing can be read or stored."""
-    return exit_code(_main, argv)
+def parse(argv: Sequence[str] | None) -> Command:
+    """Returns what a command line says.  Raises: UsageError for a wrong flag or value."""
+    return Command(**given(Command, vars(parser().parse_args(argv))))
 
 
-def _main(argv: Sequence[str] | None) -> None:
-    flags = parser().parse_args(argv)
-    if not (flags.all or flags.last):
+def run(command: Command) -> None:
+    """Import the files.  Raises: DataError without --all or --last, or if nothing can be read or stored."""
+    if not (command.all or command.last):
         raise DataError("say which files: --all, or --last N for the newest N")
-    if not flags.input_dir.is_dir():
-        raise DataError(f"{flags.input_dir}: no such folder")
-    paths = sorted(flags.input_dir.glob("*.pkl"), key=lambda path: path.stat().st_mtime, reverse=True)
-    paths = paths if flags.all else paths[: flags.last]
+    if not command.input_dir.is_dir():
+        raise DataError(f"{command.input_dir}: no such folder")
+    paths = sorted(command.input_dir.glob("*.pkl"), key=lambda path: path.stat().st_mtime, reverse=True)
+    paths = paths if command.all else paths[: command.last]
     if not paths:
-        raise DataError(f"{flags.input_dir}: holds no .pkl file")
-    name = flags.input_dir.resolve().name
-    if flags.dry_run:
+        raise DataError(f"{command.input_dir}: holds no .pkl file")
+    name = command.input_dir.resolve().name
+    if command.dry_run:
         for path in paths:
             print(f"would import {path} into {name}")
         return
@@ -109,3 +121,7 @@ def import_one(connection: Any, experiment: str, path: Path, run: reader.Run, di
     with tracking.patient():
         connection.log_artifact(run_id, str(path), "original_data")
         connection.set_terminated(run_id, "FINISHED")
+
+
+MAIN = Program("utils/import_to_mlflow.py", parse=parse, run=run)
+main = MAIN.main

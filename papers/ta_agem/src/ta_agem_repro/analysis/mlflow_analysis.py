@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,23 @@ import numpy as np
 from clrepro.errors import DataError
 from clrepro.io.atomic import make_folder, write_atomically
 from clrepro.metrics.stats import mean_sd
+from clrepro.settings import add_flags, given, option
 from ta_agem_repro import tracking
 from ta_agem_repro.pages import write_page
-from ta_agem_repro.program import Parser, exit_code
+from ta_agem_repro.program import Parser, Program
 from ta_agem_repro.settings import TASK_TYPES
 
 Curves = dict[tuple[str, str], list[list[float]]]  # (experiment, task type) -> one curve per run
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line."""
+
+    experiments: tuple[str, ...]
+    task_type: str | None = None
+    output_dir: Path | None = option(None, "write curves (HTML) and numbers (CSV) here", parse=Path)
+    metric: str = option("overall_accuracy", "curve to compare")
 
 
 def parser() -> Parser:
@@ -24,34 +36,32 @@ def parser() -> Parser:
     out = Parser(prog="mlflow_analysis.py", description="Compare MLflow experiments by task type.")
     out.add_argument("-e", "--experiments", nargs="+", required=True, metavar="NAME", help="experiments")
     out.add_argument("-t", "--task_type", choices=TASK_TYPES, help="only this task type")
-    out.add_argument("--output_dir", type=Path, help="write curves (HTML) and numbers (CSV) here")
-    out.add_argument(
-        "--metric", default="overall_accuracy", help="curve to compare (default: overall_accuracy)"
-    )
+    add_flags(out, Command)
     return out
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `mlflow_analysis.py`; 1 if the store or an experiment is not there."""
-    return exit_code(_main, argv)
+def parse(argv: Sequence[str] | None) -> Command:
+    """Returns what a command line says.  Raises: UsageError for a wrong flag or value."""
+    flags = vars(parser().parse_args(argv))
+    return Command(**given(Command, flags) | {"experiments": tuple(flags["experiments"])})
 
 
-def _main(argv: Sequence[str] | None) -> None:
-    flags = parser().parse_args(argv)
+def run(command: Command) -> None:
+    """Compare the experiments.  Raises: DataError if the store or an experiment is not there."""
     try:
-        curves = fetch(flags.experiments, flags.metric, flags.task_type)
+        curves = fetch(command.experiments, command.metric, command.task_type)
     except tracking.StoreProblem as problem:
         raise DataError(f"MLflow: {problem}") from None
     rows = table(curves)
     for row in rows:
         print("  ".join(row))
-    if flags.output_dir is not None:
-        folder = make_folder(flags.output_dir)
+    if command.output_dir is not None:
+        folder = make_folder(command.output_dir)
         text = io.StringIO()
         csv.writer(text).writerows(rows)
-        write_atomically(folder / f"{flags.metric}.csv", text.getvalue().encode())
-        write_page(figure(curves, flags.metric), folder / f"{flags.metric}.html")
-        print(f"written: {folder / flags.metric}.csv, .html")
+        write_atomically(folder / f"{command.metric}.csv", text.getvalue().encode())
+        write_page(figure(curves, command.metric), folder / f"{command.metric}.html")
+        print(f"written: {folder / command.metric}.csv, .html")
 
 
 def fetch(names: Sequence[str], metric: str, task_type: str | None) -> Curves:
@@ -104,3 +114,7 @@ def figure(curves: Mapping[tuple[str, str], list[list[float]]], metric: str) -> 
     return out.update_layout(
         title=metric, xaxis_title="evaluation", yaxis_title=metric, template="plotly_white"
     )
+
+
+MAIN = Program("mlflow_analysis.py", parse=parse, run=run)
+main = MAIN.main

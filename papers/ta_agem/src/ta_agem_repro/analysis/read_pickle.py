@@ -3,14 +3,16 @@
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clrepro.errors import DataError, UsageError
 from clrepro.io.atomic import make_folder
+from clrepro.settings import add_flags, given, option
 from ta_agem_repro import reader
 from ta_agem_repro.pages import write_page
-from ta_agem_repro.program import Parser, exit_code
+from ta_agem_repro.program import Parser, Program
 
 FIGURES = (
     "individual_accuracies", "accuracy_heatmap", "epoch_losses", "batch_losses", "training_times",
@@ -18,6 +20,15 @@ FIGURES = (
 )  # fmt: skip
 RESULTS = Path("test_results")
 MOST_NAME = 4096  # characters of a path, as Linux has it
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line: the file, None if it is to be asked for; figures to open; a folder to write them to."""
+
+    file: str | None = None
+    show: tuple[str, ...] = ()
+    save_dir: str | None = option(None, "write the figures there, <stem>_<name>.html")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,39 +43,42 @@ def parser() -> argparse.ArgumentParser:
         "--show", nargs="+", choices=(*FIGURES, "all"), metavar="NAME", default=[],
         help=f"open figures in the browser: all, or of {', '.join(FIGURES)}",
     )  # fmt: skip
-    out.add_argument("--save_dir", default=None, help="write the figures there, <stem>_<name>.html")
+    add_flags(out, Command)
     return out
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `read_pickle.py`; returns the exit code: 2 for a wrong command line, 1 for a file that cannot be
-    read or holds anything but plain values.
+def parse(argv: Sequence[str] | None) -> Command:
+    """Returns what a command line says; of figures that are named twice, or as "all", each once."""
+    flags = vars(parser().parse_args(argv))
+    named = FIGURES if "all" in flags["show"] else tuple(dict.fromkeys(flags["show"]))
+    return Command(**given(Command, flags) | {"show": named})
+
+
+def run(command: Command) -> None:
+    """Print what a file holds; open or write its figures.
+
+    Raises: DataError for a file that cannot be read or holds anything but plain values.
     """
-    return exit_code(_main, argv)
-
-
-def _main(argv: Sequence[str] | None) -> None:
-    flags = parser().parse_args(argv)
-    asked = flags.file is None and sys.stdin.isatty()
-    path = find(ask() if flags.file is None else flags.file)
+    asked = command.file is None and sys.stdin.isatty()
+    path = find(ask() if command.file is None else command.file)
     # The file that was named is looked at itself, whatever lies beside it.
     held = reader.raw(path) if path.suffix != ".json" else None
-    run = reader.read(path)
-    print("\n".join([*(keys(path, held) if held is not None else []), *summary(run)]))
-    wanted = list(FIGURES) if "all" in flags.show else list(dict.fromkeys(flags.show))
-    if asked and not wanted and flags.save_dir is None:
-        wanted = list(FIGURES)
-    if not wanted and flags.save_dir is None:
+    read = reader.read(path)
+    print("\n".join([*(keys(path, held) if held is not None else []), *summary(read)]))
+    wanted = command.show
+    if asked and not wanted and command.save_dir is None:
+        wanted = FIGURES
+    if not wanted and command.save_dir is None:
         print(f"figures: --show NAME … opens, --save_dir DIR writes: {', '.join(FIGURES)}")
         return
-    drawn = figures(run)
-    if flags.save_dir is not None:
-        folder = make_folder(Path(flags.save_dir))
+    drawn = figures(read)
+    if command.save_dir is not None:
+        folder = make_folder(Path(command.save_dir))
         for name in wanted or FIGURES:
             target = folder / f"{path.stem}_{name}.html"
-            write_page(drawn[name], target, run)
+            write_page(drawn[name], target, read)
             print(f"written: {target}")
-        if not flags.show:
+        if not command.show:
             return
     for name in wanted:
         drawn[name].show()
@@ -133,3 +147,7 @@ def summary(run: reader.Run) -> list[str]:
     if run.rebuilt:
         out.append(f"not in the file, made from its other contents or its name: {', '.join(run.rebuilt)}")
     return out
+
+
+MAIN = Program("read_pickle.py", parse=parse, run=run)
+main = MAIN.main

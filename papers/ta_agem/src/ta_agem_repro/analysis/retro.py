@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clrepro.errors import DataError, UsageError
+from clrepro.errors import DataError
 from clrepro.io.atomic import make_folder, write_atomically
 from clrepro.metrics.stats import mean_sd, t_interval
-from ta_agem_repro.program import Parser, exit_code
+from clrepro.settings import add_flags, check, given, option
+from ta_agem_repro.program import Parser, Program
 from ta_agem_repro.reader import Run, newest
 
 CONFIDENCE = 0.99
@@ -39,43 +40,53 @@ class Group:
         return [value for value in self.values[metric] if not math.isnan(value)]
 
 
+@dataclass(frozen=True)
+class Command:
+    """A command line."""
+
+    num_runs: int = option(15, "take the latest N runs", within="[1, inf)", metavar="N")
+    input_dir: str = option("test_results", "folder of the runs")
+    output_dir: str | None = option(None, "write a CSV with one line per run into this folder")
+    no_verbose: bool = option(False, "print the table and the raw lines only")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the program."""
     out = Parser(
         prog="retro_stats.py",
         description="Mean, sample standard deviation and 99 % Student interval of past runs, by task type.",
     )
-    out.add_argument("-n", "--num_runs", type=int, default=15, help="take the latest N runs (default: 15)")
-    out.add_argument("--input_dir", default="test_results", help="folder of the runs (default: test_results)")
-    out.add_argument("--output_dir", default=None, help="write a CSV with one line per run into this folder")
-    out.add_argument("--no_verbose", action="store_true", help="print the table and the raw lines only")
+    out.add_argument("-n", dest="num_runs", type=int, default=Command.num_runs, help="short for --num_runs")
+    add_flags(out, Command)
     return out
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `retro_stats.py`; returns the exit code: 2 for a wrong command line, 1 if there is nothing to read.
+def parse(argv: Sequence[str] | None) -> Command:
+    """Returns what a command line says.  Raises: UsageError for a wrong flag or value."""
+    return Command(**given(Command, vars(parser().parse_args(argv))))
 
-    A file that is no readable run is named on stderr and left out.
+
+def run(command: Command) -> None:
+    """Print the statistics of a folder's latest runs; a file that is no readable run is named on stderr and
+    left out.
+
+    Raises: DataError if there is nothing to read.
     """
-    return exit_code(_main, argv)
-
-
-def _main(argv: Sequence[str] | None) -> None:
-    flags = parser().parse_args(argv)
-    if flags.num_runs < 1:
-        raise UsageError(f"--num_runs {flags.num_runs}: must be 1 or more")
-    folder = Path(flags.input_dir)
-    runs, problems = newest(folder, flags.num_runs)
+    folder = Path(command.input_dir)
+    runs, problems = newest(folder, command.num_runs)
     report_problems(problems)
     if not runs:
         raise DataError(f"{folder}: no results of runs (*.pkl); main.py writes them to its --output_dir")
     groups = by_task_type(runs)
-    if not flags.no_verbose:
+    if not command.no_verbose:
         print("\n".join([*header(folder, runs), *notes(groups), ""]))
     print("\n".join([*table(groups), "", *raw_lines(groups)]))
-    if flags.output_dir is not None:
+    if command.output_dir is not None:
         name = f"detailed_results-{folder.resolve().name}.csv"
-        target = make_folder(Path(flags.output_dir)) / name
+        target = make_folder(Path(command.output_dir)) / name
         write_atomically(target, csv_text(groups).encode("utf-8"))
         print(f"\nwritten: {target}")
 
@@ -161,3 +172,7 @@ def csv_text(groups: Sequence[Group]) -> str:
 
 def _text(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6f}"
+
+
+MAIN = Program("visualization_analysis/retro_stats.py", parse=parse, run=run)
+main = MAIN.main

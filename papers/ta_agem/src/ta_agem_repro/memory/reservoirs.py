@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrepro.buffers import Reservoir
+from clrepro.buffers import Columns, Reservoir
 from ta_agem_repro.memory.cluster import Vector
 
 
@@ -20,8 +20,7 @@ class ClassReservoirs:
         self.Q, self.P, self.num_pools = Q, P, num_pools
         self._rng = rng
         self._pools: dict[int, Reservoir] = {}
-        self._x: Vector = np.empty((0, 0), np.float32)
-        self._task = np.full(self.capacity, -1, np.int64)
+        self._items: Columns | None = None
 
     @property
     def capacity(self) -> int:
@@ -36,16 +35,19 @@ class ClassReservoirs:
                     f"label {label}: all {self.num_pools} pools are taken by {sorted(self._pools)}"
                 )
             self._pools[label] = Reservoir(self.Q * self.P, self._rng)
-        if not self._x.size:
-            self._x = np.zeros((self.capacity, x.size), np.float32)
-        if x.shape != self._x.shape[1:]:
-            raise ValueError(f"sample of length {x.size}; this memory holds length {self._x.shape[1]}")
+        if self._items is None:
+            self._items = self._columns(x.size)
+        task = -1 if task_id is None else task_id
+        self._items.write([-1], x=x[None], task=[task])  # a check: nothing is drawn for a wrong sample
         place = int(self._pools[label].add()[0])
         if place < 0:
             return -1
         slot = list(self._pools).index(label) * self.Q * self.P + place
-        self._x[slot], self._task[slot] = x, -1 if task_id is None else task_id
+        self._items.write([slot], x=x[None], task=[task])
         return slot
+
+    def _columns(self, inputs: int) -> Columns:
+        return Columns(self.capacity, {"x": ((inputs,), np.float32), "task": ((), np.int64)})
 
     def pool_slots(self) -> list[NDArray[np.int64]]:
         """Returns the filled slots of each reservoir, in the order in which they opened."""
@@ -78,12 +80,13 @@ class ClassReservoirs:
 
     def contents(self) -> dict[str, NDArray[Any]]:
         """Returns the memory as columns, as `ClusteringMemory.contents` does; every sample in cluster 0."""
-        if not self._x.size:
+        if self._items is None:
             return {}
         slots = np.concatenate(self.pool_slots())
+        held = self._items.read(slots)
         labels = np.repeat(list(self._pools), [pool.size for pool in self._pools.values()])
         return {
-            "samples": self._x[slots], "labels": labels, "task_ids": self._task[slots],
+            "samples": held["x"], "labels": labels, "task_ids": held["task"],
             "clusters": np.zeros(len(slots), np.int64), "arrivals": np.arange(len(slots)),
         }  # fmt: skip
 
@@ -92,8 +95,7 @@ class ClassReservoirs:
         return {
             "labels": list(self._pools),
             "pools": [pool.state() for pool in self._pools.values()],
-            "x": self._x.copy(),
-            "task": self._task.copy(),
+            **({} if self._items is None else self._items.state()),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -104,10 +106,10 @@ class ClassReservoirs:
         pools = {int(label): Reservoir(self.Q * self.P, self._rng) for label in state["labels"]}
         for pool, saved in zip(pools.values(), state["pools"], strict=True):
             pool.load(saved)
-        x, task = state["x"].copy(), state["task"].copy()
-        if len(pools) > self.num_pools or task.shape != (self.capacity,) or len(x) not in (0, self.capacity):
-            raise ValueError(
-                f"state of {len(pools)} reservoirs in {task.shape} slots: this memory has {self.num_pools} "
-                f"in {self.capacity}"
-            )
-        self._pools, self._x, self._task = pools, x, task
+        if len(pools) > self.num_pools:
+            raise ValueError(f"state of {len(pools)} reservoirs: this memory has {self.num_pools}")
+        items = None
+        if "x" in state and np.size(state["x"]):
+            items = self._columns(np.shape(state["x"])[1])
+            items.load({name: state[name] for name in ("x", "task")})
+        self._pools, self._items = pools, items

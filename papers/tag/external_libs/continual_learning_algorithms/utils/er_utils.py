@@ -1,5 +1,5 @@
-"""The memories; see clrepro.buffers and tag_repro.tensorflow.methods.memory."""
+"""The memories; see clrepro.buffers."""
 
+from clrepro.buffers import Columns as Columns
 from clrepro.buffers import PerClass as PerClass
 from clrepro.buffers import Reservoir as Reservoir
-from tag_repro.tensorflow.methods.memory import Memory as Memory

@@ -41,7 +41,10 @@ def fits(x: Tensor) -> bool:
 
 
 def trunk(network: Any, x: Tensor) -> Tensor:
-    """Returns the last block's output (n, 160, side / 8, side / 8) for images x (n, 3, side, side)."""
+    """Returns the last block's output (n, 160, side / 8, side / 8) for images x (n, 3, side, side).
+
+    Args: network — a module with the layers of `networks.models.ResNetS`: stem, norm, blocks, head.
+    """
     plan = _plan(network)
     return torch.as_tensor(_Trunk.apply(plan, x, *plan.params))  # type: ignore[no-untyped-call]
 

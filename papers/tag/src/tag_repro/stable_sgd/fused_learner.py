@@ -1,63 +1,80 @@
-"""The compiled learner of Stable SGD: an MLP on the CPU."""
+"""Stable SGD with the compiled MLP of `clrepro.kernels.batch`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clrepro.kernels import batch, mlp
 from clrepro.seeding import Seeds
+from tag_repro.batches import Images, Labels, one_by_one
+from tag_repro.evaluation import score
 from tag_repro.networks.initial import keep_factors, mlp_layers
-from tag_repro.settings import StableSettings
-from tag_repro.stable_sgd.batches import TEST_BATCH, Images, Labels, batches_of, score
 from tag_repro.task_stream import TaskStream
 
 
 class FusedLearner:
-    """The compiled MLP of `clrepro.kernels.batch`."""
+    """SGD with dropout, whose rate falls from task to task and whose momentum starts at 0 in every epoch.
 
-    def __init__(self, settings: StableSettings, task_stream: TaskStream, seeds: Seeds) -> None:
-        from clrepro.kernels import batch, mlp
+    A `clrepro.learner.Learner` on arrays: images uint8 (n, inputs), labels numbered over all tasks.
+    Args: task_stream — what is learnt; seeds — streams "init" and "dropout"; rate — learning rate of task 0,
+        1, ...; hiddens — units of both layers.
+    """
 
-        self.settings = settings
-        inputs, hidden = task_stream.stream.n_inputs, settings.hiddens
-        self.layout = mlp.Layout((inputs, hidden, hidden, task_stream.n_outputs))
-        layers = mlp_layers(inputs, hidden, task_stream.n_outputs, seeds.generator("init"))
+    score = staticmethod(score)
+
+    def __init__(
+        self,
+        task_stream: TaskStream,
+        seeds: Seeds,
+        *,
+        rate: Callable[[int], float],
+        momentum: float = 0.8,
+        dropout: float = 0.0,
+        hiddens: int = 256,
+    ) -> None:
+        self.task_stream, self.momentum, self.dropout, self.hiddens = task_stream, momentum, dropout, hiddens
+        self._rate, self.rate = rate, 0.0
+        inputs, outputs = task_stream.stream.n_inputs, task_stream.n_outputs
+        self.layout = mlp.Layout((inputs, hiddens, hiddens, outputs))
+        layers = mlp_layers(inputs, hiddens, outputs, seeds.generator("init"))
         self.theta = batch.aligned(self.layout.n_params)
         self.theta[:] = np.concatenate([part.ravel() for layer in layers for part in layer])
         self._velocity = batch.aligned(self.layout.n_params)
         self._trainer, self._dropout = batch.BatchTrainer(self.layout), seeds.generator("dropout")
 
-    def epoch(self, x: Images, y: Labels, order: Labels, rate: float, outputs: tuple[int, int]) -> float:
-        """Train on all images in the given order, momentum from zero; returns the mean loss."""
+    def begin_task(self, task: int) -> None:
+        """Take the rate of a task."""
+        self.rate = self._rate(task)
+
+    def begin_epoch(self) -> None:
+        """Momentum starts from zero."""
         self._velocity[:] = 0
-        momentum = self.settings.momentum
-        total = 0.0
-        for indices in batches_of(order, self.settings.batch_size):
-            losses = self._trainer.sgd_steps(
-                self.theta, self._velocity if momentum else None, x, y, indices, rate, momentum,
-                keep=self._keep(*indices.shape), classes=outputs,
-            )  # fmt: skip
-            total += float(losses.sum()) * indices.shape[1]
-        return total / len(order)
+
+    def observe(self, x: Images, y: Labels, task: int) -> NDArray[np.float64]:
+        """Learn a batch x (n, inputs), y (n,) of a task, or several one after the other: x (steps, n,
+        inputs), y (steps, n); returns the loss before each step, (steps,).
+        """
+        x, y = one_by_one(x, y)
+        indices = np.arange(y.size).reshape(y.shape)
+        return self._trainer.sgd_steps(
+            self.theta, self._velocity if self.momentum else None, x.reshape(y.size, -1), y.ravel(), indices,
+            self.rate, self.momentum, keep=self._keep(*y.shape), classes=self.task_stream.outputs(task),
+        )  # fmt: skip
 
     def _keep(self, batches: int, n: int) -> NDArray[np.float32] | None:
-        if not self.settings.dropout:
+        if not self.dropout:
             return None
-        hidden = self.settings.hiddens
         keep = np.zeros(self._trainer.keep_shape(batches, n), np.float32)
-        keep[:, :, :n, :hidden] = keep_factors(self._dropout, batches, n, hidden, self.settings.dropout)
+        keep[:, :, :n, : self.hiddens] = keep_factors(self._dropout, batches, n, self.hiddens, self.dropout)
         return keep
 
-    def evaluate(self, x: Images, y: Labels, outputs: tuple[int, int]) -> tuple[float, float]:
-        """Returns accuracy as a fraction, and the mean cross-entropy per image."""
-        right, loss = 0, 0.0
-        for start in range(0, len(y), TEST_BATCH):
-            part = slice(start, start + TEST_BATCH)
-            scaled = np.asarray(x[part] / np.float32(255), np.float32)
-            logits = self._trainer.logits(self.theta, scaled)[:, slice(*outputs)].astype(np.float64)
-            one_right, one_loss = score(logits, y[part] - outputs[0])
-            right, loss = right + one_right, loss + one_loss
-        return right / len(y), loss / len(y)
+    def predict(self, x: Images, task: int) -> NDArray[np.float64]:
+        """Returns logits (n, classes per task) of images of a task, over its own outputs."""
+        scaled = np.asarray(x / np.float32(255), np.float32)
+        outputs = slice(*self.task_stream.outputs(task))
+        return self._trainer.logits(self.theta, scaled)[:, outputs].astype(np.float64)
 
     def module(self) -> Any:
         """Returns the network as a torch module."""
@@ -79,7 +96,7 @@ class FusedLearner:
         return self.theta.copy()
 
     def state(self) -> dict[str, Any]:
-        """Returns the parameters."""
+        """Returns the parameters, between two epochs."""
         return {"theta": self.theta.copy()}
 
     def load(self, state: dict[str, Any]) -> None:

@@ -1,25 +1,38 @@
-"""Who learns in Stable SGD: the compiled MLP, or a torch module; both with the same methods."""
+"""Who learns in Stable SGD: the compiled MLP, or a torch module; both with the same methods.
 
+Here the settings end: each argument of a learner comes from the field of its name.
+"""
+
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clrepro.learner import Learner
 from clrepro.seeding import Seeds
-from tag_repro.settings import IMAGE_SETS, StableSettings
-from tag_repro.stable_sgd.batches import Images, Labels
+from clrepro.settings import keywords
+from tag_repro.learning_rate import rate_of_task
+from tag_repro.settings import IMAGE_SETS
 from tag_repro.stable_sgd.fused_learner import FusedLearner
+from tag_repro.stable_sgd.settings import StableSettings
 from tag_repro.task_stream import TaskStream
 
 
-class Learner(Protocol):
-    """What the loop asks of a learner; images are uint8 (n, inputs), `outputs` the range that takes part."""
+class StableLearner(Learner, Protocol):
+    """A learner with what this paper's loop measures of it."""
 
-    def epoch(self, x: Images, y: Labels, order: Labels, rate: float, outputs: tuple[int, int]) -> float:
-        """Train on all images in the given order, momentum from zero; returns the mean loss."""
+    rate: float
 
-    def evaluate(self, x: Images, y: Labels, outputs: tuple[int, int]) -> tuple[float, float]:
-        """Returns accuracy as a fraction, and the mean cross-entropy per image."""
+    def begin_task(self, task: int) -> None:
+        """A task begins: take its rate."""
+
+    def begin_epoch(self) -> None:
+        """An epoch begins: momentum from zero."""
+
+    def score(self, logits: Any, y: NDArray[np.int64]) -> tuple[int, float]:
+        """Returns the number of right answers and the summed cross-entropy of what `predict` returned."""
 
     def module(self) -> Any:
         """Returns the network as a torch module."""
@@ -27,17 +40,16 @@ class Learner(Protocol):
     def vector(self) -> NDArray[np.float32]:
         """Returns all parameters as one vector."""
 
-    def state(self) -> dict[str, Any]:
-        """Returns what the learner is made of between two epochs."""
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned."""
+def rates(settings: StableSettings) -> Callable[[int], float]:
+    """Returns the learning rate of task 0, 1, ... as a function."""
+    return partial(rate_of_task, **keywords(rate_of_task, settings))
 
 
-def make_learner(settings: StableSettings, task_stream: TaskStream, seeds: Seeds) -> Learner:
+def make_learner(settings: StableSettings, task_stream: TaskStream, seeds: Seeds) -> StableLearner:
     """Returns the learner of the engine asked for: compiled for the MLP on the CPU, else torch."""
     if settings.engine == "reference" or settings.dataset in IMAGE_SETS or settings.device != "cpu":
         from tag_repro.stable_sgd.torch_learner import TorchLearner
 
-        return TorchLearner(settings, task_stream, seeds)
-    return FusedLearner(settings, task_stream, seeds)
+        return TorchLearner(task_stream, seeds, **keywords(TorchLearner, settings, rate=rates(settings)))
+    return FusedLearner(task_stream, seeds, **keywords(FusedLearner, settings, rate=rates(settings)))

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from clrepro.io.checkpoint import RunDir
-from clrepro.records import canonical_json
-from tag_repro.settings import IMAGE_SETS, StableSettings
-from tag_repro.stable_sgd.learners import Learner
+from clrepro.settings import digest, fingerprint
+from tag_repro.settings import IMAGE_SETS
+from tag_repro.stable_sgd.learners import StableLearner
+from tag_repro.stable_sgd.settings import StableSettings
 from tag_repro.stable_sgd.train import StableResult
 
 
@@ -17,9 +18,7 @@ def trial_id(settings: StableSettings) -> str:
 
     Differs from the original: its identifiers were random, and the arguments were not kept.
     """
-    import hashlib
-
-    return hashlib.sha256(canonical_json(settings.fingerprint()).encode()).hexdigest()[:6].upper()
+    return digest(fingerprint(settings), 6).upper()
 
 
 class Writer:
@@ -48,7 +47,7 @@ class Writer:
         """A banner."""
         self._say(f"--- task {number + 1}, learning rate {rate:.6g} ---")
 
-    def evaluated(self, result: StableResult, task: int, learner: Learner) -> None:
+    def evaluated(self, result: StableResult, task: int, learner: StableLearner) -> None:
         """One line per task seen, the tables so far, the parameters."""
         time = (task + 1) * result.settings.epochs_per_task - 1
         for seen in range(task + 1):
@@ -67,7 +66,7 @@ class Writer:
         """The last line, and the figures."""
         metrics = result.metrics()
         if self.plots:
-            from tag_repro.tag.plots import accuracy_figure
+            from tag_repro.plots import accuracy_figure
 
             for name, table, label in (
                 ("accs.png", 100 * result.accuracy, "accuracy (%)"), ("loss.png", result.loss, "loss"),
@@ -95,7 +94,7 @@ class Writer:
         ]
         self.folder.atomic_write_text("hessian_eigs.csv", "\n".join(rows) + "\n")
 
-    def model(self, learner: Learner, time: int) -> None:
+    def model(self, learner: StableLearner, time: int) -> None:
         """model-<trial>-<time>.pth: a state dict, written once per task."""
         import io
 

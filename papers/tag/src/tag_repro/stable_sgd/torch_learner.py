@@ -1,87 +1,109 @@
-"""The torch learner of Stable SGD: the reference for the MLP, and the only one for CIFAR-100 and GPUs."""
+"""Stable SGD in torch: the reference for the MLP, and the only one for CIFAR-100 and GPUs."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
 from clrepro.adapters import torch as adapter
 from clrepro.seeding import Seeds
+from tag_repro.batches import Images, Labels, one_by_one
 from tag_repro.inputs import scaled
 from tag_repro.networks.initial import keep_factors, mlp_layers
 from tag_repro.networks.make import resnet_s
 from tag_repro.networks.models import MLP, Dropout
-from tag_repro.settings import StableSettings
-from tag_repro.stable_sgd.batches import IMAGE_TEST_BATCH, TEST_BATCH, Images, Labels, batches_of
 from tag_repro.task_stream import TaskStream
 
 
 class TorchLearner:
-    """An MLP or a ResNet-S with torch's SGD, made anew in every epoch."""
+    """An MLP or a ResNet-S with torch's SGD, made anew in every epoch; arguments and methods as those of
+    `fused_learner.FusedLearner`.
 
-    def __init__(self, settings: StableSettings, task_stream: TaskStream, seeds: Seeds) -> None:
-        self.settings, self.device = settings, adapter.pick_device(settings.device)
+    Args: engine — see `tag_repro.networks.make.resnet_s`; device — of torch.
+    """
+
+    def __init__(
+        self,
+        task_stream: TaskStream,
+        seeds: Seeds,
+        *,
+        rate: Callable[[int], float],
+        momentum: float = 0.8,
+        dropout: float = 0.0,
+        hiddens: int = 256,
+        engine: str = "auto",
+        device: str = "cpu",
+    ) -> None:
+        self.task_stream, self.momentum, self.dropout, self.hiddens = task_stream, momentum, dropout, hiddens
+        self._rate, self.rate, self.device = rate, 0.0, adapter.pick_device(device)
         self._factors = seeds.generator("dropout")
         self._dropout = torch.Generator(self.device).manual_seed(seeds.integer("dropout"))
-        inputs = task_stream.stream.n_inputs
-        self.is_mlp, self.task_stream = task_stream.shape is None, task_stream
-        if task_stream.shape is None:
-            self.network: torch.nn.Module = MLP(inputs, settings.hiddens, task_stream.n_outputs)
-            parts = mlp_layers(inputs, settings.hiddens, task_stream.n_outputs, seeds.generator("init"))
-            with torch.no_grad():
-                for p, value in zip(
-                    self.network.parameters(), [a for layer in parts for a in layer], strict=True
-                ):
-                    p.copy_(torch.from_numpy(value.T.copy()))
-        else:
+        self.is_mlp = task_stream.shape is None
+        self.network = self._network(seeds, engine).to(self.device)
+        self.begin_epoch()
+
+    def _network(self, seeds: Seeds, engine: str) -> torch.nn.Module:
+        found, outputs = self.task_stream, self.task_stream.n_outputs
+        if found.shape is not None:
             with adapter.drawing_from(seeds.integer("init")):
-                dropout = Dropout(settings.dropout, self._dropout)
-                self.network = resnet_s(settings, task_stream.n_outputs, dropout, task_stream.shape[-1])
-        self.network.to(self.device)
+                return resnet_s(outputs, Dropout(self.dropout, self._dropout), found.shape[-1], engine)
+        network = MLP(found.stream.n_inputs, self.hiddens, outputs)
+        layers = mlp_layers(found.stream.n_inputs, self.hiddens, outputs, seeds.generator("init"))
+        with torch.no_grad():
+            for p, value in zip(network.parameters(), [a for layer in layers for a in layer], strict=True):
+                p.copy_(torch.from_numpy(value.T.copy()))
+        return network
 
-    def epoch(self, x: Images, y: Labels, order: Labels, rate: float, outputs: tuple[int, int]) -> float:
-        """Train on all images in the given order, momentum from zero; returns the mean loss."""
-        optimizer = torch.optim.SGD(self.network.parameters(), rate, momentum=self.settings.momentum)
+    def begin_task(self, task: int) -> None:
+        """Take the rate of a task."""
+        self.rate = self._rate(task)
+
+    def begin_epoch(self) -> None:
+        """Momentum starts from zero."""
+        self._optimizer = torch.optim.SGD(self.network.parameters(), self.rate, momentum=self.momentum)
+
+    def observe(self, x: Images, y: Labels, task: int) -> NDArray[np.float64]:
+        """Learn one batch, or several one after the other; returns the loss before each step, (steps,)."""
+        x, y = one_by_one(x, y)
+        low, high = self.task_stream.outputs(task)
+        labels, factors = torch.from_numpy(y - low).to(self.device), self._keep(*y.shape)
         self.network.train()
-        labels, total = torch.from_numpy(y - outputs[0]).to(self.device), 0.0
-        for stretch in batches_of(order, self.settings.batch_size):
-            factors = self._keep(*stretch.shape)
-            for number, indices in enumerate(stretch):
-                keep = None if factors is None else factors[number]
-                logits = self._forward(x[indices], keep)[:, slice(*outputs)]
-                loss = functional.cross_entropy(logits, labels[torch.from_numpy(indices)])
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                total += loss.item() * len(indices)
-        return total / len(order)
+        losses = np.empty(len(y))
+        for step in range(len(y)):
+            logits = self._forward(x[step], None if factors is None else factors[step])[:, low:high]
+            loss = functional.cross_entropy(logits, labels[step])
+            self._optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._optimizer.step()
+            losses[step] = loss.item()
+        return losses
 
-    def _forward(self, x: Images, keep: torch.Tensor | None = None) -> torch.Tensor:
+    def _forward(self, x: Images, keep: Tensor | None = None) -> Tensor:
         images = scaled(torch.from_numpy(x).to(self.device), self.task_stream)
         return torch.as_tensor(self.network(images, keep) if self.is_mlp else self.network(images))
 
-    def _keep(self, batches: int, n: int) -> torch.Tensor | None:
+    def _keep(self, batches: int, n: int) -> Tensor | None:
         """The MLP's dropout is drawn as the compiled engine draws it."""
-        if not (self.is_mlp and self.settings.dropout):
+        if not (self.is_mlp and self.dropout):
             return None
-        hidden = self.settings.hiddens
-        factors = keep_factors(self._factors, batches, n, hidden, self.settings.dropout)
+        factors = keep_factors(self._factors, batches, n, self.hiddens, self.dropout)
         return torch.from_numpy(factors).to(self.device)
 
-    def evaluate(self, x: Images, y: Labels, outputs: tuple[int, int]) -> tuple[float, float]:
-        """Returns accuracy as a fraction, and the mean cross-entropy per image."""
+    def predict(self, x: Images, task: int) -> Tensor:
+        """Returns logits (n, classes per task) of images of a task, over its own outputs, on the device."""
         self.network.eval()
-        right, loss, size = 0, 0.0, TEST_BATCH if self.is_mlp else IMAGE_TEST_BATCH
         with torch.no_grad():
-            for start in range(0, len(y), size):
-                part = slice(start, start + size)
-                labels = torch.from_numpy(y[part] - outputs[0]).to(self.device)
-                logits = self._forward(x[part])[:, slice(*outputs)]
-                right += int((logits.argmax(1) == labels).sum())
-                loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
-        return right / len(y), loss / len(y)
+            return self._forward(x)[:, slice(*self.task_stream.outputs(task))]
+
+    def score(self, logits: Tensor, y: Labels) -> tuple[int, float]:
+        """Returns the number of right answers and the summed cross-entropy of logits (n, classes)."""
+        labels = torch.from_numpy(y).to(self.device)
+        loss = functional.cross_entropy(logits, labels, reduction="sum")
+        return int((logits.argmax(1) == labels).sum()), float(loss)
 
     def module(self) -> Any:
         """Returns the network in evaluation mode."""
@@ -93,7 +115,7 @@ class TorchLearner:
         return np.concatenate(parts)
 
     def state(self) -> dict[str, Any]:
-        """Returns parameters, buffers and the dropout generator."""
+        """Returns parameters, buffers and the dropout generator, between two epochs."""
         tensors = {name: value.cpu().numpy().copy() for name, value in self.network.state_dict().items()}
         return {"network": tensors, "dropout": adapter.generator_state(self._dropout)}
 

@@ -16,8 +16,10 @@ from clrepro.metrics import continual
 from clrepro.metrics.divergence import check_size
 from clrepro.progress import Progress
 from clrepro.seeding import Seeds
-from tag_repro.settings import StableSettings
-from tag_repro.stable_sgd.learners import Learner, make_learner
+from tag_repro.batches import Images, Labels, batches_of
+from tag_repro.evaluation import IMAGE_TEST_BATCH, TEST_BATCH
+from tag_repro.stable_sgd.learners import StableLearner, make_learner
+from tag_repro.stable_sgd.settings import StableSettings
 from tag_repro.task_stream import TaskStream
 
 Matrix = NDArray[np.float64]
@@ -69,13 +71,13 @@ class Listener(Protocol):
     def task(self, number: int, rate: float) -> None:
         """Before each task."""
 
-    def evaluated(self, result: StableResult, task: int, learner: Learner) -> None:
+    def evaluated(self, result: StableResult, task: int, learner: StableLearner) -> None:
         """After each task, when all its entries are in the result."""
 
 
 def run(
     settings: StableSettings, task_stream: TaskStream, seeds: Seeds, *, checkpoint: RunDir | None = None,
-    listener: Listener | None = None, learner: Learner | None = None, progress: Progress | None = None,
+    listener: Listener | None = None, learner: StableLearner | None = None, progress: Progress | None = None,
 ) -> StableResult:  # fmt: skip
     """Train on all tasks, or on those that a checkpoint has left.
 
@@ -96,13 +98,14 @@ def run(
     shuffle = seeds.generator("shuffle")
     with (progress or Progress.silent()).run(tasks, result.done) as course:
         for number in range(result.done, tasks):
-            began, rate = time.perf_counter(), settings.rate(number)
+            began = time.perf_counter()
+            learner.begin_task(number)
             if listener is not None:
-                listener.task(number, rate)
-            task = task_stream.stream[number]
+                listener.task(number, learner.rate)
+            x, y = task_stream.training(number)
             for epoch in range(settings.epochs_per_task):
-                order = shuffle.permutation(len(task.y_train))
-                loss = learner.epoch(task.x_train, task.y_train, order, rate, task_stream.outputs(number))
+                order = shuffle.permutation(len(y))
+                loss = one_epoch(learner, x, y, number, order, settings.batch_size)
                 check_size(loss, f"its losses in task {number + 1}", "lower --lr")
                 course.at(number + (epoch + 1) / (settings.epochs_per_task + 1))  # then the evaluation
             _evaluate(result, learner, task_stream, number)
@@ -121,19 +124,46 @@ def run(
     return result
 
 
-def _evaluate(result: StableResult, learner: Learner, task_stream: TaskStream, number: int) -> None:
+def one_epoch(
+    learner: StableLearner, x: Images, y: Labels, task: int, order: Labels, batch_size: int
+) -> float:
+    """Learn all images of a task in the given order; returns the mean loss.
+
+    Args: x — uint8 (n, inputs); y — (n,), numbered over all tasks.
+    """
+    learner.begin_epoch()
+    total = 0.0
+    for indices in batches_of(order, batch_size):
+        total += float(learner.observe(x[indices], y[indices], task).sum()) * indices.shape[1]
+    return total / len(order)
+
+
+def evaluate(
+    learner: StableLearner, task_stream: TaskStream, x: Images, y: Labels, task: int
+) -> tuple[float, float]:
+    """Returns accuracy as a fraction, and the mean cross-entropy per image; y — labels of the task."""
+    low = task_stream.outputs(task)[0]
+    size = TEST_BATCH if task_stream.shape is None else IMAGE_TEST_BATCH
+    right, loss = 0, 0.0
+    for start in range(0, len(y), size):
+        part = slice(start, start + size)
+        found = learner.score(learner.predict(x[part], task), y[part] - low)
+        right, loss = right + found[0], loss + found[1]
+    return right / len(y), loss / len(y)
+
+
+def _evaluate(result: StableResult, learner: StableLearner, task_stream: TaskStream, number: int) -> None:
     """Fill row `number` of both matrices: the tasks seen so far."""
     for seen in range(number + 1):
         x, y = task_stream.test(seen)
-        result.accuracy[number, seen], result.loss[number, seen] = learner.evaluate(
-            x, y, task_stream.outputs(seen)
-        )
+        found = evaluate(learner, task_stream, x, y, seen)
+        result.accuracy[number, seen], result.loss[number, seen] = found
         normalised, what = task_stream.shape is not None, f"its losses on task {seen + 1}"
         check_size(result.loss[number, seen], what, "lower --lr", normalised=normalised)
 
 
 def _spectrum(
-    result: StableResult, learner: Learner, task_stream: TaskStream, number: int, seeds: Seeds
+    result: StableResult, learner: StableLearner, task_stream: TaskStream, number: int, seeds: Seeds
 ) -> None:
     """Note the three eigenvalues of largest size of the loss on the present task's test images."""
     from tag_repro.hessian.curvature import top_eigenpairs
@@ -144,7 +174,7 @@ def _spectrum(
 
 
 def _state(
-    result: StableResult, learner: Learner, seeds: Seeds, start: NDArray[np.float32]
+    result: StableResult, learner: StableLearner, seeds: Seeds, start: NDArray[np.float32]
 ) -> dict[str, Any]:
     names = ("accuracy", "loss", "displacement", "eigenvalues", "seconds")
     return {
@@ -154,7 +184,7 @@ def _state(
 
 
 def _resume(
-    result: StableResult, learner: Learner, seeds: Seeds, checkpoint: RunDir | None
+    result: StableResult, learner: StableLearner, seeds: Seeds, checkpoint: RunDir | None
 ) -> NDArray[np.float32] | None:
     """Continue from the checkpoint, if there is one; returns the parameters after the first task."""
     saved = checkpoint.load_state("task") if checkpoint is not None else None

@@ -6,7 +6,6 @@ import itertools
 import zlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,9 @@ from clrepro.io.checkpoint import RunDir
 from clrepro.io.regular_files import read_regular_text
 from clrepro.progress import Progress
 from clrepro.seeding import Seeds
-from tag_repro.settings import TagSettings
+from tag_repro.settings import TorchSession
+from tag_repro.tag.settings import TagSettings
+from tag_repro.task_stream import TaskStream
 
 HELD_OUT = 0.1
 GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
@@ -37,7 +38,7 @@ def cells(kind: str) -> list[dict[str, float]]:
 
 
 def search(
-    settings: TagSettings, flags: dict[str, Any], folder: Path, *, resume: bool
+    settings: TagSettings, session: TorchSession, folder: Path, *, resume: bool
 ) -> tuple[dict[str, float], float]:
     """Train every cell `runs` times on nine tenths of the training images; returns the cell whose accuracy on
     the others, after the last task, is best on average, and that accuracy.
@@ -48,11 +49,11 @@ def search(
     from clrepro.adapters import torch as adapter
     from tag_repro.streams import TURN_SEED, build
 
-    if flags["threads"] == 1:
+    if session.threads == 1:
         adapter.use_one_thread()
     out, names = RunDir(folder), list(GRIDS[settings.hyp_gs])
     tasks = Seeds(settings.seed).generator("tasks")
-    task_stream = build(settings, tasks, flags["data_dir"], multi_head=True, turn_seed=TURN_SEED)
+    task_stream = build(settings, tasks, session.data_dir, multi_head=True, turn_seed=TURN_SEED)
     held_out = task_stream.held_out(HELD_OUT, settings.seed)
     rows = _read(folder / FILE, names) if resume else {}
     every = cells(settings.hyp_gs)
@@ -72,7 +73,7 @@ def search(
     return best, rows[tuple(best.values())]
 
 
-def _score(settings: TagSettings, task_stream: Any, progress: Progress) -> float:
+def _score(settings: TagSettings, task_stream: TaskStream, progress: Progress) -> float:
     """Mean over runs of the last average accuracy."""
     from tag_repro.tag.train import Run
 

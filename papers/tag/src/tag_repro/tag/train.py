@@ -1,4 +1,4 @@
-"""The TAG driver's loop: tasks one after the other, one optimizer, one method around it; resumable.
+"""The TAG driver's loop: tasks one after the other, one learner for all of them; resumable.
 
 Source: Malviya et al. 2022; spec 2.2 and 5.
 """
@@ -10,21 +10,16 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from clrepro.adapters import torch as adapter
 from clrepro.io.checkpoint import RunDir
 from clrepro.metrics import continual
 from clrepro.metrics.divergence import check_size
 from clrepro.progress import Course, Progress
 from clrepro.seeding import Seeds
-from tag_repro.inputs import scaled
-from tag_repro.networks.make import make_network
-from tag_repro.optim import TAG
-from tag_repro.settings import TagSettings
-from tag_repro.stable_sgd.batches import IMAGE_TEST_BATCH, TEST_BATCH, score
-from tag_repro.tag.joint import train_jointly
-from tag_repro.tag.methods import make_method
+from tag_repro.tag.epochs import accuracy, one_epoch
+from tag_repro.tag.joint import train_in_turn, train_jointly
+from tag_repro.tag.learner import make_learner
+from tag_repro.tag.settings import TagSettings
 from tag_repro.task_stream import TaskStream
 
 PATIENT_EPOCHS, PATIENCE, HELD_OUT = 20, 5, 0.1  # more epochs than this may end early
@@ -66,7 +61,7 @@ class Listener(Protocol):
 
 
 class Run:
-    """One run: network, optimizer, method, and where it stands.
+    """One run: its learner, and where it stands.
 
     Args: seeds — streams "init", "shuffle", "dropout", "memory"; checkpoint — folder of this run alone.
     """
@@ -74,17 +69,10 @@ class Run:
     def __init__(
         self, settings: TagSettings, task_stream: TaskStream, seeds: Seeds, checkpoint: RunDir | None = None
     ) -> None:
-        self.settings, self.task_stream, self.seeds, self.checkpoint = (
-            settings,
-            task_stream,
-            seeds,
-            checkpoint,
-        )
-        self.device, tasks = adapter.pick_device(settings.device), len(task_stream.stream)
-        self._dropout = torch.Generator(self.device).manual_seed(seeds.integer("dropout"))
-        self.network = make_network(settings, task_stream, seeds, self._dropout)
-        self.optimizer = make_optimizer(settings, self.network)
-        self.method = make_method(settings, self.network, task_stream, seeds)
+        self.settings, self.task_stream, self.seeds = settings, task_stream, seeds
+        self.checkpoint, self.learner = checkpoint, make_learner(settings, task_stream, seeds)
+        self.device = self.learner.parameters[0].device
+        tasks = len(task_stream.stream)
         empty = np.full((tasks, tasks), np.nan)
         self.result = TagResult(empty, empty.copy(), np.zeros(tasks), joint=settings.multi > 0)
 
@@ -96,7 +84,7 @@ class Run:
         tasks = len(self.task_stream.stream)
         if self.settings.multi and self.result.done < tasks:
             began = time.perf_counter()
-            train_jointly(self, progress)
+            self._train_jointly(progress)
             self._finish(tasks - 1, began, listener)
             return self.result
         with progress.run(tasks, self.result.done) as course:
@@ -106,6 +94,16 @@ class Run:
                 self._finish(number, began, listener)
                 course.at(number + 1)
         return self.result
+
+    def _train_jointly(self, progress: Progress) -> None:
+        settings, learner = self.settings, self.learner
+        if settings.multi == 1:
+            train_in_turn(self.epoch, self.task_stream, self.device, progress)
+            return
+        train_jointly(
+            learner.network, learner.optimizer, self.task_stream, self.seeds, self.device, progress,
+            one_head=settings.multi == 3, epochs=settings.epochs_per_task, batch_size=settings.batch_size,
+        )  # fmt: skip
 
     def _finish(self, number: int, began: float, listener: Listener | None) -> None:
         """Evaluate after a task, save, tell."""
@@ -119,117 +117,52 @@ class Run:
             listener.task(self.result, number)
 
     def _learn(self, number: int, course: Course) -> None:
-        """The epochs of a task."""
-        settings, optimizer = self.settings, self.optimizer
-        if settings.opt == "":  # gamma is for plain SGD alone
-            for group in optimizer.param_groups:
-                group["lr"] = settings.rate(number)
-        if isinstance(optimizer, TAG):
-            optimizer.begin_task()
-        x, y = self.training(number)
-        if settings.epochs_per_task > PATIENT_EPOCHS:
-            self._epochs_until_no_better(number, course)
-        else:
-            for epoch in range(settings.epochs_per_task):
-                self.epoch(x, y, number)
-                course.at(number + (epoch + 1) / (settings.epochs_per_task + 1))  # then the evaluation
-        if isinstance(optimizer, TAG):
-            self.result.alphas[number, :number] = optimizer.alphas()
-            optimizer.end_task()
-        self.method.end_task(x, y, number)
-
-    def _epochs_until_no_better(self, number: int, course: Course) -> None:
-        """Train on nine tenths of the images until accuracy on the others has not risen for five epochs."""
-        task = self.task_stream.held_out(HELD_OUT, self.settings.seed).stream[number]
-        x = torch.from_numpy(task.x_train).to(self.device)
-        y = torch.from_numpy(self.task_stream.numbered(number, task.y_train)).to(self.device)
+        """The epochs of a task; of more than 20 the last ones may be left out."""
+        self.learner.begin_task(number)
+        patient = self.settings.epochs_per_task > PATIENT_EPOCHS
+        x, y = self.task_stream.training(number)
+        if patient:
+            task = self.task_stream.held_out(HELD_OUT, self.settings.seed).stream[number]
+            x, y = task.x_train, self.task_stream.numbered(number, task.y_train)
+        images, labels = torch.from_numpy(x).to(self.device), torch.from_numpy(y).to(self.device)
         best, waited = -1.0, 0
         for epoch in range(self.settings.epochs_per_task):
-            self.epoch(x, y, number)
-            course.at(number + (epoch + 1) / (self.settings.epochs_per_task + 1))
-            found = self.accuracy(task.x_test, task.y_test, number)
-            best, waited = (found, 0) if found > best else (best, waited + 1)
-            if waited == PATIENCE:
-                break
+            self.epoch(images, labels, number)
+            course.at(number + (epoch + 1) / (self.settings.epochs_per_task + 1))  # then the evaluation
+            if patient:  # until accuracy on the tenth that is held out has not risen for five epochs
+                found = self.accuracy(task.x_test, task.y_test, number)
+                best, waited = (found, 0) if found > best else (best, waited + 1)
+                if waited == PATIENCE:
+                    break
+        if (alphas := self.learner.alphas()) is not None:
+            self.result.alphas[number, :number] = alphas
+        self.learner.end_task(number)
 
-    def epoch(self, x: Tensor, y: Tensor, number: int) -> None:
-        """Train once on all images of a task, in a new order.
+    def epoch(self, x: torch.Tensor, y: torch.Tensor, number: int) -> None:
+        """Train once on images uint8 (n, inputs) and numbered labels (n,) of a task, in a new order.
 
         Raises: FloatingPointError if the loss is no number, or if its mean is that of a diverged network.
         """
-        self.network.train()
-        losses = []
-        if isinstance(self.optimizer, TAG) and self.settings.compat == "original":
-            self.optimizer.restart_correction()
-        order = torch.from_numpy(self.seeds.generator("shuffle").permutation(len(y))).to(x.device)
-        for indices in torch.split(order, self.settings.batch_size):
-            loss = self.method.gradients(scaled(x[indices], self.task_stream), y[indices], number)
-            if not np.isfinite(loss):
-                raise FloatingPointError(f"the loss is {loss} in task {number + 1}; lower --lr")
-            losses.append(loss)
-            self.optimizer.step()
+        shuffle = self.seeds.generator("shuffle")
+        mean = one_epoch(self.learner, x, y, number, batch_size=self.settings.batch_size, rng=shuffle)
         if self.task_stream.shape is not None:
-            check_size(float(np.mean(losses)), f"its losses in task {number + 1}", "lower --lr")
-
-    def training(self, number: int) -> tuple[Tensor, Tensor]:
-        """Returns a task's training images uint8 (n, inputs), and labels numbered over all tasks."""
-        task = self.task_stream.stream[number]
-        y = self.task_stream.numbered(number, task.y_train)
-        return torch.from_numpy(task.x_train).to(self.device), torch.from_numpy(y).to(self.device)
+            check_size(mean, f"its losses in task {number + 1}", "lower --lr")
 
     def accuracy(self, x: NDArray[np.uint8], y: NDArray[np.int64], number: int) -> float:
-        """Returns the share of right answers on images of a task, among its own outputs.
-
-        Raises: FloatingPointError if the network has diverged.
-        """
-        low, high = self.task_stream.outputs(number)
-        labels = self.task_stream.numbered(number, y) - low
-        self.network.eval()
-        normalised = self.task_stream.shape is not None
-        right, size = 0, TEST_BATCH if self.task_stream.shape is None else IMAGE_TEST_BATCH
-        with torch.no_grad():
-            for start in range(0, len(y), size):
-                part = slice(start, start + size)
-                images = scaled(torch.from_numpy(x[part]).to(self.device), self.task_stream)
-                logits = self.network(images)[:, low:high].double().cpu().numpy()
-                largest, what = float(np.abs(logits).max()), f"its outputs for task {number + 1}"
-                check_size(largest, what, "lower --lr", normalised=normalised)
-                right += score(logits, labels[part])[0]
-        return right / len(y)
+        """Returns the share of right answers on images of a task (see `epochs.accuracy`)."""
+        return accuracy(self.learner, self.task_stream, x, y, number, self.device)
 
     def state(self) -> dict[str, Any]:
         """Returns all that the rest of the run depends on."""
-        network = {name: value.cpu().numpy().copy() for name, value in self.network.state_dict().items()}
         return {
-            "network": network, "optimizer": adapter.optimizer_state(self.optimizer),
-            "method": self.method.state(), "seeds": self.seeds.state(),
-            "dropout": adapter.generator_state(self._dropout), "accuracy": self.result.accuracy,
+            **self.learner.state(), "seeds": self.seeds.state(), "accuracy": self.result.accuracy,
             "alphas": self.result.alphas, "seconds": self.result.seconds, "done": self.result.done,
         }  # fmt: skip
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
-        self.network.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in state["network"].items()})
-        adapter.load_optimizer_state(self.optimizer, state["optimizer"])
-        self.method.load(state["method"])
+        self.learner.load(state)
         self.seeds.load(state["seeds"])
-        adapter.load_generator_state(self._dropout, state["dropout"])
         for name in ("accuracy", "alphas", "seconds"):
             getattr(self.result, name)[...] = state[name]
         self.result.done = int(state["done"])
-
-
-def make_optimizer(settings: TagSettings, network: nn.Module) -> torch.optim.Optimizer:
-    """Returns the optimizer that --opt names, one for the whole stream."""
-    kind, parameters = settings.method.optimizer, list(network.named_parameters())
-    if kind == "tag":
-        return TAG(parameters, settings.lr, settings.tag_opt, settings.b)
-    plain = [p for _, p in parameters]
-    together = settings.device == "cpu" or None  # None: torch's own choice
-    if kind == "rms":
-        return torch.optim.RMSprop(plain, settings.lr, foreach=together)
-    if kind == "adagrad":
-        return torch.optim.Adagrad(plain, settings.lr, fused=together)
-    if kind == "adam":
-        return torch.optim.Adam(plain, settings.lr, fused=together)
-    return torch.optim.SGD(plain, settings.lr)

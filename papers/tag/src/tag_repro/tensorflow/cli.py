@@ -1,11 +1,10 @@
-"""The two programs' entry points: `fc_mnist.py`, `conv_split_cifar.py`, and one command of a sweep."""
+"""The two programs' command lines: `fc_mnist.py` and `conv_split_cifar.py`."""
 
-import contextlib
 import importlib.util
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from clrepro.errors import DataError
@@ -13,14 +12,18 @@ from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress
 from clrepro.records import Outcome, RunRecord
 from clrepro.seeding import Seeds
+from clrepro.settings import add_flags, dashed, fingerprint, given
 from clrepro.sweep.host import Meter
-from tag_repro.program import exit_code
-from tag_repro.tensorflow.flags import parser, settings_of
-from tag_repro.tensorflow.outputs import Files, of_run
-from tag_repro.tensorflow.settings import CONV, FC, TfSettings
+from tag_repro.program import Parser, Program
+from tag_repro.settings import Command
+from tag_repro.tensorflow.outputs import Console, Files, of_run, say_metrics
+from tag_repro.tensorflow.settings import CONV, DEFAULTS, FC, SESSIONS, TfSession, TfSettings, settings_of
 
 HOME = "external_libs/continual_learning_algorithms"
-PROGRAMS = {f"{HOME}/{name}": name for name in (FC, CONV)}
+TITLES = {
+    FC: "EWC, A-GEM, ER and plain SGD on rotated or permuted MNIST.",
+    CONV: "EWC, A-GEM, ER and plain SGD on CIFAR-100 in tasks of five classes.",
+}
 
 
 class NoTensorFlowError(DataError):
@@ -29,31 +32,36 @@ class NoTensorFlowError(DataError):
     exit_code = 3
 
 
-def fc_mnist(argv: Sequence[str] | None = None) -> int:
-    """Run fc_mnist.py; returns the exit code (see `main`)."""
-    return main(FC, argv)
+def parser(program: str) -> Parser:
+    """Returns the parser of one of the two programs."""
+    out = Parser(prog=program, description=TITLES[program])
+    alone = ("dataset",) if program == CONV else ()  # it has one
+    add_flags(out, DEFAULTS[program], spell=dashed, unset=True, leave_out=alone)
+    add_flags(out, SESSIONS[program], spell=dashed)
+    return out
 
 
-def conv_split_cifar(argv: Sequence[str] | None = None) -> int:
-    """Run conv_split_cifar.py; returns the exit code (see `main`)."""
-    return main(CONV, argv)
+def parse(argv: Sequence[str] | None, *, program: str) -> Command:
+    """Returns what a command line of a program says.  Raises: UsageError for a wrong flag or value."""
+    words = tuple(sys.argv[1:] if argv is None else argv)
+    flags = vars(parser(program).parse_args(words))
+    session = TfSession(**given(TfSession, flags))
+    return Command(settings_of(program, flags, session.profile == "quick"), session, words)
 
 
-def main(program: str, argv: Sequence[str] | None) -> int:
-    """Run a program; returns 0, 2 for a wrong command line, 1 for missing or damaged files, 3 without
-    TensorFlow.
-    """
-    words = list(sys.argv[1:] if argv is None else argv)
-    return exit_code(lambda _: _main(program, words), words)
-
-
-def _main(program: str, argv: list[str]) -> None:
-    flags = vars(parser(program).parse_args(argv))
-    settings = settings_of(program, flags)
+def run_shell(command: Command) -> None:
+    """Do the runs of a command line, with its files below --log-dir."""
     need_tensorflow()
-    files = Files(settings, flags["log_dir"])
+    files = Files(command.settings, command.session.log_dir)
     with files.folder.lock():
-        run_all(settings, flags, files, argv)
+        run_all(command, files)
+
+
+def run_job(command: Command, work: RunDir) -> Outcome:
+    """Do the first run of a command for a sweep, with checkpoints in the job's folder."""
+    need_tensorflow()
+    session = replace(command.session, resume=True)
+    return run_one(of_run(command.settings, 1), session, work, Progress())
 
 
 def need_tensorflow() -> None:
@@ -64,19 +72,20 @@ def need_tensorflow() -> None:
         )
 
 
-def run_all(settings: TfSettings, flags: dict[str, Any], files: Files, argv: list[str]) -> list[RunRecord]:
+def run_all(command: Command, files: Files) -> list[RunRecord]:
     """Do all runs of a command; returns their records."""
+    settings, session = command.settings, command.session
     print(f"{files.id}: {settings.profile}, images: {settings.images}", flush=True)
     records: list[RunRecord] = []
     labels = []
     with Progress(settings.num_runs) as progress:
         for run in range(1, settings.num_runs + 1):
-            done = files.finished(run) if flags["resume"] else None
+            done = files.finished(run) if session.resume else None
             if done is None:
                 meter = Meter()
-                outcome = run_one(of_run(settings, run), flags, files.checkpoint(run), progress)
+                outcome = run_one(of_run(settings, run), session, files.checkpoint(run), progress)
                 outcome = replace(outcome, cost={**meter.cost(), **outcome.cost})
-                done = files.write_record(run, outcome, argv)
+                done = files.write_record(run, outcome, list(command.words))
             else:
                 progress.skip()
                 print(f"run {run} is done already")
@@ -92,18 +101,18 @@ def run_all(settings: TfSettings, flags: dict[str, Any], files: Files, argv: lis
     return records
 
 
-def run_one(settings: TfSettings, flags: dict[str, Any], checkpoint: RunDir, progress: Progress) -> Outcome:
+def run_one(settings: TfSettings, session: TfSession, checkpoint: RunDir, progress: Progress) -> Outcome:
     """Do one run, or what is left of it; returns what its record keeps."""
     from tag_repro.tensorflow.streams import task_stream
 
-    if not flags["resume"]:
+    if not session.resume:
         checkpoint.remove_state("task")
     seeds = Seeds(settings.random_seed)
-    found = task_stream(settings, seeds.generator("tasks"), flags["data_dir"])  # its errors come at once
+    found = task_stream(settings, seeds.generator("tasks"), session.data_dir)  # its errors come at once
     print(f"Experiment-{settings.random_seed} started: {settings.trained_tasks} tasks", flush=True)
     from clrepro.adapters import tf as adapter
 
-    adapter.configure(flags["threads"])
+    adapter.configure(session.threads)
     from tag_repro.tensorflow.train import Run
 
     run = Run(settings, found, seeds, checkpoint)
@@ -117,46 +126,15 @@ def run_one(settings: TfSettings, flags: dict[str, Any], checkpoint: RunDir, pro
             "snapshots": [row.tolist() for row in result.snapshots],
             "classes": classes,
         },
-        settings={**settings.fingerprint(), "random_seed": settings.random_seed},
+        settings={**fingerprint(settings), "random_seed": settings.random_seed},
         data={"name": settings.images, **found.checksums},
         cost={"train_s": float(result.seconds.sum()) - evaluation, "eval_s": evaluation, "steps": run.steps},
     )
 
 
-class Console:
-    """The line after each task."""
-
-    def task(self, result: Any, number: int) -> None:
-        """The mean accuracy so far and how long the task took."""
-        seen = result.accuracy[number, : number + 1]
-        print(
-            f"TASK {number + 1} / {len(result.accuracy)}  Avg Acc: {100 * seen.mean():.4f}  "
-            f"({result.seconds[number]:.1f} s)",
-            flush=True,
-        )
+def _program(name: str) -> Any:
+    return Program(f"{HOME}/{name}", parse=partial(parse, program=name), run=run_shell, job=run_job)
 
 
-def say_metrics(title: str, records: list[RunRecord]) -> None:
-    """The line of one run, or mean and population deviation of several, as `main.py` prints them."""
-    import numpy as np
-
-    parts = []
-    for words, key, factor in ((title, "A", 100), ("forget", "F", 1), ("learning accuracy", "LA", 100)):
-        values = factor * np.array([record.metrics.get(key, np.nan) for record in records])
-        if not np.isnan(values).all():
-            spread = f" +/- {values.std()}" if len(records) > 1 else ""
-            parts.append(f"{words} = {values.mean()}{spread}")
-    print(", ".join(parts), flush=True)
-
-
-def run_program(argv: Sequence[str], *, work_dir: Path) -> Outcome:
-    """Run one command of a profile inside a worker, argv[0] being the program; one run per command.
-
-    Args: work_dir — the job's own folder, for checkpoints.
-    """
-    program = PROGRAMS[argv[0]]
-    flags = vars(parser(program).parse_args(list(argv[1:])))
-    settings = of_run(settings_of(program, flags), 1)
-    need_tensorflow()
-    with contextlib.redirect_stdout(sys.stderr):
-        return run_one(settings, {**flags, "resume": True}, RunDir(work_dir), Progress())
+PROGRAMS = {name: _program(name) for name in (FC, CONV)}
+fc_mnist, conv_split_cifar = PROGRAMS[FC].main, PROGRAMS[CONV].main

@@ -1,4 +1,4 @@
-"""Cross-entropy and hits over the outputs of each example's own task, and what gradients are made of."""
+"""Cross-entropy over the outputs of each example's own task, and what gradients are made of."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,12 +21,6 @@ def mean_loss(logits: Any, y: Any, classes_per_task: int) -> Any:
     """Returns the mean cross-entropy of labels y int64 (n,), numbered over all tasks."""
     own = own_logits(logits, y, classes_per_task)
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y % classes_per_task, own))
-
-
-def hits(logits: Any, y: Any, classes_per_task: int) -> Any:
-    """Returns how many examples have their largest own logit at their label, float32."""
-    own = own_logits(logits, y, classes_per_task)
-    return tf.reduce_sum(tf.cast(tf.argmax(own, axis=1) == y % classes_per_task, tf.float32))
 
 
 def loss_and_gradients(loss: Callable[[], Any], weights: Sequence[Any]) -> tuple[Any, list[Any]]:

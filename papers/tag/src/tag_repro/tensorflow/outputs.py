@@ -1,8 +1,5 @@
 """What the two programs write: the original's files, tables beside them, and a record of every run."""
 
-import csv
-import hashlib
-import io
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +11,12 @@ from numpy.typing import NDArray
 from clrepro.errors import DataError
 from clrepro.io.checkpoint import RunDir
 from clrepro.io.regular_files import read_regular_text
-from clrepro.records import Outcome, RunRecord, canonical_json, read_record
+from clrepro.records import Outcome, RunRecord, read_record
+from clrepro.settings import digest, fingerprint
 from clrepro.sweep.host import versions
+from tag_repro.tables import matrix_csv, results_csv
 from tag_repro.tensorflow.settings import CONV, TfSettings
 
-COLUMNS = ("run", "method", "A", "F", "F_signed", "LA", "BWT", "seconds")
 MAX_LOG = 1 << 26
 CROSS_VALIDATION_LOG = "cross_validation.txt"
 
@@ -28,9 +26,9 @@ def experiment_id(settings: TfSettings) -> str:
 
     Differs from the original: it had the time in it, so that no two runs of a command met.
     """
-    digest = hashlib.sha256(canonical_json(settings.fingerprint()).encode()).hexdigest()[:6].upper()
+    digits = digest(fingerprint(settings), 6).upper()
     dataset = settings.dataset.upper().replace("-", "_")
-    return f"{dataset}_{settings.arch}_{settings.imp_method}_{settings.random_seed}_{digest}"
+    return f"{dataset}_{settings.arch}_{settings.imp_method}_{settings.random_seed}_{digits}"
 
 
 class Files:
@@ -43,7 +41,7 @@ class Files:
     def __init__(self, settings: TfSettings, log_dir: Path) -> None:
         self.settings, self.id = settings, experiment_id(settings)
         self.log_dir, self.folder = RunDir(log_dir), RunDir(log_dir / self.id)
-        shown = {**settings.fingerprint(), "num_runs": settings.num_runs, "random_seed": settings.random_seed}
+        shown = {**fingerprint(settings), "num_runs": settings.num_runs, "random_seed": settings.random_seed}
         self.log_dir.atomic_write_text(f"{self.id}.txt", "".join(f"{k}: {v}\n" for k, v in shown.items()))
         self.folder.atomic_write_json("args.json", shown)
 
@@ -62,14 +60,17 @@ class Files:
     def write_record(self, run: int, outcome: Outcome, argv: list[str]) -> RunRecord:
         """Write a run's matrix and record; its checkpoints have done their work and go."""
         record = run_record(self.settings, run, outcome, argv)
-        self.folder.atomic_write_text(f"matrix_{run}.csv", table(100 * np.array(record.series["R"], float)))
+        self.folder.atomic_write_text(
+            f"matrix_{run}.csv", matrix_csv(100 * np.array(record.series["R"], float))
+        )
         self.folder.atomic_write_text(f"record_{run}.json", record.to_json())
         self.checkpoint(run).remove_state("task")
         return record
 
     def write_results(self, records: list[RunRecord]) -> None:
         """Write results.csv and the original's pickle of the runs so far."""
-        self.folder.atomic_write_text("results.csv", results(records))
+        rows = [(record.metrics, record.cost["train_s"] + record.cost["eval_s"]) for record in records]
+        self.folder.atomic_write_text("results.csv", results_csv(self.settings.imp_method, rows))
         content = pickle.dumps({"mean": raw_accuracies(records)}, protocol=4)
         self.log_dir.atomic_write_bytes(f"{self.id}.pickle", content)
 
@@ -93,8 +94,7 @@ class Files:
 
 def settings_hash(settings: TfSettings, run: int) -> str:
     """Returns sha256 (hex) of all that decides the result of a run."""
-    fingerprint = {**settings.fingerprint(), "seed": settings.random_seed + run - 1}
-    return hashlib.sha256(canonical_json(fingerprint).encode()).hexdigest()
+    return digest({**fingerprint(settings), "seed": settings.random_seed + run - 1}, 64)
 
 
 def run_record(settings: TfSettings, run: int, outcome: Outcome, argv: list[str]) -> RunRecord:
@@ -129,20 +129,25 @@ def raw_accuracies(records: list[RunRecord]) -> NDArray[np.float64]:
     return np.array(found, np.float64)
 
 
-def results(records: list[RunRecord]) -> str:
-    """Returns results.csv: one row per run, as the PyTorch programs write it."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for number, record in enumerate(records, 1):
-        cells: list[Any] = [record.metrics.get(name, "") for name in COLUMNS[2:-1]]
-        writer.writerow(
-            [number, record.method, *cells, f"{record.cost['train_s'] + record.cost['eval_s']:.2f}"]
+class Console:
+    """The line after each task."""
+
+    def task(self, result: Any, number: int) -> None:
+        """The mean accuracy so far and how long the task took."""
+        seen = result.accuracy[number, : number + 1]
+        print(
+            f"TASK {number + 1} / {len(result.accuracy)}  Avg Acc: {100 * seen.mean():.4f}  "
+            f"({result.seconds[number]:.1f} s)",
+            flush=True,
         )
-    return text.getvalue()
 
 
-def table(values: NDArray[np.float64]) -> str:
-    """Returns a matrix as CSV, empty where it is nan."""
-    rows = [",".join("" if np.isnan(v) else f"{v:.10g}" for v in row) for row in values]
-    return "\n".join(rows) + "\n"
+def say_metrics(title: str, records: list[RunRecord]) -> None:
+    """The line of one run, or mean and population deviation of several, as `main.py` prints them."""
+    parts = []
+    for words, key, factor in ((title, "A", 100), ("forget", "F", 1), ("learning accuracy", "LA", 100)):
+        values = factor * np.array([record.metrics.get(key, np.nan) for record in records])
+        if not np.isnan(values).all():
+            spread = f" +/- {values.std()}" if len(records) > 1 else ""
+            parts.append(f"{words} = {values.mean()}{spread}")
+    print(", ".join(parts), flush=True)

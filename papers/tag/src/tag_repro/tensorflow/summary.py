@@ -14,7 +14,7 @@ from clrepro.errors import DataError
 from clrepro.io import safe_pickle
 from clrepro.io.atomic import write_atomically
 from clrepro.records import RunRecord, canonical_json, read_record
-from tag_repro.program import Parser, exit_code
+from tag_repro.program import Parser, Program
 
 # One header for all experiments of this paper; what does not apply here (TAG's b, eigenvalues) stays empty.
 COLUMNS = (
@@ -29,16 +29,20 @@ SHOWN = {
 }  # fmt: skip
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `extract_res.py`; returns the exit code."""
-    return exit_code(_main, argv)
-
-
-def _main(argv: Sequence[str] | None) -> None:
+def parse(argv: Sequence[str] | None) -> Path:
+    """Returns the folder or file that a command line names."""
     parser = Parser(prog="extract_res.py", description="Tables of finished runs.")
     parser.add_argument("path", type=Path, nargs="?", default=Path("results"),
         help="a --log-dir (default: results), or a .pickle of the original or of ours")  # fmt: skip
-    path = parser.parse_args(argv).path
+    path: Path = parser.parse_args(argv).path
+    return path
+
+
+def run(path: Path) -> None:
+    """Print the tables of a folder and write them into it, or print the last row of a pickle.
+
+    Raises: DataError if there is nothing to read.
+    """
     if path.suffix == ".pickle":
         print(last_row(path))
         return
@@ -143,3 +147,7 @@ def last_row(path: Path) -> str:
         raise DataError(f"{path}: expected {{'mean': accuracies of runs, tasks, snapshots, tasks}}")
     last = raw[0][-1][-1] if raw.ndim == 4 else raw[0][-1]
     return f"{raw.shape}\n{json.dumps([None if np.isnan(v) else round(float(v), 6) for v in last])}"
+
+
+MAIN = Program("extract_res.py", parse=parse, run=run)
+main = MAIN.main

@@ -14,9 +14,10 @@ from clrepro.io.checkpoint import RunDir
 from clrepro.metrics import continual
 from clrepro.progress import Course, Progress
 from clrepro.seeding import Seeds
+from clrepro.settings import keywords
 from tag_repro.task_stream import TaskStream
-from tag_repro.tensorflow.losses import hits
-from tag_repro.tensorflow.methods import make_method
+from tag_repro.tensorflow.methods import METHODS
+from tag_repro.tensorflow.methods.van import VAN
 from tag_repro.tensorflow.networks import MLP, Dropout, ResNetS
 from tag_repro.tensorflow.settings import CONV, TfSettings
 from tag_repro.tensorflow.streams import mean_image
@@ -71,16 +72,11 @@ class Run:
     def __init__(
         self, settings: TfSettings, task_stream: TaskStream, seeds: Seeds, checkpoint: RunDir | None = None
     ) -> None:
-        self.settings, self.task_stream, self.seeds, self.checkpoint = (
-            settings,
-            task_stream,
-            seeds,
-            checkpoint,
-        )
+        self.settings, self.task_stream = settings, task_stream
+        self.seeds, self.checkpoint = seeds, checkpoint
         self.generator = adapter.generator(seeds.integer("dropout"))
         self.network = make_network(settings, task_stream, self.generator, seeds.generator("init"))
-        self.method = make_method(settings, self.network, task_stream, seeds.generator("memory"))
-        self.hits = self.method.compile("hits", self._hits, batches=1)
+        self.method = make_learner(settings, self.network, task_stream, seeds.generator("memory"))
         self.steps = 0
         tasks = settings.trained_tasks
         self.result = TfResult(np.full((tasks, tasks), np.nan), np.zeros(tasks), np.zeros(tasks))
@@ -109,8 +105,8 @@ class Run:
 
     def _learn(self, number: int, course: Course) -> None:
         """Train a task."""
-        settings, task, step = self.settings, self.task_stream.stream[number], 0
-        x, y = task.x_train, self.task_stream.numbered(number, task.y_train)
+        settings, step = self.settings, 0
+        x, y = self.task_stream.training(number)
         for indices in self._batches(len(y)):  # (steps, batch): as many steps as one call may take
             self.method.optimizer.set_rate(settings.rate(number, self.steps))
             losses = self.method.observe(x[indices], y[indices], number)
@@ -165,15 +161,13 @@ class Run:
         row = np.full(self.settings.trained_tasks, np.nan)
         for seen in range(number + 1):
             x, y = self.task_stream.test(seen)
-            y = self.task_stream.numbered(seen, y)
-            batches = (slice(start, start + TEST_BATCH) for start in range(0, len(y), TEST_BATCH))
-            row[seen] = sum(float(self.hits(x[None, part], y[None, part])[0]) for part in batches) / len(y)
+            labels, right = self.task_stream.numbered(seen, y) - self.task_stream.outputs(seen)[0], 0
+            for start in range(0, len(y), TEST_BATCH):
+                part = slice(start, start + TEST_BATCH)
+                right += int((self.method.predict(x[part], seen).argmax(1) == labels[part]).sum())
+            row[seen] = right / len(y)
         self.result.test_seconds[number] += time.perf_counter() - began
         return row
-
-    def _hits(self, x: Any, y: Any) -> Any:
-        logits = self.network(x, training=False, dropping=self.settings.test_dropout)
-        return hits(logits, y, self.task_stream.classes_per_task)
 
     def state(self) -> dict[str, Any]:
         """Returns all that the rest of the run depends on."""
@@ -195,6 +189,16 @@ class Run:
             getattr(self.result, name)[...] = state[name]
         self.result.snapshots = [np.array(row, np.float64) for row in state["snapshots"]]
         self.result.done = int(state["done"])
+
+
+def make_learner(
+    settings: TfSettings, network: Any, task_stream: TaskStream, rng: np.random.Generator
+) -> VAN:
+    """Returns the learner that --imp-method names, fresh; here the settings end: each argument comes from the
+    field of its name.
+    """
+    kind = METHODS[settings.imp_method]
+    return kind(network, task_stream, rng, **(keywords(VAN, settings) | keywords(kind, settings)))
 
 
 def make_network(

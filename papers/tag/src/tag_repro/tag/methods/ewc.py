@@ -28,8 +28,9 @@ class EWC(Naive):
     Source: Kirkpatrick et al. 2017; spec 5.2.
     """
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, *args: Any, lambd: float = 1.0, ewc_fisher: str = "empirical", **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.lambd, self.ewc_fisher = lambd, ewc_fisher
         self.fisher: list[Tensor] = []
         self.anchor: list[Tensor] = []
 
@@ -47,11 +48,20 @@ class EWC(Naive):
     def penalty_gradients(self) -> list[Tensor]:
         """Returns 2 lambda F (w - w*) of every parameter."""
         parts = zip(self.parameters, self.fisher, self.anchor, strict=True)
-        return [2 * self.settings.lambd * f * (p.detach() - a) for p, f, a in parts]
+        return [2 * self.lambd * f * (p.detach() - a) for p, f, a in parts]
 
-    def end_task(self, x: Tensor, y: Tensor, task: int) -> None:
+    def end_task(self, task: int) -> None:
         """Estimate the Fisher information on the task that is over, and move the anchor here."""
-        original = self.settings.ewc_fisher != "empirical"
+        super().end_task(task)
+        device = self.parameters[0].device
+        x, y = (torch.from_numpy(each).to(device) for each in self.task_stream.training(task))
+        self.consolidate(x, y, task)
+
+    def consolidate(self, x: Tensor, y: Tensor, task: int) -> None:
+        """Add the Fisher information on images x uint8 (n, inputs) of a task to that of earlier ones; the
+        anchor is where the weights are now.
+        """
+        original = self.ewc_fisher != "empirical"
         most = ONE_BATCH if original else SAMPLES
         indices = torch.from_numpy(self.rng.permutation(len(y))[:most]).to(y.device)
         training = self.network.training
@@ -70,7 +80,7 @@ class EWC(Naive):
     def _squares(self, x: Tensor, y: Tensor, task: int) -> list[Tensor]:
         """Squared gradients of a batch's mean loss."""
         logits = self.network(x)
-        if self.settings.ewc_fisher == "original":
+        if self.ewc_fisher == "original":
             loss = task_loss(logits, y, self.task_stream.outputs(task))
         else:
             loss = _wrongly_masked(logits, y, (task + 1) * self.task_stream.classes_per_task)
@@ -99,12 +109,12 @@ class EWC(Naive):
                     total[name] += gradients.square().sum(0)
         return [total[name] / len(y) for name, p in self.network.named_parameters() if p.requires_grad]
 
-    def state(self) -> dict[str, Any]:
+    def memory_state(self) -> dict[str, Any]:
         """Returns Fisher information and anchor."""
         return {name: [t.cpu().numpy() for t in getattr(self, name)] for name in ("fisher", "anchor")}
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned."""
+    def load_memory(self, state: dict[str, Any]) -> None:
+        """Continue from what `memory_state` returned."""
         for name in ("fisher", "anchor"):
             parts = zip(state[name], self.parameters, strict=False)
             setattr(self, name, [torch.from_numpy(np.array(a)).to(p.device) for a, p in parts])

@@ -1,6 +1,4 @@
-"""What a method does with a batch: `observe` learns from it, `end_task` is called when its task is over."""
-
-from typing import Any
+"""The methods by the names of --imp-method.  A new one is a class in a file of its own and a line here."""
 
 from tag_repro.tensorflow.methods.agem import AGEM
 from tag_repro.tensorflow.methods.er import ER
@@ -8,8 +6,3 @@ from tag_repro.tensorflow.methods.ewc import EWC
 from tag_repro.tensorflow.methods.van import VAN
 
 METHODS: dict[str, type[VAN]] = {"VAN": VAN, "EWC": EWC, "A-GEM": AGEM, "ER": ER}
-
-
-def make_method(settings: Any, network: Any, task_stream: Any, rng: Any) -> VAN:
-    """Returns the method that --imp-method names, around a network and an optimizer of its own."""
-    return METHODS[settings.imp_method](settings, network, task_stream, rng)

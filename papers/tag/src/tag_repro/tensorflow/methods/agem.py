@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrepro.adapters.tf import project as project
-from clrepro.buffers import PerClass
+from clrepro.buffers import Columns, PerClass
+from tag_repro.batches import Images, Labels, one_by_one
 from tag_repro.tensorflow.losses import loss_and_gradients, mean_loss
-from tag_repro.tensorflow.methods.memory import Memory
-from tag_repro.tensorflow.methods.van import VAN, Images, Labels, Losses
+from tag_repro.tensorflow.methods.van import VAN, Losses
 
 
 class AGEM(VAN):
@@ -21,19 +21,23 @@ class AGEM(VAN):
     and it normalises by the running statistics, which it leaves as they are.
     """
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        found = self.task_stream
-        self.policy = PerClass(self.settings.mem_size, len(found.stream) * found.classes_per_task)
-        self.memory = Memory(self.policy, found.stream.n_inputs)
+    def __init__(
+        self, *args: Any, mem_size: int = 1, eps_mem_batch: int = 64, ref_dropout: bool = False,
+        compat: str = "corrected", **more: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(*args, compat=compat, **more)
+        found, self.eps_mem_batch = self.task_stream, eps_mem_batch
+        self.ref_dropout = ref_dropout or self.as_published
+        self.policy = PerClass(mem_size, len(found.stream) * found.classes_per_task)
+        fields = {"x": ((found.stream.n_inputs,), np.uint8), "y": ((), np.int64)}
+        self.memory = Columns(self.policy.capacity, fields)
         self._projected = self.compile("projected", self.projected_step, batches=2)
 
     def reference_gradients(self, x: Any, y: Any) -> list[Any]:
         """Returns the gradients of the loss on remembered examples."""
 
         def loss() -> Any:
-            as_published = self.settings.compat == "original"
-            logits = self.network(x, training=as_published, dropping=self.settings.reference_dropout)
+            logits = self.network(x, training=self.as_published, dropping=self.ref_dropout)
             return mean_loss(logits, y, self.task_stream.classes_per_task)
 
         return loss_and_gradients(loss, self.network.weights)[1]
@@ -47,16 +51,17 @@ class AGEM(VAN):
 
     def observe(self, x: Images, y: Labels, task: int) -> Losses:
         """Learn from batches of a task and remember them; returns their losses."""
+        x, y = one_by_one(x, y)
         held = self.slots_before(task)  # the same ones for all batches of a task
         if len(held):
-            n = min(self.settings.eps_mem_batch, len(held))
+            n = min(self.eps_mem_batch, len(held))
             indices = np.concatenate([self.rng.choice(held, n, replace=False) for _ in y])
-            old_x, old_y = self.memory.read(indices)
-            losses = self._projected(x, y, old_x.reshape(len(y), n, -1), old_y.reshape(len(y), n))
+            old = self.memory.read(indices)
+            losses = self._projected(x, y, old["x"].reshape(len(y), n, -1), old["y"].reshape(len(y), n))
         else:
             losses = self._plain(x, y)
         slots = self.policy.add(self.classes(y.ravel(), task))
-        self.memory.columns.write(slots, x=x.reshape(len(slots), -1), y=y.ravel())
+        self.memory.write(slots, x=x.reshape(len(slots), -1), y=y.ravel())
         return np.asarray(losses)
 
     def classes(self, y: Labels, task: int) -> Labels:
@@ -74,8 +79,9 @@ class AGEM(VAN):
 
     def memory_state(self) -> dict[str, Any]:
         """Returns the memory."""
-        return {"memory": self.memory.state()}
+        return {"memory": {"policy": self.policy.state(), "columns": self.memory.state()}}
 
     def load_memory(self, state: dict[str, Any]) -> None:
         """Continue from what `memory_state` returned."""
-        self.memory.load(state["memory"])
+        self.policy.load(state["memory"]["policy"])
+        self.memory.load(state["memory"]["columns"])

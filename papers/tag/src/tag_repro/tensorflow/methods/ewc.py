@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tag_repro.tensorflow.methods.van import VAN, Images, Labels, Losses
+from tag_repro.batches import Images, Labels, one_by_one
+from tag_repro.tensorflow.methods.van import VAN, Losses
 
 
 class EWC(VAN):
@@ -15,12 +16,17 @@ class EWC(VAN):
     A running F <- (1 - e) F + (e / K) sum of the squared batch gradients of the last K steps, every K steps;
     at the end of a task F* = F brought to [0, 1] over all weights together.  A task of fewer than K steps
     counts those it has, else it would leave no trace.
-    e = --fisher-ema-decay, K = --fisher-update-after.
+    Args: synap_stgth — lambda; fisher_ema_decay — e; fisher_update_after — K.
     Source: online EWC as in Chaudhry et al. 2018; spec 5.5.
     """
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(
+        self, *args: Any, synap_stgth: float = 10.0, fisher_ema_decay: float = 0.9,
+        fisher_update_after: int = 10, **more: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(*args, **more)
+        self.synap_stgth, self.fisher_ema_decay = synap_stgth, fisher_ema_decay
+        self.fisher_update_after = fisher_update_after
         weights = self.network.weights
         self.squares, self.running, self.fisher = (
             [tf.Variable(tf.zeros_like(w)) for w in weights] for _ in range(3)
@@ -37,13 +43,13 @@ class EWC(VAN):
         loss, gradients = self.gradients(x, y)
         for total, g in zip(self.squares, gradients, strict=True):
             total.assign_add(g**2)
-        pull = penalty_gradients(self.network.weights, self.anchor, self.fisher, self.settings.synap_stgth)
+        pull = penalty_gradients(self.network.weights, self.anchor, self.fisher, self.synap_stgth)
         self.optimizer.apply([g + p for g, p in zip(gradients, pull, strict=True)])
         return loss
 
     def update_step(self, steps: Any) -> None:
         """Move the running Fisher information by the squares of so many steps."""
-        e = self.settings.fisher_ema_decay
+        e = self.fisher_ema_decay
         for running, total in zip(self.running, self.squares, strict=True):
             running.assign((1 - e) * running + e / steps * total)
             total.assign(tf.zeros_like(total))
@@ -51,11 +57,12 @@ class EWC(VAN):
     def observe(self, x: Images, y: Labels, task: int) -> Losses:
         """Learn from batches of a task; returns their losses without the penalty."""
         losses: list[Losses] = []
+        x, y = one_by_one(x, y)
         while len(y):
-            n = self.settings.fisher_update_after - self.steps  # up to the next update
+            n = self.fisher_update_after - self.steps  # up to the next update
             losses.append(np.asarray(self._consolidated(x[:n], y[:n])))
             self.steps += len(y[:n])
-            if self.steps == self.settings.fisher_update_after:
+            if self.steps == self.fisher_update_after:
                 self._count_in()
             x, y = x[n:], y[n:]
         return np.concatenate(losses)

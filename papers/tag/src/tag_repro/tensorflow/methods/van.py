@@ -8,29 +8,38 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from clrepro.adapters import tf as adapter
+from tag_repro.batches import Images, Labels, one_by_one
 from tag_repro.task_stream import TaskStream
 from tag_repro.tensorflow.losses import loss_and_gradients, mean_loss
 from tag_repro.tensorflow.optimizers import Optimizer
-from tag_repro.tensorflow.settings import TfSettings
 
-Images = NDArray[np.uint8]
-Labels = NDArray[np.int64]
 Losses = NDArray[np.float32]
 
 
 class VAN:
     """Naive SGD.
 
-    Args: network — see `tag_repro.tensorflow.networks`; rng — draws from the memory, if the method has one.
+    A `clrepro.learner.Learner` on arrays: images uint8 (n, inputs), labels numbered over all tasks.
+    Args: network — see `tag_repro.tensorflow.networks`; rng — draws from the memory, if the method has one;
+        optim — see `tag_repro.tensorflow.optimizers`; compat — "original": units are dropped in
+        `predict` too.
     """
 
     def __init__(
-        self, settings: TfSettings, network: Any, task_stream: TaskStream, rng: np.random.Generator
-    ) -> None:
-        self.settings, self.network, self.task_stream, self.rng = settings, network, task_stream, rng
-        self.optimizer = Optimizer(settings.optim, network.weights)
+        self, network: Any, task_stream: TaskStream, rng: np.random.Generator, *, optim: str = "SGD",
+        compat: str = "corrected",
+    ) -> None:  # fmt: skip
+        self.network, self.task_stream, self.rng = network, task_stream, rng
+        self.as_published = compat == "original"
+        self.optimizer = Optimizer(optim, network.weights)
         self.compiled: dict[str, Any] = {}
         self._plain = self.compile("plain", self.plain_step, batches=1)
+        images = [tf.TensorSpec([None, task_stream.stream.n_inputs], tf.uint8)]
+        self._logits = tf.function(self._forward, input_signature=images, autograph=False)
+        self.compiled["predict"] = self._logits
+
+    def _forward(self, x: Any) -> Any:
+        return self.network(x, training=False, dropping=self.as_published)
 
     def compile(self, name: str, step: Callable[..., Any], *, batches: int) -> Any:
         """Returns a compiled loop over steps; `step` takes images and labels of so many batches.
@@ -66,11 +75,14 @@ class VAN:
         return loss
 
     def observe(self, x: Images, y: Labels, task: int) -> Losses:
-        """Learn from batches of a task, one after the other; returns the loss before each step, (steps,).
-
-        Args: x — (steps, n, inputs); y — (steps, n), numbered over all tasks.
+        """Learn a batch x (n, inputs), y (n,) of a task, or several one after the other: x (steps, n,
+        inputs), y (steps, n); returns the loss before each step, (steps,).
         """
-        return np.asarray(self._plain(x, y))
+        return np.asarray(self._plain(*one_by_one(x, y)))
+
+    def predict(self, x: Images, task: int) -> NDArray[np.float32]:
+        """Returns logits (n, classes per task) of images of a task, over its own outputs."""
+        return np.asarray(self._logits(x)[:, slice(*self.task_stream.outputs(task))])
 
     def end_task(self, task: int) -> None:
         """A task is over."""

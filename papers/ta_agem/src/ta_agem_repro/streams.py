@@ -2,42 +2,22 @@
 4.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clrepro.datasets import Dataset
 from clrepro.errors import DataError
-from clrepro.streams import apply_map, permutation_map, rotation_map, slices
-from ta_agem_repro.settings import N_CLASSES, Settings
+from clrepro.streams import Stream, Task, permuted, rotated, split_classes
+from ta_agem_repro.networks import N_CLASSES
+from ta_agem_repro.settings import Settings
 
 ROTATION_STEP = 20.0  # degrees from task to task, counter-clockwise, whatever their number
 LITE_TRAIN, LITE_TEST = 1000, 200  # images per class that --lite keeps at most
 
 
-@dataclass(frozen=True)
-class Images:
-    """A data set as the tasks need it: x uint8 (n, inputs), y int64 (n,); checksums — file name to sha256."""
-
-    name: str
-    x_train: NDArray[np.uint8]
-    y_train: NDArray[np.int64]
-    x_test: NDArray[np.uint8]
-    y_test: NDArray[np.int64]
-    checksums: dict[str, str]
-
-
-@dataclass(frozen=True)
-class TaskImages:
-    """One task: x uint8 (n, inputs), y int64 (n,) in 0..9, or 0 and 1 for class_split."""
-
-    x_train: NDArray[np.uint8]
-    y_train: NDArray[np.int64]
-    x_test: NDArray[np.uint8]
-    y_test: NDArray[np.int64]
-
-
-def build(settings: Settings, images: Images, rng: np.random.Generator) -> list[TaskImages]:
+def build(settings: Settings, images: Dataset, rng: np.random.Generator) -> list[Task]:
     """Returns the tasks of a run, in task order.
 
     Task t of T has the t-th of T contiguous slices of the training images and of the test images, the last
@@ -50,10 +30,10 @@ def build(settings: Settings, images: Images, rng: np.random.Generator) -> list[
         images = reordered(images, settings.data_seed)
     if settings.quick_test_mode:
         images = lite(images, rng)
-    if settings.task_type == "class_split":
-        tasks = [_classes(images, (2 * t, 2 * t + 1)) for t in range(settings.num_tasks)]
-    else:
-        tasks = _moved(settings, images, rng)
+    try:
+        tasks = list(_stream(settings, images, rng))
+    except ValueError as problem:  # fewer images than tasks, or none of a class
+        raise DataError(f"{images.name}: {problem}; take fewer tasks") from None
     for number, task in enumerate(tasks):
         if len(task.y_train) < settings.batch_size or not len(task.y_test):
             raise DataError(
@@ -63,7 +43,7 @@ def build(settings: Settings, images: Images, rng: np.random.Generator) -> list[
     return tasks
 
 
-def reordered(images: Images, seed: int) -> Images:
+def reordered(images: Dataset, seed: int) -> Dataset:
     """Returns the same images in an order of their own, training and test images apart.
 
     Contiguous slices follow the order of the files.  Where the official order is lost (CIFAR-10), runs over
@@ -73,7 +53,7 @@ def reordered(images: Images, seed: int) -> Images:
     return _picked(images, rng.permutation(len(images.y_train)), rng.permutation(len(images.y_test)))
 
 
-def lite(images: Images, rng: np.random.Generator) -> Images:
+def lite(images: Dataset, rng: np.random.Generator) -> Dataset:
     """Returns the first images of each class, at most 1000 to train and 200 to test on, shuffled.
 
     Unshuffled, contiguous slices of a set ordered by class would hold one class each.
@@ -85,36 +65,17 @@ def lite(images: Images, rng: np.random.Generator) -> Images:
     return _picked(images, *kept)
 
 
-def _picked(images: Images, train: NDArray[np.int64], test: NDArray[np.int64]) -> Images:
+def _picked(images: Dataset, train: NDArray[np.int64], test: NDArray[np.int64]) -> Dataset:
     """The images at the indices `train` and `test`, int64 (n,) each, in that order."""
-    return Images(
-        images.name, images.x_train[train], images.y_train[train], images.x_test[test], images.y_test[test],
-        images.checksums,
+    return replace(
+        images, x_train=images.x_train[train], y_train=images.y_train[train],
+        x_test=images.x_test[test], y_test=images.y_test[test],
     )  # fmt: skip
 
 
-def _moved(settings: Settings, images: Images, rng: np.random.Generator) -> list[TaskImages]:
-    n_pixels = images.x_train.shape[1]
-    tasks = []
-    train, test = (slices(len(y), settings.num_tasks) for y in (images.y_train, images.y_test))
-    for number, (a, b) in enumerate(zip(train, test, strict=True)):
-        if settings.task_type == "permutation":
-            pixels = permutation_map(n_pixels, rng)
-        else:
-            pixels = rotation_map(ROTATION_STEP * number, round(n_pixels**0.5))
-        tasks.append(
-            TaskImages(
-                apply_map(images.x_train[a], pixels),
-                images.y_train[a],
-                apply_map(images.x_test[b], pixels),
-                images.y_test[b],
-            )
-        )
-    return tasks
-
-
-def _classes(images: Images, classes: tuple[int, int]) -> TaskImages:
-    train, test = np.isin(images.y_train, classes), np.isin(images.y_test, classes)
-    return TaskImages(
-        images.x_train[train], images.y_train[train] % 2, images.x_test[test], images.y_test[test] % 2
-    )
+def _stream(settings: Settings, images: Dataset, rng: np.random.Generator) -> Stream:
+    if settings.task_type == "class_split":
+        return split_classes(images, 2, labels="within_task", order=range(N_CLASSES))
+    if settings.task_type == "permutation":
+        return permuted(images, settings.num_tasks, rng, disjoint=True)
+    return rotated(images, [ROTATION_STEP * t for t in range(settings.num_tasks)], disjoint=True)

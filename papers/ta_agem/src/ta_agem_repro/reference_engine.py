@@ -1,5 +1,5 @@
-"""The reference learner: the methods of `learner.FusedLearner`, with torch's autograd and optimizer behind
-it.
+"""The reference engine: the methods of `fused_engine.FusedEngine`, with torch's autograd and optimizer
+behind them.
 
 The plain reading of the algorithm, on any device; the fused engine is tested and timed against it.
 """
@@ -11,23 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from clrepro.adapters.tensor_columns import TensorColumns
 from ta_agem_repro.agem import AGEMHandler
-from ta_agem_repro.learner import Indices, Layers, Vector
+from ta_agem_repro.networks import Layers, Vector, network
+
+Indices = NDArray[np.int64]
 
 
-def network(layers: Layers) -> nn.Sequential:
-    """Returns Linear-ReLU-...-Linear with the given weights (fan_in, fan_out) and biases."""
-    parts: list[nn.Module] = []
-    for weight, bias in layers:
-        linear = nn.Linear(*weight.shape)
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(weight.T.copy()))
-            linear.bias.copy_(torch.from_numpy(bias))
-        parts += [linear, nn.ReLU()]
-    return nn.Sequential(*parts[:-1])
-
-
-class ReferenceLearner:
+class ReferenceEngine:
     """A-GEM by `AGEMHandler` and torch.optim.SGD.
 
     Args: layers — initial weights and biases; capacity — slots of the memory; device — of torch.
@@ -41,8 +32,7 @@ class ReferenceLearner:
         self._optimizer = torch.optim.SGD(self.model.parameters(), lr=1.0)
         self._agem = AGEMHandler(self.model, nn.CrossEntropyLoss(), self._optimizer, self.device)
         width = layers[0][0].shape[0]
-        self._memory = torch.zeros(max(capacity, 1), width, device=self.device)
-        self._memory_y = torch.zeros(max(capacity, 1), dtype=torch.int64, device=self.device)
+        self._memory = TensorColumns(max(capacity, 1))
         self._x: Tensor = torch.empty(0, width)
         self._y: Tensor = torch.empty(0, dtype=torch.int64)
 
@@ -53,8 +43,8 @@ class ReferenceLearner:
 
     def remember(self, slot: int, x: Vector, label: int) -> None:
         """Mirror what the memory stored in a slot."""
-        self._memory[slot] = torch.from_numpy(x).to(self.device)
-        self._memory_y[slot] = label
+        y = torch.tensor([label], device=self.device)
+        self._memory.write([slot], x=torch.from_numpy(x[None]).to(self.device), y=y)
 
     def steps(self, indices: Indices, slots: Indices, rate: float) -> NDArray[np.float64]:
         """One A-GEM step per batch; returns float64 (batches, 4): the batch's mean loss before its step, g·r,
@@ -64,11 +54,9 @@ class ReferenceLearner:
             group["lr"] = rate
         out = np.empty((len(indices), 4))
         for b in range(len(indices)):
-            rows, held = (
-                torch.from_numpy(indices[b]).to(self.device),
-                torch.from_numpy(slots[b]).to(self.device),
-            )
-            loss = self._agem.step(self._x[rows], self._y[rows], self._memory[held], self._memory_y[held])
+            rows = torch.from_numpy(indices[b]).to(self.device)
+            held = self._memory.read(slots[b]) if len(slots[b]) else {}
+            loss = self._agem.step(self._x[rows], self._y[rows], held.get("x"), held.get("y"))
             out[b] = loss, *self._agem.last_products
         return out
 
@@ -95,7 +83,7 @@ class ReferenceLearner:
     def state(self) -> dict[str, Any]:
         """Returns parameters and mirrored memory."""
         parts = [part for layer in self.layers() for part in layer]
-        return {"parts": parts, "x": self._memory.cpu().numpy(), "y": self._memory_y.cpu().numpy()}
+        return {"parts": parts, **self._memory.state()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
@@ -104,5 +92,4 @@ class ReferenceLearner:
             for i, linear in enumerate(part for part in self.model if isinstance(part, nn.Linear)):
                 linear.weight.copy_(torch.from_numpy(np.ascontiguousarray(parts[2 * i].T)))
                 linear.bias.copy_(torch.from_numpy(parts[2 * i + 1]))
-        self._memory.copy_(torch.from_numpy(state["x"]))
-        self._memory_y.copy_(torch.from_numpy(state["y"]))
+        self._memory.load({name: state[name] for name in ("x", "y") if name in state}, self.device)

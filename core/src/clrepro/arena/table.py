@@ -68,13 +68,13 @@ class StreamTable:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         bounds = [f"{name}{part}" for name in MEASURED for part in ("", "_low", "_high")]
-        test = ["difference", "difference_low", "difference_high", "p", "p_holm"]
+        tests = ["difference", "difference_low", "difference_high", "p", "p_holm"]
         told = ["memory_bytes", "train_s", "told", "failures", "reason"]
-        writer.writerow(["stream", "method", "n", *bounds, *told, *test])
+        writer.writerow(["stream", "method", "n", *bounds, *told, *tests])
         for line in self.lines:
             numbers = [n for name in MEASURED for n in _three(line.cells.get(name))]
             c = line.against
-            test = [*_three(c.difference if c else None), c.p if c else "", c.p_holm if c else ""]
+            test: list[Any] = [*_three(c.difference if c else None), c.p if c else "", c.p_holm if c else ""]
             cells: list[Any] = [
                 self.stream, line.method, len(line.values), *numbers, line.memory_bytes, line.seconds,
                 line.told, _failures(line), line.reason, *test,

@@ -77,14 +77,14 @@ class AGEM(_AGEM):
 
 
 class TAAGEMOldest(_AGEM):
-    """TA-A-GEM: A-GEM whose memory is clusters per class, of which the oldest sample leaves."""
+    """TA-A-GEM: A-GEM whose memory is clusters per class; the oldest sample leaves."""
 
     name = "ta-agem"
     removal: ClassVar[dict[str, str]] = {"removal_function": "remove_oldest"}
 
 
 class TAAGEMMean(_AGEM):
-    """TA-A-GEM: A-GEM whose memory is clusters per class, of which the sample farthest from the mean leaves."""
+    """TA-A-GEM: A-GEM whose memory is clusters per class; the sample farthest from the mean leaves."""
 
     name = "ta-agem"
     removal: ClassVar[dict[str, str]] = {"removal_function": "remove_based_on_mean"}

@@ -31,7 +31,7 @@ def task_stream(spec: Spec) -> Any:
 
 
 class _Counted:
-    """A learner of this paper that is told when tasks begin and end; `begun` — whether the present one has."""
+    """A learner of this paper that is told of tasks' ends; `begun` — whether the present one has begun."""
 
     learner: Any
 

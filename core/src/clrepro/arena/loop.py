@@ -38,6 +38,7 @@ class Result:
         }
 
 
+MAIN = "final_accuracy"  # what methods are compared by
 METRICS = {
     "final_accuracy": continual.average_accuracy,
     "learning_accuracy": continual.learning_accuracy,

@@ -58,8 +58,10 @@ class Plan:
     @property
     def name(self) -> str:
         """Its name in records, e.g. "mnist-permutations/20x1000-m200"."""
-        epochs = f"-e{self.epochs}" if self.epochs > 1 else ""
-        return f"{self.data}-{self.kind}/{self.n_tasks}x{self.examples}-m{self.memory}{epochs}"
+        more = f"-e{self.epochs}" if self.epochs > 1 else ""
+        more += f"-first{self.first}" if self.first else ""
+        more += f"-{self.measured_on}" if self.measured_on != "test" else ""
+        return f"{self.data}-{self.kind}/{self.n_tasks}x{self.examples}-m{self.memory}{more}"
 
     @property
     def presented(self) -> int:

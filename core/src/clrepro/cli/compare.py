@@ -1,21 +1,23 @@
 """`cl-repro compare`: every method of the papers, and yours, on the same streams; verdict, table, page."""
 
 import importlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clrepro.arena import methods, runs
+from clrepro.arena.choices import Choices, known_choices, not_comparable, rows_of
 from clrepro.arena.environments import python_for
 from clrepro.arena.methods import Entry
 from clrepro.arena.runs import Row
 from clrepro.arena.streams import ArenaStream, Plan, plan
-from clrepro.arena.table import StreamTable, stream_table
 from clrepro.cli.running import n_cores, run_jobs, stop_on_signals
-from clrepro.errors import UsageError
+from clrepro.errors import DataError, UsageError
 from clrepro.io.atomic import make_folder, write_atomically
-from clrepro.records import RunRecord
+from clrepro.records import RunRecord, read_packed
+from clrepro.report.arena_table import StreamTable, stream_table
 from clrepro.report.tables import duration
 from clrepro.sweep import Executor, Folder, Job, Processes, Serial, Summary, sweep_lock
 from clrepro.sweep.host import say, show
@@ -51,15 +53,18 @@ def run(action: str | None, **words: Any) -> int:
 def _compare(
     stream: list[str] | None, methods: list[str] | None, method: list[str] | None, seeds: int | None,
     jobs: int | None, out: Path, profile: str, dry_run: bool, against: str | None, fresh: bool,
-    executor: str, address: str | None, budget: float, rows: str, **sizes: int | None,
+    executor: str, address: str | None, budget: float, rows: str, records: Path | None, **sizes: int | None,
 ) -> int:  # fmt: skip
     plans = [plan(name, profile, **sizes) for name in dict.fromkeys(stream or STREAMS)]
     for each in plans:
         ArenaStream(each, 0)  # what cannot be is said before anything runs
     own = [_own(words, dry_run) for words in method or []]
-    entries, absent = _entries(methods, own)
-    field = _field(profile, plans, entries, absent, own, seeds or runs.N_SEEDS[profile], against, fresh,
-                   budget, rows)  # fmt: skip
+    entries, absent = _entries(methods, own, profile)
+    choices, known = known_choices(out), _known_records(records, bool(own), fresh, plans)
+    if rows != "default":
+        absent += [line for each in plans for line in not_comparable(choices, each)]
+    field = _field(profile, plans, entries, absent, own, seeds or runs.N_SEEDS[profile], against,
+                   budget, rows, choices, known)  # fmt: skip
     if dry_run:
         return _show_jobs(field)
     n_jobs = jobs or n_cores()
@@ -96,39 +101,57 @@ def _own(words: str, dry_run: bool) -> Entry:
     return entry
 
 
-def _entries(names: list[str] | None, own: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
-    """The methods that take part, and a line for each that has no environment here."""
-    known = methods.known()
-    wanted = [methods.find(name) for name in dict.fromkeys(names)] if names else list(known.values())
-    entries, absent = [], []
+def _entries(
+    names: list[str] | None, own: Sequence[Entry], profile: str
+) -> tuple[list[Entry], list[str]]:
+    """The methods that take part, and a line for each that is left out."""
+    every = names == ["all"] or (not names and profile != "quick")
+    wanted = methods.known().values() if every or not names else map(methods.find, dict.fromkeys(names))
+    entries, absent, foreign = [], [], []
     for entry in wanted:
         try:
-            python_for(entry)
-            entries.append(entry)
+            python = python_for(entry)
         except UsageError as problem:
-            if names:
+            if names and not every:
                 raise
             absent.append(f"{entry.name}: not here ({problem})")
+            continue
+        if names or every or python == sys.executable:
+            entries.append(entry)
+        else:
+            foreign.append(entry.name)
+    if foreign:
+        left = ", ".join(foreign)
+        absent.append(f"left out, as they need another Python: {left}; --methods all takes them too")
     return [*own, *entries], absent
+
+
+def _known_records(path: Path | None, own: bool, fresh: bool, plans: list[Plan]) -> list[RunRecord]:
+    """Records of a file, refused if they are of other streams; beside an own method those shipped with us."""
+    if path is not None:
+        found, problems = read_packed(path)
+        if problems:
+            raise DataError(problems[0])
+        runs.check_same(found, plans)
+        return found
+    return runs.shipped() if own and not fresh else []
 
 
 def _field(
     profile: str, plans: list[Plan], entries: list[Entry], absent: list[str], own: Sequence[Entry],
-    n_seeds: int, against: str | None, fresh: bool, budget: float, which: str,
+    n_seeds: int, against: str | None, budget: float, which: str, choices: Choices,
+    known_records: list[RunRecord],
 ) -> Field:  # fmt: skip
-    from clrepro.arena.choices import chosen
-
     subject = against or (own[0].name if own else AGAINST)
     seconds = _expected(runs.shipped())
     rows: dict[str, Row] = {}
     jobs = []
     for each in plans:
-        here = [row for entry in entries for row in chosen(entry, each, which)]
+        here = [row for entry in entries for row in rows_of(entry, each, which, choices)]
         rows |= {row.name: row for row in here}
         jobs += runs.jobs_of(profile, each, here, range(n_seeds), budget_s=budget, seconds=seconds)
-    there: list[RunRecord] = []
-    if own and not fresh:
-        there = runs.matching(jobs, runs.shipped())
+    there = runs.matching(jobs, known_records)
+    if there:
         keys = {(record.setting, record.method, record.seed) for record in there}
         jobs = [job for job in jobs if (job.setting, job.method, job.seed) not in keys]
     if subject not in rows:

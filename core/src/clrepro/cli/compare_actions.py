@@ -1,17 +1,26 @@
 """`cl-repro compare ls`, `new`, `validate`, `check`: what there is, a start, the rules, old cells."""
 
+import inspect
+import math
+import tempfile
 import time
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from clrepro.arena import methods, validate
+import numpy as np
+
+from clrepro.arena import methods, runs, validate
 from clrepro.arena.contract import told
 from clrepro.arena.environments import python_for
+from clrepro.arena.program import Run, run_program
 from clrepro.arena.streams import DATA, KINDS
-from clrepro.errors import UsageError
+from clrepro.errors import DataError, UsageError
 from clrepro.io.atomic import write_atomically
+from clrepro.records import PACKED, RunRecord, read_packed
+from clrepro.sweep import find_home
 from clrepro.sweep.host import show
+from clrepro.sweep.jobs import ARENA
 
 
 def ls(**_: Any) -> int:
@@ -54,4 +63,59 @@ def validate_method(name: str, **_: Any) -> int:
     return 1 if broken else 0
 
 
-ACTIONS = {"ls": ls, "new": new, "validate": validate_method}
+def tune(**words: Any) -> int:
+    """Choose options; see `compare_tune.run`."""
+    from clrepro.cli import compare_tune
+
+    given = {name: words[name] for name in inspect.signature(compare_tune.run).parameters if name in words}
+    return compare_tune.run(**given)
+
+
+def check(cells: int, pick: int | None, profile: str | None, **_: Any) -> int:
+    """Run random cells of the committed tables again.  Returns: 0 if all are equal, else 1.
+
+    Raises: DataError if there are no committed records.
+    """
+    records = [r for r in committed() if r.status == "done" and profile in (None, r.profile)]
+    here = [record for record in records if _can_run(record)]
+    if not here:
+        raise DataError("no committed record of a method that runs here; see arena/ in the checkout")
+    rng, good = np.random.default_rng(pick), True
+    for number in rng.choice(len(here), min(cells, len(here)), replace=False):
+        good &= _same_again(here[int(number)])
+    return 0 if good else 1
+
+
+def committed() -> list[RunRecord]:
+    """Returns the records of the committed tables: the checkout's, or those that came with the package."""
+    try:
+        found = sorted((find_home() / ARENA).glob(f"*/{PACKED}"))
+    except UsageError:
+        found = []
+    records = [record for path in found if path.parent.name != "trials" for record in read_packed(path)[0]]
+    return records or runs.shipped()
+
+
+def _can_run(record: RunRecord) -> bool:
+    try:
+        python_for(methods.find(Run.from_words(record.command).method))
+    except (DataError, UsageError):
+        return False
+    return True
+
+
+def _same_again(record: RunRecord) -> bool:
+    """Run a record's command anew and say whether its numbers are the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = run_program(record.command, work_dir=Path(folder))
+    new = {name: math.nan if value is None else float(value) for name, value in outcome.metrics.items()}
+    worse = [
+        f"{name} {old!r}, now {new.get(name)!r}"
+        for name, old in record.metrics.items()
+        if not (new.get(name) == old or (math.isnan(old) and math.isnan(new.get(name, 0.0))))
+    ]
+    show(f"{record.profile}/{record.key}: {'equal' if not worse else 'DIFFERS: ' + ', '.join(worse)}")
+    return not worse
+
+
+ACTIONS = {"ls": ls, "new": new, "validate": validate_method, "tune": tune, "check": check}

@@ -136,6 +136,9 @@ def _add_report(commands: "argparse._SubParsersAction[Parser]") -> None:
     report.add_argument(
         "--records", type=existing_dir, nargs="+", default=[], metavar="DIR", help="read these folders too"
     )
+    report.add_argument(
+        "--metric", metavar="NAME", help="print this metric of all records from their matrices, and end"
+    )
     report.add_argument("--open", action="store_true", dest="show", help="show the page in the browser")
     report.add_argument(
         "--update-readmes",

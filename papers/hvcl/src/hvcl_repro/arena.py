@@ -1,7 +1,8 @@
-"""HVCL's supervised methods in the arena: VCL, HVCL, HVCL-GR, SI, LwF and EWC, through this paper's code.
+"""HVCL's supervised methods in the arena: VCL, HVCL, HVCL-GR, SI, LwF, EWC, through this paper's code.
 
-The classes hold no algorithm.  One head for all tasks; strengths are those of the paper folder's own lines for
-domain-incremental permuted MNIST (profiles.toml), and Adam's rate is theirs, though batches here are smaller.
+The classes hold no algorithm.  One head for all tasks; strengths are those of the paper folder's own lines
+for domain-incremental permuted MNIST (profiles.toml), and Adam's rate is theirs, though batches here are
+smaller.
 """
 
 from typing import Any, ClassVar
@@ -76,7 +77,7 @@ class _Supervised:
         self.seeds.load(state["seeds"])
 
     def memory_bytes(self) -> int:
-        """Returns the bytes of weights, Adam's moments and what else it keeps, a task's images where it does."""
+        """Returns the bytes of weights, Adam's moments and what else it keeps, its task's images if any."""
         trainer = self.learner.trainer
         moments = 0 if trainer.mixes else array_bytes([v.numpy() for v in trainer.adam.variables()])
         images = self.spec.examples_per_task * self.spec.n_inputs if self.looks_back else 0

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from clrepro.arena.loop import MAIN
 from clrepro.arena.verdict import Comparison, compare, sentence
 from clrepro.metrics.stats import Interval, t_interval
 from clrepro.records import RunRecord
@@ -19,7 +20,6 @@ MEASURED = {  # of a record: heading, factor, decimals
     "backward_transfer": ("backward transfer %", 100.0, 2),
     "forgetting": ("forgetting %", 100.0, 2),
 }
-MAIN = "final_accuracy"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class StreamTable:
 
     def markdown(self) -> str:
         """The table as Markdown, its verdict first."""
-        heads, rows = self._cells()
+        heads, rows = self.cells()
         lines = [heads, ["---", *["---:" for _ in heads[1:]]], *rows]
         return "\n".join([self.words, "", *("| " + " | ".join(row) + " |" for row in lines), "", NOTE, ""])
 
@@ -84,7 +84,7 @@ class StreamTable:
 
     def latex(self) -> str:
         """The table for a paper, in booktabs' manner."""
-        heads, rows = self._cells()
+        heads, rows = self.cells()
         lines = [[_tex(cell) for cell in row] for row in (heads, *rows)]
         body = [" & ".join(row) + r" \\" for row in lines]
         return "\n".join([
@@ -92,7 +92,8 @@ class StreamTable:
             body[0], r"\midrule", *body[1:], r"\bottomrule", r"\end{tabular}", "",
         ])  # fmt: skip
 
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """Returns the headings and the rows, in words."""
         heads = ["method", "told", "n", *(head for head, _, _ in MEASURED.values()), "memory", "train s"]
         heads.append(f"{self.subject} minus it, p")
         rows = []

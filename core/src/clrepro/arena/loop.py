@@ -59,15 +59,21 @@ def train(
         on from the last task saved there, if the method can be restored.
     Raises: OverBudget; FloatingPointError if it diverges; RuleBroken; what the method itself raises.
     """
+    # What overflows ends in a line of ours, not in numpy's warnings.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _train(contestant, stream, budget_s, checkpoint)
+
+
+def _train(
+    contestant: Contestant, stream: ArenaStream, budget_s: float, checkpoint: RunDir | None
+) -> Result:
     n = stream.plan.presented
     matrix, kept = AccuracyMatrix(n), checkpoint if contestant.can_restore else None
     first, train_s, eval_s = _resume(contestant, matrix, kept)
     saved = time.perf_counter()
     for task in range(first, n):
         began = time.perf_counter()
-        # What overflows ends in a line of ours, not in numpy's warnings.
-        with np.errstate(over="ignore", invalid="ignore"):
-            _learn(contestant, stream, task, began + budget_s - train_s)
+        _learn(contestant, stream, task, began + budget_s - train_s)
         learned = time.perf_counter()
         train_s += learned - began
         matrix.record(task, [accuracy(contestant, stream, seen) for seen in range(task + 1)])

@@ -84,6 +84,8 @@ def pareto(lines: Sequence[Line], salt: str) -> str:
     """Returns an SVG: seconds of training against bytes kept, the dots' area by final accuracy; ringed are
     the methods that none beats in all three.  "" for fewer than two methods.
     """
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
     done = [line for line in lines if line.values and line.seconds > 0 and line.memory_bytes > 0]
     if len(done) < 2:
         return ""
@@ -100,8 +102,11 @@ def pareto(lines: Sequence[Line], salt: str) -> str:
             f"{line.method} {100 * line.cells[MAIN].mean:.0f}", (line.memory_bytes / 1e6, line.seconds),
             xytext=(7, 3), textcoords="offset points", color=INK, fontsize=8,
         )  # fmt: skip
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    for axis, scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
+        scale("log")
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FormatStrFormatter("%g"))
+        axis.set_minor_formatter(NullFormatter())
     axes.grid(color=GRID, linewidth=0.6)
     axes.set_xlabel("MB kept, parameters included")
     axes.set_ylabel("seconds of training")

@@ -7,6 +7,9 @@ so the second `nox -s reproduce-mer` starts at once.  What follows `--` goes to 
 
 import os
 import sys
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from pathlib import Path
 
 import nox
@@ -20,10 +23,17 @@ from constraints import constraints  # noqa: E402
 from environments import EnvironmentProblem, ensure  # noqa: E402
 from lanes import run_lanes  # noqa: E402
 
+
+def place(paper: str) -> float:
+    """Where a paper stands in the order of its runs: `place` in its claims file, else last."""
+    path = ROOT / "papers" / paper / "claims.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8")).get("place") or inf if path.is_file() else inf
+
+
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "none"  # every session says python=False; environment() makes its own
 PAPERS = sorted(p.name for p in (ROOT / "papers").iterdir() if (p / "src").is_dir())
-REPRODUCIBLE = [paper for paper in PAPERS if (ROOT / "papers" / paper / "profiles.toml").is_file()]
+REPRODUCIBLE = sorted((p for p in PAPERS if (ROOT / "papers" / p / "profiles.toml").is_file()), key=place)
 CORE = "mer"  # its extra has all that the core's adapters and engines need
 EXTRAS = {  # beyond the paper's own: a second framework, and what the core's tests, bench and faults need
     "tag": ["tag", "tag-tf"],
@@ -87,6 +97,7 @@ def images(session: nox.Session, *arguments: str) -> None:
 def paper_sessions(paper: str) -> None:
     """Make the three sessions of `paper`; one spelt with an underscore answers to a hyphen too."""
     for spelling in dict.fromkeys([paper, paper.replace("_", "-")]):
+
         @nox.session(name=f"env-{spelling}", python=False, default=False)
         def env(session: nox.Session) -> None:
             session.log("source %s", environment(session, paper).with_name("activate"))
@@ -148,10 +159,27 @@ def tests_core(session: nox.Session) -> None:
 
 @nox.session(python=False, default=False)
 def reproduce(session: nox.Session) -> None:
-    """Reproduce every paper present, each in its own environment, then write results/report.html."""
-    for paper in REPRODUCIBLE:
-        session.notify(f"reproduce-{paper}")
+    """Reproduce every paper present, each in its own environment, then write results/report.html.
+
+    The next papers' environments are made while one trains; a paper that fails does not cost the others their
+    table.
+    """
+    failed = []
+    with ThreadPoolExecutor(max_workers=1) as installer:
+        ready = {paper: installer.submit(environment, session, paper) for paper in REPRODUCIBLE}
+        for paper, made in ready.items():
+            try:
+                made.result()
+                run(session, paper, "-m", "clrepro.cli", "reproduce", paper, *session.posargs)
+            except Exception as problem:
+                session.warn("%s: %s", paper, problem)
+                failed.append(paper)
+            except BaseException:  # Ctrl-C: the environments that nobody waits for are not begun
+                installer.shutdown(wait=False, cancel_futures=True)
+                raise
     session.notify("report", posargs=_out(session.posargs))
+    if failed:
+        session.error(f"not reproduced: {', '.join(failed)}")
 
 
 @nox.session(python=False, default=False)

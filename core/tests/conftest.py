@@ -16,6 +16,7 @@ def ctrl_c() -> None:
     """Ctrl-C interrupts the tests and what they start, also where the shell in front of them ignores it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
 PROGRAM = '''
 """A random walk with a checkpoint after every step; --fault makes it misbehave in known ways."""
 import argparse, hashlib, os, signal, sys, time

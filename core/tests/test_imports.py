@@ -13,7 +13,13 @@ FRAMEWORKS = ["torch", "tensorflow", "jax", "gymnasium", "ray", "mlflow", "matpl
 LATE = [
     f"clrepro.kernels.{name}"
     for name in (
-        "agem_step", "deterministic_math", "forward_backward", "minibatch", "mlp_loops", "row_tiles", "simd",
+        "agem_step",
+        "deterministic_math",
+        "forward_backward",
+        "minibatch",
+        "mlp_loops",
+        "row_tiles",
+        "simd",
         "sparse_tiles",
     )
 ]

@@ -157,7 +157,8 @@ class Claims:
     """A paper's claims file.
 
     `metrics`: name to its caption, in the order of the tables; `scales`: by what a record's value is
-    multiplied for them, where that is not 100, which makes percent of a share.
+    multiplied for them, where that is not 100, which makes percent of a share; `name`: of the method, short;
+    `place`: in the order of reading, 0 for none.
     """
 
     title: str
@@ -166,6 +167,8 @@ class Claims:
     values: Sequence[Value] = field(default_factory=tuple)
     orderings: Sequence[Ordering | Gap] = field(default_factory=tuple)
     scales: Mapping[str, float] = field(default_factory=dict)
+    name: str = ""
+    place: int = 0
 
     def scale(self, metric: str) -> float:
         """Returns what a record's value is multiplied by."""
@@ -183,7 +186,7 @@ class Claims:
 def load_claims(path: Path) -> Claims:
     """Returns the claims in a file.  Raises: DataError naming the file and the key that is wrong."""
     content = load_toml(path, "claims file")
-    known = {"title", "metrics", "notes", "sources", "scales", "value", "ordering", "gap"}
+    known = {"name", "place", "title", "metrics", "notes", "sources", "scales", "value", "ordering", "gap"}
     if unknown := set(content) - known:
         raise DataError(f"{path}: unknown key {min(unknown)!r}; known: {', '.join(sorted(known))}")
     metrics, notes = content.get("metrics"), content.get("notes", [])
@@ -194,9 +197,12 @@ def load_claims(path: Path) -> Claims:
     scales = content.get("scales", {})
     if not isinstance(scales, dict) or any(not _is_scale(name, scales[name], metrics) for name in scales):
         raise DataError(f"{path}: [scales] is a table of metrics and positive numbers")
+    name, place = content.get("name", ""), content.get("place", 0)
+    if not isinstance(name, str) or type(place) is not int or place < 0:
+        raise DataError(f"{path}: name is a text, place an integer from 0 on")
     values = _section(Value, content, path)
     orderings: list[Ordering | Gap] = [*_section(Ordering, content, path), *_section(Gap, content, path)]
-    return Claims(content["title"], metrics, notes, values, orderings, scales)
+    return Claims(content["title"], metrics, notes, values, orderings, scales, name, place)
 
 
 def _is_scale(name: str, value: Any, metrics: Mapping[str, str]) -> bool:

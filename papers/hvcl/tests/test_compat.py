@@ -84,9 +84,8 @@ def test_settings_know_their_parts():
 
 @pytest.mark.parametrize("program", [rl, supervised])
 def test_the_flag(program):
-    flags = vars(program.parser().parse_args(["--compat", "gate+entropy"]))
-    assert program.settings_of(flags).compat == "gate+entropy"
-    assert program.settings_of(vars(program.parser().parse_args([]))).compat == "fixed"
+    assert program.parse(["--compat", "gate+entropy"]).settings.compat == "gate+entropy"
+    assert program.parse([]).settings.compat == "fixed"
     with pytest.raises(UsageError, match=r"--compat.*joined by \+"):
         program.parser().parse_args(["--compat", "gates"])
     assert set(LAYER_PARTS) < set(PARTS)

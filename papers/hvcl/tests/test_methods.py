@@ -8,13 +8,13 @@ import tensorflow as tf
 
 from clrepro.seeding import Seeds
 from hvcl_repro.supervised import penalties
-from hvcl_repro.supervised.benchmarks import build
+from hvcl_repro.supervised.benchmarks import build, joined
 from hvcl_repro.supervised.build import make
 from hvcl_repro.supervised.measure import Measure
 from hvcl_repro.supervised.methods import METHODS
 from hvcl_repro.supervised.settings import METHODS as NAMES
 from hvcl_repro.supervised.settings import SupervisedSettings
-from hvcl_repro.supervised.train import _joined, rounds, run
+from hvcl_repro.supervised.train import rounds, run
 
 SMALL = SupervisedSettings(
     images="digits", hidden=8, n_exp=2, epochs=1, batch=64, generator_hidden=8, latent=2, fisher_samples=20,
@@ -152,10 +152,9 @@ def test_heads_answer_for_their_own_task():
 
 
 def test_steps_end_a_task_where_they_are_spent():
-    settings = replace(SMALL, batch=10, epochs=4)
-    assert rounds(settings, 25) == [25] * 4
-    assert rounds(replace(settings, steps=8), 25) == [25, 25, 20]  # of 3, 3 and 2 batches
-    assert rounds(replace(settings, steps=3), 25) == [25]
+    assert rounds(25, epochs=4, steps=0, batch=10) == [25] * 4
+    assert rounds(25, epochs=4, steps=8, batch=10) == [25, 25, 20]  # of 3, 3 and 2 batches
+    assert rounds(25, epochs=4, steps=3, batch=10) == [25]
 
 
 def test_drawn_networks_are_averaged_in_probability():
@@ -173,9 +172,9 @@ def test_drawn_networks_are_averaged_in_probability():
 def test_joint_is_one_training_on_everything():
     settings = replace(SMALL, method="joint")
     benchmark = build(settings, Seeds(0).generator("tasks"), None)
-    joined = _joined(benchmark, settings)
-    assert len(joined.x) == len(joined.y) == sum(len(task.y_train) for task in benchmark.stream)
-    np.testing.assert_array_equal(joined.y_eval, np.concatenate([task.y_test for task in benchmark.stream]))
+    whole = joined(benchmark.stream)
+    assert len(whole.x_train) == len(whole.y_train) == sum(len(task.y_train) for task in benchmark.stream)
+    np.testing.assert_array_equal(whole.y_test, np.concatenate([task.y_test for task in benchmark.stream]))
     r = run(settings, benchmark, Seeds(0))
     assert np.isfinite(r.accuracy[-1]).all()
     assert np.isnan(r.accuracy[:-1]).all()

@@ -64,17 +64,17 @@ def made(kind, folder):
     if kind == "sac":
         from hvcl_repro.rl.train import Loop
 
-        settings = rl.settings_of(vars(rl.parser().parse_args([*SAC, "."])))
+        settings = rl.parse([*SAC, "."]).settings
         return lambda progress: Loop(settings, Seeds(1), folder, 0, 0).run(progress)
     if kind == "ppo":
         from hvcl_repro.baselines.train import Baseline
 
-        settings = baselines.settings_of(vars(baselines.parser().parse_args([*PPO, "."])))
+        settings = baselines.parse([*PPO, "."]).settings
         return lambda progress: Baseline(settings, Seeds(1), folder, 0).run(progress)
     from hvcl_repro.supervised.benchmarks import build
     from hvcl_repro.supervised.train import run
 
-    settings = supervised.settings_of(vars(supervised.parser().parse_args([*SUPERVISED, "."])))
+    settings = supervised.parse([*SUPERVISED, "."]).settings
     settings = replace(settings, method="fine-tune")
     seeds = Seeds(1)
     benchmark = build(settings, seeds.generator("tasks"), None)

@@ -262,7 +262,7 @@ def test_help_lists_the_flags_at_once(program):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--n_exp", "0"], "too small"),
+        (["--n_exp", "0"], "must be 1 or more"),
         (["--gamma", "1.5"], "from 0 to 1"),
         (["--hvcl", "--method", "dense"], "one of the two"),
         (["--save_pref", "../elsewhere"], "without folders"),

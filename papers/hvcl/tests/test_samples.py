@@ -7,9 +7,9 @@ import pytest
 
 from clrepro.io.checkpoint import RunDir
 from clrepro.seeding import Seeds
-from hvcl_repro.supervised import samples
-from hvcl_repro.supervised.benchmarks import build
-from hvcl_repro.supervised.build import make
+from hvcl_repro.supervised import samples, train
+from hvcl_repro.supervised.benchmarks import build, joined
+from hvcl_repro.supervised.build import make, make_judge
 from hvcl_repro.supervised.measure import Measure
 from hvcl_repro.supervised.settings import SupervisedSettings
 from hvcl_repro.supervised.train import run
@@ -25,26 +25,32 @@ def benchmark_of(settings):
     return build(settings, Seeds(settings.seed).generator("tasks"), None)
 
 
+def kinds_of(settings):
+    """All images of a run, labelled by kind: what the judge learns."""
+    benchmark = benchmark_of(settings)
+    return joined(benchmark.stream, benchmark.n_classes)
+
+
 @pytest.fixture(scope="module")
 def judge():
-    return samples.train_judge(TRAINED, benchmark_of(TRAINED))
+    return make_judge(replace(TRAINED, method="hvcl-gr"), benchmark_of(TRAINED))
 
 
 def test_the_judge_tells_the_original_classes_apart(judge):
     assert 0.9 < judge.accuracy <= 1
-    everything = samples.kinds_of(benchmark_of(TRAINED), "test")
-    assert np.mean(judge.answer(everything.x_eval).argmax(1) == everything.y_eval) == judge.accuracy
+    everything = kinds_of(TRAINED)
+    assert np.mean(judge.answer(everything.x_test).argmax(1) == everything.y_test) == judge.accuracy
 
 
 def test_kinds_are_the_original_classes_and_for_permutations_each_its_own():
-    everything = samples.kinds_of(benchmark_of(SMALL), "test")
+    everything = kinds_of(SMALL)
     from clrepro import datasets
 
     digits = datasets.load("digits", None)
     of = {x.tobytes(): y for x, y in zip(digits.x_test.reshape(-1, 64), digits.y_test, strict=True)}
-    assert all(of[x.tobytes()] == y for x, y in zip(everything.x_eval, everything.y_eval, strict=True))
-    permuted = samples.kinds_of(benchmark_of(replace(SMALL, benchmark="permuted-mnist", tasks=3)), "test")
-    np.testing.assert_array_equal(np.unique(permuted.y_eval), np.arange(30))
+    assert all(of[x.tobytes()] == y for x, y in zip(everything.x_test, everything.y_test, strict=True))
+    permuted = kinds_of(replace(SMALL, benchmark="permuted-mnist", tasks=3))
+    np.testing.assert_array_equal(np.unique(permuted.y_test), np.arange(30))
 
 
 @pytest.mark.parametrize(
@@ -58,9 +64,9 @@ def test_kinds_are_the_original_classes_and_for_permutations_each_its_own():
 )
 def test_real_images_of_known_classes_for_samples(judge, classes, entropy, earlier):
     """A perfect generator of these classes: its numbers are known but for the judge's own few errors."""
-    everything = samples.kinds_of(benchmark_of(TRAINED), "test")
-    rows = np.concatenate([np.flatnonzero(everything.y == c)[:100] for c in classes])
-    x, y = everything.x[rows], everything.y[rows]
+    everything = kinds_of(TRAINED)
+    rows = np.concatenate([np.flatnonzero(everything.y_train == c)[:100] for c in classes])
+    x, y = everything.x_train[rows], everything.y_train[rows]
     found = dict(zip(samples.METRICS, judge.measure(x, y % 2, 4), strict=True))
     assert found["SAMPLE_ACC"] > 0.97  # a learner that knows all
     assert found["SAMPLE_H"] == pytest.approx(entropy, abs=0.03)
@@ -109,7 +115,7 @@ def test_judging_moves_no_stream_of_the_run(method, monkeypatch):
     settings = replace(SMALL, method=method, compat="original")
     judged = result(settings)
     assert set(samples.METRICS) < set(judged.metrics())
-    monkeypatch.setattr(samples, "train_judge", lambda *_: None)
+    monkeypatch.setattr(train, "make_judge", lambda *_: None)
     alone = result(settings)
     for name in ("accuracy", "elbo", "sampled"):
         np.testing.assert_array_equal(getattr(judged, name), getattr(alone, name))
@@ -127,9 +133,9 @@ def test_stopped_and_resumed_has_the_same_samples(tmp_path, stopped):
 
 def test_samples_are_what_the_generator_decodes():
     made = make(SMALL, (8, 8), 2, 1, Seeds(1))
-    z = samples.latents(SMALL, 0)
+    z = samples.latents(0, 0, 2)
     assert z.shape == (samples.SAMPLES, 2)
-    assert np.any(z != samples.latents(SMALL, 1))
-    assert np.any(z != samples.latents(replace(SMALL, seed=5), 0))
+    assert np.any(z != samples.latents(0, 1, 2))
+    assert np.any(z != samples.latents(5, 0, 2))
     logits = made.trainer.replay.generator.decoder(z, training=False).numpy()
     np.testing.assert_allclose(Measure(made).samples(z), 255 / (1 + np.exp(-logits)), atol=0.51)

@@ -13,8 +13,8 @@ import tensorflow as tf
 from clrepro.io.checkpoint import RunDir
 from clrepro.seeding import Seeds
 from hvcl_repro.supervised import penalties
-from hvcl_repro.supervised.benchmarks import build, parts
-from hvcl_repro.supervised.cli import parser, settings_of
+from hvcl_repro.supervised.benchmarks import build
+from hvcl_repro.supervised.cli import parse
 from hvcl_repro.supervised.settings import METHODS, SupervisedSettings
 from hvcl_repro.supervised.textures import textures
 from hvcl_repro.supervised.train import run
@@ -125,10 +125,10 @@ def test_validation_never_touches_the_test_images():
     settings = SMALL
     seeds = Seeds(0)
     task = build(settings, seeds.generator("tasks"), None).stream[0]
-    held = parts(task, "validation")
-    assert len(held.y) + len(held.y_eval) == len(task.y_train)
+    held = build(replace(settings, eval_on="validation"), Seeds(0).generator("tasks"), None).stream[0]
+    assert len(held.y_train) + len(held.y_test) == len(task.y_train)
     rows = {row.tobytes() for row in task.x_train}
-    assert all(row.tobytes() in rows for row in held.x_eval)
+    assert all(row.tobytes() in rows for row in held.x_test)
 
 
 def test_labels_are_class_modulo_two_and_the_first_permutation_none():
@@ -154,20 +154,17 @@ def test_textures_are_always_the_same_and_can_be_told_apart():
 
 
 def test_flags_win_over_the_profile():
-    flags = vars(
-        parser().parse_args(["--profile", "quick", "--benchmark", "permuted-mnist", "--epochs", "2"])
-    )
-    settings = settings_of(flags)
+    settings = parse(["--profile", "quick", "--benchmark", "permuted-mnist", "--epochs", "2"]).settings
     assert (settings.epochs, settings.hidden, settings.images, settings.tasks) == (2, 64, "digits", 5)
 
 
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--method", "magic"], "invalid choice"),
+        (["--method", "magic"], "one of hvcl"),
         (["--lr", "nan"], "not a finite number"),
         (["--profile", "quick", "--tasks", "4"], "equal parts"),
-        (["--n_exp", "0"], "too small"),
+        (["--n_exp", "0"], "must be 1 or more"),
     ],
 )
 def test_bad_flags_end_in_one_line(words, reason, tmp_path):
@@ -220,8 +217,6 @@ def test_hvcl_leads_fine_tuning_on_digits(benchmark, margin):
     leads = []
     for seed in range(3):
         flags = ["--profile", "quick", "--benchmark", benchmark, "--seed", str(seed), "--method"]
-        hvcl, plain = (
-            result(settings_of(vars(parser().parse_args([*flags, m])))) for m in ("hvcl", "fine-tune")
-        )
+        hvcl, plain = (result(parse([*flags, m]).settings) for m in ("hvcl", "fine-tune"))
         leads.append(np.mean(hvcl.accuracy[-1]) - np.mean(plain.accuracy[-1]))
     assert np.mean(leads) > margin

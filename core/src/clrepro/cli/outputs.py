@@ -28,9 +28,14 @@ def make_table(home: Path, paper: str, profile: str, records: Sequence[RunRecord
 def write_table(table: Table, out: Path) -> Path:
     """Write table.md and table.csv to `<out>/<paper>/<profile>/`.  Returns: the folder."""
     folder = make_folder(out / table.paper / table.profile)
+    write_table_in(folder, table)
+    return folder
+
+
+def write_table_in(folder: Path, table: Table) -> None:
+    """Write table.md and table.csv into a folder."""
     write_atomically(folder / "table.md", table.markdown().encode())
     write_atomically(folder / "table.csv", table.csv().encode())
-    return folder
 
 
 def tables_from(home: Path, folders: Sequence[Path]) -> tuple[list[Table], list[str]]:

@@ -109,9 +109,7 @@ def _add_sweep(commands: "argparse._SubParsersAction[Parser]") -> None:
         help="processes (default) of this machine, serial: in this process, or ray: a cluster",
     )
     sweep.add_argument("--address", metavar="HOST:PORT", help="the Ray cluster (default: a new one, here)")
-    sweep.add_argument(
-        "--jobs", type=n_workers, metavar="N", help="runs at a time (default: one per core)"
-    )
+    sweep.add_argument("--jobs", type=n_workers, metavar="N", help="runs at a time (default: one per core)")
     sweep.add_argument(
         "--out", default="results", metavar="DIR|URL", help="folder, or fsspec URL such as s3://bucket/runs"
     )

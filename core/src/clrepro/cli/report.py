@@ -7,12 +7,12 @@ from clrepro.arena.tuning import PROFILE
 from clrepro.cli.arena_page import page_of
 from clrepro.cli.outputs import tables_from, write_table
 from clrepro.cli.readmes import update_readmes
-from clrepro.cli.site import write_report
+from clrepro.cli.site import paper_facts, write_report
 from clrepro.errors import DataError
 from clrepro.io.atomic import make_folder
 from clrepro.records import RunRecord, load_many
 from clrepro.report.any_metric import find_metric, metric_table
-from clrepro.sweep import find_home, host
+from clrepro.sweep import find_home, host, paper_names
 from clrepro.sweep.jobs import ARENA
 
 
@@ -40,7 +40,8 @@ def run(out: Path, records: list[Path], show: bool, into_readmes: bool, metric: 
         host.show(str(write_table(table, out) / "table.md"))
     host.show(str(path))
     if into_readmes:
-        for readme in update_readmes(home, tables):
+        facts = [paper_facts(home, name) for name in paper_names(home)]
+        for readme in update_readmes(home, tables, facts):
             host.show(str(readme))
     if show:
         open_page(path)

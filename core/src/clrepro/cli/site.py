@@ -67,7 +67,9 @@ def paper_facts(home: Path, name: str) -> PaperFacts:
     if not is_file(path):
         return PaperFacts(name, name, {}, (), offers, text)
     claims = load_claims(path)
-    return PaperFacts(name, claims.title, claims.metrics, claims.notes, offers, text)
+    return PaperFacts(
+        name, claims.title, claims.metrics, claims.notes, offers, text, claims.name, claims.place
+    )
 
 
 def made_when(home: Path, folders: Iterable[Path]) -> dict[tuple[str, str], str]:

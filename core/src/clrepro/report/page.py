@@ -28,7 +28,11 @@ class Offer:
 
 @dataclass(frozen=True)
 class PaperFacts:
-    """What is known of a paper without any run; readme: the text of its README file."""
+    """What is known of a paper without any run.
+
+    name: of its folder; label: of its method; place: in the order of reading, 0 for none; readme: the text of
+    its README file.
+    """
 
     name: str
     title: str
@@ -36,6 +40,16 @@ class PaperFacts:
     notes: Sequence[str] = ()
     offers: Sequence[Offer] = ()
     readme: str = ""
+    label: str = ""
+    place: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", self.label or self.name)
+
+    @property
+    def order(self) -> tuple[bool, int, str]:
+        """What papers are sorted by: those without a place come last, by name."""
+        return (not self.place, self.place, self.name)
 
 
 @dataclass(frozen=True)

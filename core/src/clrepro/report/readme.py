@@ -12,13 +12,14 @@ from clrepro.errors import DataError
 _LEDGER = re.compile(r"## (Differences from .+)")
 
 
-def readme_block(text: str, markdown: str, name: str) -> str:
+def readme_block(text: str, markdown: str, name: str, words: str = "") -> str:
     """Returns a README's text with the part between its two markers of this name replaced.
 
-    The markers are `<!-- results:NAME -->` and `<!-- /results:NAME -->`.  Raises: DataError if they are not
-    there.
+    The markers are `<!-- results:NAMEWORDS -->` and `<!-- /results:NAME -->`.
+
+    Raises: DataError if they are not there.
     """
-    start, end = f"<!-- results:{name} -->", f"<!-- /results:{name} -->"
+    start, end = f"<!-- results:{name}{words} -->", f"<!-- /results:{name} -->"
     if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
         raise DataError(f"the text needs the markers {start} and {end}, once each and in this order")
     return text[: text.index(start) + len(start)] + "\n" + markdown.strip() + "\n" + text[text.index(end) :]

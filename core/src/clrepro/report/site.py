@@ -91,9 +91,10 @@ def _write(out: Path, folder: Path, tables: Sequence[Table], pages: Mapping[str,
 def _papers(
     tables: Sequence[Table], papers: Sequence[PaperFacts], made: Mapping[tuple[str, str], str]
 ) -> list[PaperPage]:
-    """All papers by name; of one that is given and has tables, what was given counts."""
+    """All papers in the order of reading; of one that is given and has tables, what was given counts."""
     known = {table.paper: facts_of(table) for table in tables} | {facts.name: facts for facts in papers}
-    return [paper_page(known[name], tables, made) for name in sorted(set(known) - set(NAMES_OF_PAGES))]
+    shown = [facts for facts in known.values() if facts.name not in NAMES_OF_PAGES]
+    return [paper_page(facts, tables, made) for facts in sorted(shown, key=lambda facts: facts.order)]
 
 
 def _html(pages: Sequence[PaperPage], measured: Measured, arena: ArenaPage | None) -> dict[str, str]:

@@ -10,10 +10,12 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from itertools import compress
 
 import numpy as np
 
-from clrepro.claims import STATUSES, Claims, Gap, Ordering, Reference, Value
+from clrepro.claims import Claims, Gap, Ordering, Reference, Value
 from clrepro.io.terminal_text import visible
 from clrepro.metrics.stats import Interval, mean_sd, t_interval
 from clrepro.records import RunRecord
@@ -29,16 +31,8 @@ CSV_COLUMNS = (
     *("second_pct", "second_spread_pct", "second_n", "second_status", "second_verdict", "second_reason"),
 )
 LEGEND = (
-    "Ours: mean ± sample sd over n seeds, 95 % Student interval in brackets. "
-    "Marks of the reference: "
-    + "; ".join(f"{mark} {STATUSES[word]}" for word, mark in MARKS.items() if mark)
-    + ". "
-    f"{DOUBT} another quotation of the cell says otherwise. "
-    "After “;”: a second reference, and the verdict on it. "
-    "“Consistent”: within the tolerance with 0 in the interval, but the interval is too wide to call it "
-    "reproduced (docs/verdicts.md). After an open verdict: +4, so many more seeds of ours would decide it at "
-    "the present spread; “ref. 9” or “both 9”, our seeds alone never would, but so many of the reference or "
-    "of both sides; nothing, more than 1,000."
+    "Ours: mean ± sample sd over n seeds, 95 % Student interval in brackets; what the marks and verdicts "
+    "mean: docs/verdicts.md."
 )
 
 
@@ -196,19 +190,9 @@ class Table:
 
     def markdown(self) -> str:
         """The table as Markdown, with legend, orderings and notes."""
-        head = ["setting", "method", "n"]
-        for metric in self.metrics:
-            name = _in_markdown(metric)
-            head += [name, "reference", "verdict"] if self.has_reference(metric) else [name]
-        lines = ["| " + " | ".join([*head, "min/run"]) + " |", "|" + "---|" * (len(head) + 1)]
-        for row in self.rows:
-            line = [row.setting, row.method, str(row.n)]
-            for cell in row.cells:
-                line.append(f"{cell.ours} {cell.bounds}".strip())
-                line += [cell.reference, cell.judgement] if self.has_reference(cell.metric) else []
-            lines.append("| " + " | ".join([*line, f"{row.minutes:.2f}"]) + " |")
         n_runs = sum(row.n for row in self.rows)
-        lines += ["", f"{n_runs} runs, {duration(self.hours)} of computing. {LEGEND}", ""]
+        lines = [*self._lines(self.rows), ""]
+        lines += [f"{n_runs} runs, {duration(self.hours)} of computing. {LEGEND}", ""]
         if self.orderings:
             lines += [
                 "| claim | " + " | ".join(ORDERING_WORDS) + " |",
@@ -220,6 +204,32 @@ class Table:
             lines.append("")
         lines += [f"- {note}" for note in self.notes]
         return "\n".join(lines).rstrip() + "\n"
+
+    def markdown_of(self, patterns: Sequence[str]) -> str:
+        """The rows whose "setting/method" matches one of the patterns (of the shell), as Markdown.
+
+        Raises: ValueError for a pattern that matches none.
+        """
+        names = [f"{row.setting}/{row.method}" for row in self.rows]
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise ValueError(f"{pattern!r} matches no row of {self.paper} {self.profile}")
+        chosen = [any(fnmatchcase(name, pattern) for pattern in patterns) for name in names]
+        return "\n".join([*self._lines(list(compress(self.rows, chosen))), ""])
+
+    def _lines(self, rows: Sequence[Row]) -> list[str]:
+        head = ["setting", "method", "n"]
+        for metric in self.metrics:
+            name = _in_markdown(metric)
+            head += [name, "reference", "verdict"] if self.has_reference(metric) else [name]
+        lines = ["| " + " | ".join([*head, "min/run"]) + " |", "|" + "---|" * (len(head) + 1)]
+        for row in rows:
+            line = [row.setting, row.method, str(row.n)]
+            for cell in row.cells:
+                line.append(f"{cell.ours} {cell.bounds}".strip())
+                line += [cell.reference, cell.judgement] if self.has_reference(cell.metric) else []
+            lines.append("| " + " | ".join([*line, f"{row.minutes:.2f}"]) + " |")
+        return lines
 
     def csv(self) -> str:
         """One line per cell, numbers unrounded."""

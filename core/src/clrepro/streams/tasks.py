@@ -63,6 +63,15 @@ class Stream:
     def __iter__(self) -> Iterator[Task]:
         return (make() for make in self._makers)
 
+    def map(self, function: Callable[[Task], Task]) -> "Stream":
+        """Returns this stream with each task passed through `function` when it is asked for."""
+        makers = [partial(_made, function, make) for make in self._makers]
+        return Stream(self.name, makers, self.n_inputs, self.n_classes)
+
+
+def _made(function: Callable[[Task], Task], make: Callable[[], Task]) -> Task:
+    return function(make())
+
 
 def flat(data: Data) -> Split:
     """Returns the arrays of a data set with its images as rows: x uint8 (n, inputs), y int64 (n,)."""

@@ -16,6 +16,7 @@
 Anything else in the file is an error that names the file and the key.
 """
 
+import math
 import os
 import re
 import shlex
@@ -78,8 +79,19 @@ def find_home() -> Path:
 
 
 def paper_names(home: Path) -> list[str]:
-    """The papers of the checkout `home` that have a profile file, sorted."""
-    return sorted(path.parent.name for path in home.glob("papers/*/profiles.toml"))
+    """The papers of the checkout `home` that have a profile file, in the order that `place` in their claims
+    files says, the others by name after them.
+    """
+    found = [path.parent for path in home.glob("papers/*/profiles.toml")]
+    return [folder.name for folder in sorted(found, key=lambda folder: (_place(folder), folder.name))]
+
+
+def _place(folder: Path) -> float:
+    try:
+        place = load_toml(folder / "claims.toml").get("place")
+    except DataError:  # whoever reads the claims themselves says what is wrong
+        return math.inf
+    return place if isinstance(place, int) and place > 0 else math.inf
 
 
 def load_profiles(home: Path, paper: str) -> dict[str, Profile]:

@@ -1,6 +1,7 @@
 """The parser and the programs of this paper."""
 
 import argparse
+from collections.abc import Iterable
 from functools import partial
 
 from clrepro import program
@@ -20,6 +21,11 @@ PACKAGES = frozenset(
     }
 )
 Program = partial(program.Program, paper="hvcl", packages=PACKAGES)
+
+
+def compat_help(parts: Iterable[str]) -> str:
+    """The help of --compat."""
+    return f"original, or parts of it joined by +: {', '.join(parts)}"
 
 
 def compat_text(text: str) -> str:

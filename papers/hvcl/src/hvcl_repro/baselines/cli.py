@@ -3,24 +3,17 @@
 import argparse
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clrepro.arguments import (
-    finite_float,
-    non_negative_float,
-    non_negative_int,
-    positive_float,
-    positive_int,
-    true_false,
-)
-from clrepro.errors import UsageError
+from clrepro.arguments import non_negative_int, true_false
 from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress
 from clrepro.records import Outcome
 from clrepro.seeding import Seeds
-from hvcl_repro.baselines.settings import APPROACHES, PPOSettings
+from clrepro.settings import add_flags, given, options
+from hvcl_repro.baselines.settings import APPROACHES, PPOSettings, spell
 from hvcl_repro.program import Parser, Program
 from hvcl_repro.rl.environments import SETS
 
@@ -33,7 +26,8 @@ UNUSED: dict[str, Any] = {
     "ewc-epochs": 100, "num-ewc-steps": 20, "save-name": None, "task_id": None, "samples": 1,
 }  # fmt: skip
 UNUSED_SWITCHES = ("gail", "no-cuda", "cuda-deterministic", "recurrent-policy", "input-padding", "sample")
-SIGNED = ("ucl_rho",)
+# The original's parser took any text after these for true.
+TRUTHS = tuple(name for name, kind in PPOSettings.__annotations__.items() if kind is bool)
 
 
 def parser() -> Parser:
@@ -43,38 +37,12 @@ def parser() -> Parser:
     out.add_argument(
         "--experiment", choices=("roboschool",), required=True, help="the sequence of environments"
     )
-    defaults = PPOSettings()
-    choices = {"env_set": tuple(SETS), "heads": ("multi", "single")}
-    for field in fields(PPOSettings):
-        name, default = field.name, getattr(defaults, field.name)
-        if name in ("approach", "experiment"):
-            continue
-        flag = (
-            f"--{name if name in ('env_set', 'eval_episodes', 'fisher_samples') else name.replace('_', '-')}"
-        )
-        if isinstance(default, bool):
-            # The original's parser took any text for true.
-            out.add_argument(
-                flag,
-                dest=name,
-                type=true_false,
-                nargs="?",
-                const=True,
-                default=default,
-                help=f"(default: {default})",
-            )
-            continue
-        kind: Any = {int: positive_int, float: non_negative_float, str: str}[type(default)]
-        kind = {"seed": non_negative_int, "lr": positive_float}.get(
-            name, finite_float if name in SIGNED else kind
-        )
+    add_flags(out, PPOSettings, spell=spell, leave_out=("approach", "experiment", *TRUTHS))
+    for name in TRUTHS:
+        default = getattr(PPOSettings, name)
+        words = f"{options(PPOSettings)[name].help} (default: {default})"
         out.add_argument(
-            flag,
-            dest=name,
-            type=kind,
-            default=default,
-            choices=choices.get(name),
-            help=f"(default: {default})",
+            spell(name), dest=name, type=true_false, nargs="?", const=True, default=default, help=words
         )
     out.add_argument("--use-gae", type=true_false, nargs="?", const=True, default=True, help="(always)")
     for flag, default in UNUSED.items():
@@ -89,19 +57,6 @@ def parser() -> Parser:
     )
     out.add_argument("--resume", action="store_true", help="continue an interrupted run of the same settings")
     return out
-
-
-def settings_of(flags: dict[str, Any]) -> PPOSettings:
-    """Returns the settings of parsed flags.  Raises: UsageError if nothing would be trained."""
-    settings = PPOSettings(**{field.name: flags[field.name] for field in fields(PPOSettings)})
-    if settings.updates < 1:
-        raise UsageError(
-            f"--num-env-steps {settings.num_env_steps}: less than one update of "
-            f"{settings.num_steps} × {settings.num_processes}"
-        )
-    if Path(settings.date).name != settings.date:
-        raise UsageError(f"--date {settings.date!r}: a name without folders")
-    return settings
 
 
 @dataclass(frozen=True)
@@ -120,7 +75,7 @@ def parse(argv: Sequence[str] | None) -> Call:
     """Returns what a command line says.  Raises: UsageError."""
     flags = vars(parser().parse_args(argv))
     how = (flags[name] for name in ("workers", "out_dir", "save_dir", "log_dir", "resume"))
-    return Call(settings_of(flags), *how)
+    return Call(PPOSettings(**given(PPOSettings, flags)), *how)
 
 
 def run_shell(call: Call) -> None:

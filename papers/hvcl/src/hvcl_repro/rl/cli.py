@@ -1,36 +1,23 @@
 """`SAC_main.py`: the original's command line for continual reinforcement learning."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clrepro.adapters.tf import configure
-from clrepro.arguments import finite_float, non_negative_float, non_negative_int, positive_float, positive_int
+from clrepro.arguments import non_negative_int
 from clrepro.errors import UsageError
 from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress
 from clrepro.records import Outcome
 from clrepro.seeding import Seeds
-from hvcl_repro.compat import PARTS
-from hvcl_repro.program import Parser, Program, compat_text
+from clrepro.settings import add_flags, given
+from hvcl_repro.program import Parser, Program
 from hvcl_repro.rl.environments import SETS
-from hvcl_repro.rl.settings import METHODS, RLSettings
+from hvcl_repro.rl.settings import RLSettings
 
 PROGRAM = "SAC_main.py"
-HELP = {
-    "batch_s": "transitions per update", "hidden_u": "units per hidden layer", "lr": "learning rate of Adam",
-    "gamma": "discount", "e_beta": "weight of the experts' KL from the second task on",
-    "g_beta": "weight of the gates' KL from the second task on",
-    "polyak_coef": "share of a target network that stays at each update",
-    "train_steps": "environment steps per task", "replay_start_size": "transitions before the first update",
-    "buffer_size": "transitions remembered, per task",
-    "train_interval": "environment steps between update phases; a hundredth of it environments",
-    "n_exp": "experts per MoVE layer", "k": "experts per example, at most n_exp",
-    "updates": "gradient steps per phase", "eval_interval": "environment steps between evaluations",
-    "eval_episodes": "episodes per evaluation", "seed": "of every random choice",
-    "checkpoint_interval": "environment steps between checkpoints",
-}  # fmt: skip
 # The first block is the quick profile of spec 8; a flag that is given wins.
 QUICK: dict[str, Any] = {
     "env_set": "quick", "train_steps": 20_000, "train_interval": 800, "updates": 80, "batch_s": 128,
@@ -45,23 +32,7 @@ def parser() -> Parser:
     out.set_defaults(hvcl=False)
     out.add_argument("--hvcl", dest="hvcl", action="store_true", help="MoVE networks in actor and critics")
     out.add_argument("--no-hvcl", dest="hvcl", action="store_false", help="plain networks (default)")
-    defaults = RLSettings()
-    for name, text in HELP.items():
-        default = getattr(defaults, name)
-        kind: Any = positive_int if isinstance(default, int) else non_negative_float
-        kind = {"seed": non_negative_int, "lr": positive_float, "polyak_coef": share, "gamma": share}.get(
-            name, kind
-        )
-        out.add_argument(f"--{name}", type=kind, help=f"{text} (default: {default})")
-    out.add_argument("--save_pref", default="", help="prefix of the result file's name (default: none)")
-    out.add_argument(
-        "--method", choices=METHODS, help="hvcl, dense (fine-tuned), or reinit (new networks per task)"
-    )
-    out.add_argument("--env_set", choices=tuple(SETS), help="sequence of environments (default: pybullet)")
-    out.add_argument(
-        "--compat", type=compat_text, default="fixed",
-        help=f"original, or parts of it joined by +: {', '.join(PARTS)} (default: fixed)",
-    )  # fmt: skip
+    add_flags(out, RLSettings, unset=True)
     out.add_argument(
         "--profile", choices=("full", "quick"), default="full", help="quick: minutes instead of hours"
     )
@@ -77,27 +48,14 @@ def parser() -> Parser:
     return out
 
 
-def share(text: str) -> float:
-    """A number from 0 to 1."""
-    import argparse
-
-    if not 0 <= (value := finite_float(text)) <= 1:
-        raise argparse.ArgumentTypeError(f"{value:g}: a number from 0 to 1")
-    return value
-
-
 def settings_of(flags: dict[str, Any]) -> RLSettings:
     """Returns the settings of parsed flags.  Raises: UsageError if --hvcl and --method disagree."""
     chosen = dict(QUICK) if flags["profile"] == "quick" else {}
-    known = {field.name for field in fields(RLSettings)}
-    chosen |= {name: value for name, value in flags.items() if name in known and value is not None}
+    chosen |= given(RLSettings, flags)
     method = flags["method"] or ("hvcl" if flags["hvcl"] else "dense")
     if flags["hvcl"] and method == "dense":
         raise UsageError("--hvcl with --method dense: one of the two")
-    settings = replace(RLSettings(), **{**chosen, "method": method, "hvcl": method == "hvcl"})
-    if Path(settings.save_pref).name != settings.save_pref:
-        raise UsageError(f"--save_pref {settings.save_pref!r}: a name without folders; use --out_dir")
-    return settings
+    return RLSettings(**chosen | {"method": method, "hvcl": method == "hvcl"})
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,14 @@
 """What one run of `SAC_main.py` does: the original's flags and our own, in one frozen dataclass."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from hvcl_repro.compat import undone
+from clrepro.errors import UsageError
+from clrepro.settings import check, fingerprint, option
+from hvcl_repro.compat import PARTS, undone
+from hvcl_repro.program import compat_help, compat_text
+from hvcl_repro.rl.environments import SETS
 
 METHODS = ("hvcl", "dense", "reinit")
 FIRST_BETA = 1e-5  # of both KL terms in the first task
@@ -11,40 +16,49 @@ EPISODE_SLICE = 100  # steps per environment and phase
 ALPHA, BETA_ZERO = 0.7, 0.4  # of the prioritised replay
 
 
+FROM_ZERO, ABOVE_ZERO, FROM_ONE, SHARE = "[0, inf)", "(0, inf)", "[1, inf)", "[0, 1]"
+
+
 @dataclass(frozen=True)
 class RLSettings:
-    """All that decides a run; names and defaults of the first block are the original's (spec 2.1).
+    """All that decides a run; names and defaults down to `save_pref` are the original's (spec 2.1).
 
-    Of ours: method — "dense" fine-tunes plain networks from task to task, "reinit" begins anew with each;
-    updates — gradient steps per phase; eval_interval — environment steps between evaluations;
-    checkpoint_interval — after so many the state is written and the training environments begin anew, so
-    that a continued run equals a straight one.
+    method — "dense" fine-tunes plain networks from task to task, "reinit" begins anew with each;
+    checkpoint_interval — after so many steps the state is written and the training environments begin anew,
+    so that a continued run equals a straight one.  Raises: UsageError for a value out of range.
     """
 
-    hvcl: bool = False
-    batch_s: int = 256
-    hidden_u: int = 32
-    lr: float = 3e-4
-    gamma: float = 0.99
-    e_beta: float = 1.0
-    g_beta: float = 1.0
-    polyak_coef: float = 0.995
-    train_steps: int = 1_000_000
-    replay_start_size: int = 10_000
-    buffer_size: int = 1_000_000
-    train_interval: int = 5000
-    n_exp: int = 2
-    k: int = 1
-    save_pref: str = ""
+    hvcl: bool = option(False, "MoVE networks in actor and critics", flag=False)
+    batch_s: int = option(256, "transitions per update", within=FROM_ONE)
+    hidden_u: int = option(32, "units per hidden layer", within=FROM_ONE)
+    lr: float = option(3e-4, "learning rate of Adam", within=ABOVE_ZERO)
+    gamma: float = option(0.99, "discount", within=SHARE)
+    e_beta: float = option(1.0, "weight of the experts' KL from the second task on", within=FROM_ZERO)
+    g_beta: float = option(1.0, "weight of the gates' KL from the second task on", within=FROM_ZERO)
+    polyak_coef: float = option(0.995, "share of a target network that stays at each update", within=SHARE)
+    train_steps: int = option(1_000_000, "environment steps per task", within=FROM_ONE)
+    replay_start_size: int = option(10_000, "transitions before the first update", within=FROM_ONE)
+    buffer_size: int = option(1_000_000, "transitions remembered, per task", within=FROM_ONE)
+    train_interval: int = option(
+        5000, "environment steps between update phases; a hundredth of it environments", within=FROM_ONE
+    )
+    n_exp: int = option(2, "experts per MoVE layer", within=FROM_ONE)
+    k: int = option(1, "experts per example, at most n_exp", within=FROM_ONE)
+    save_pref: str = option("", "prefix of the result file's name", decides=False)
 
-    method: str = "dense"
-    env_set: str = "pybullet"
-    updates: int = 50
-    eval_interval: int = 10_000
-    eval_episodes: int = 10
-    checkpoint_interval: int = 100_000
-    compat: str = "fixed"
-    seed: int = 1234
+    method: str = option("dense", "dense is fine-tuned, reinit has new networks per task", choices=METHODS)
+    env_set: str = option("pybullet", "sequence of environments", choices=tuple(SETS))
+    updates: int = option(50, "gradient steps per phase", within=FROM_ONE)
+    eval_interval: int = option(10_000, "environment steps between evaluations", within=FROM_ONE)
+    eval_episodes: int = option(10, "episodes per evaluation", within=FROM_ONE)
+    checkpoint_interval: int = option(100_000, "environment steps between checkpoints", within=FROM_ONE)
+    compat: str = option("fixed", compat_help(PARTS), parse=compat_text)
+    seed: int = option(1234, "of every random choice", within=FROM_ZERO)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if Path(self.save_pref).name != self.save_pref:
+            raise UsageError(f"--save_pref {self.save_pref!r}: a name without folders; use --out_dir")
 
     def original(self, part: str) -> bool:
         """Whether this part is to be as in the original, see `hvcl_repro.compat`."""
@@ -71,4 +85,4 @@ class RLSettings:
 
     def fingerprint(self) -> dict[str, Any]:
         """Returns the settings for the record, plain values."""
-        return {name: value for name, value in asdict(self).items() if name != "save_pref"}
+        return fingerprint(self)

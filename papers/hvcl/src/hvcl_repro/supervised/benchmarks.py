@@ -1,10 +1,9 @@
 """The streams of tasks: classes in pairs (or tens) under one head, or pixels permuted.  Spec 4.6, 8."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clrepro import datasets
 from clrepro.errors import UsageError
@@ -18,8 +17,9 @@ HELD_BACK = 10  # one image in so many is for validation
 
 @dataclass(frozen=True)
 class TaskStream:
-    """Tasks in order; shape — of one image (height, width[, channels]); n_classes — outputs of the one head;
-    checksums — file name to sha256.
+    """stream — tasks in order, with held-back training images in place of the test images if that was asked
+    for; shape — of one image (height, width[, channels]); n_classes — outputs of the one head; checksums —
+    file name to sha256.
     """
 
     stream: Stream
@@ -35,15 +35,17 @@ def build(settings: SupervisedSettings, rng: np.random.Generator, data_dir: Path
     Raises: UsageError if the classes do not divide into the tasks; DataError for missing or damaged files.
     """
     split, shape, checksums = _images(settings.images, data_dir)
-    classes = int(split[1].max()) + 1
+    classes = n_classes = int(split[1].max()) + 1
     if settings.benchmark == "permuted-mnist":
-        return TaskStream(
-            permuted(split, settings.tasks, rng, first_identity=True), shape, classes, checksums
-        )
-    if classes % settings.tasks or classes // settings.tasks < 2:
+        stream = permuted(split, settings.tasks, rng, first_identity=True)
+    elif classes % settings.tasks or classes // settings.tasks < 2:
         raise UsageError(f"--tasks {settings.tasks}: {classes} classes in equal parts of two or more")
-    per_task = classes // settings.tasks
-    return TaskStream(split_classes(split, per_task, labels="within_task"), shape, per_task, checksums)
+    else:
+        n_classes = classes // settings.tasks
+        stream = split_classes(split, n_classes, labels="within_task")
+    if settings.eval_on == "validation":
+        stream = stream.map(held_back)
+    return TaskStream(stream, shape, n_classes, checksums)
 
 
 def _images(name: str, data_dir: Path | None) -> tuple[Split, tuple[int, ...], dict[str, str]]:
@@ -58,21 +60,28 @@ def _images(name: str, data_dir: Path | None) -> tuple[Split, tuple[int, ...], d
     return (x.reshape(len(x), -1), y, x_test.reshape(len(x_test), -1), y_test), shape, checksums
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What a task is trained on and measured on, flat uint8 images (n, inputs) and labels int64 (n,)."""
-
-    x: NDArray[np.uint8]
-    y: NDArray[np.int64]
-    x_eval: NDArray[np.uint8]
-    y_eval: NDArray[np.int64]
-
-
-def parts(task: Task, eval_on: str) -> Parts:
-    """Returns training and test images, or with "validation" training images alone, a tenth held back."""
-    if eval_on == "test":
-        return Parts(task.x_train, task.y_train, task.x_test, task.y_test)
+def held_back(task: Task) -> Task:
+    """Returns the task with a tenth of its training images held back for the place of the test images."""
     # The same images for every seed and method, whatever else is drawn.
     order = np.random.default_rng(0).permutation(len(task.y_train))
     held, kept = order[::HELD_BACK], np.delete(order, np.s_[::HELD_BACK])
-    return Parts(task.x_train[kept], task.y_train[kept], task.x_train[held], task.y_train[held])
+    return replace(
+        task,
+        x_train=task.x_train[kept], y_train=task.y_train[kept],
+        x_test=task.x_train[held], y_test=task.y_train[held],
+    )  # fmt: skip
+
+
+def joined(stream: Stream, labels_apart: int = 0) -> Task:
+    """Returns all tasks in one.
+
+    Args: labels_apart — what is added to the labels from each task to the next.
+    """
+    every = list(stream)
+    x, x_test = (np.concatenate([getattr(task, name) for task in every]) for name in ("x_train", "x_test"))
+    y, y_test = (
+        np.concatenate([t * labels_apart + getattr(task, name) for t, task in enumerate(every)])
+        for name in ("y_train", "y_test")
+    )
+    classes = tuple(label for task in every for label in task.classes)
+    return Task("all", x, y, x_test, y_test, classes)

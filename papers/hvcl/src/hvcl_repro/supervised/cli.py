@@ -1,31 +1,21 @@
 """`HVCL_supervised_main.py`: the supervised experiments, which the original does not contain."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clrepro.adapters.tf import configure
-from clrepro.arguments import (
-    existing_dir,
-    finite_float,
-    non_negative_float,
-    non_negative_int,
-    positive_float,
-    positive_int,
-)
+from clrepro.arguments import existing_dir
 from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress
 from clrepro.records import Outcome
 from clrepro.seeding import Seeds
-from clrepro.settings import digest
-from hvcl_repro.compat import LAYER_PARTS
-from hvcl_repro.program import Parser, Program, compat_text
+from clrepro.settings import add_flags, digest, given
+from hvcl_repro.program import Parser, Program
 from hvcl_repro.supervised.settings import (
     BENCHMARKS,
     FULL_IMAGES,
-    IMAGES,
-    METHODS,
     QUICK_IMAGES,
     SupervisedSettings,
 )
@@ -50,61 +40,14 @@ QUICK: dict[str, dict[str, Any]] = {
     "split-cifar10": {"tasks": 5, "hidden": 64, "epochs": 10, "batch": 32, "n_exp": 2},
     "split-cifar100": {"tasks": 10, "hidden": 64, "epochs": 7, "batch": 32, "n_exp": 2},
 }  # fmt: skip
-HELP = {
-    "images": "what the tasks are made of", "method": "what is trained", "tasks": "number of tasks",
-    "hidden": "units of a dense hidden layer", "width": "factor of the convolutions' filters",
-    "n_exp": "experts per layer", "k": "experts per example", "epochs": "passes per task",
-    "batch": "images per batch", "lr": "learning rate of Adam", "e_beta": "weight of the experts' KL",
-    "g_beta": "weight of the gates' KL", "first_beta": "weight of both in the first task",
-    "bonus": "weight of allocation and diversity", "rho_init": "spread at the start, before softplus",
-    "rho_sharing": "one spread per unit or for every weight (full)",
-    "noise": "flipout, local or none", "ewc_lambda": "strength of EWC", "si_c": "strength of SI",
-    "ucl_beta": "weight of UCL's term for the deviations",
-    "heads": "one head for all tasks, or one per task and the task known at test",
-    "steps": "training steps per task in place of epochs; 0: epochs",
-    "fisher_samples": "images for EWC's Fisher information", "generator_hidden": "units of the auto-encoder",
-    "generator_exp": "its experts per layer", "latent": "its latent variables",
-    "generator_noise": "its weights' noise", "generator_bonus": "its weight of allocation and diversity",
-    "generator_lr": "its learning rate", "generator_steps": "its steps on each batch",
-    "generator_e_beta": "weight of its experts' KL", "generator_g_beta": "weight of its gates' KL",
-    "eval_on": "test, or validation: a tenth of the training images held back",
-    "seed": "of every random choice",
-}  # fmt: skip
-CHOICES = {
-    "images": IMAGES,
-    "method": METHODS,
-    "rho_sharing": ("unit", "full"),
-    "noise": ("local", "flipout", "none"),
-    "generator_noise": ("local", "flipout", "none"),
-    "heads": ("shared", "task"),
-    "eval_on": ("test", "validation"),
-}
-ANY_SIGN = ("rho_init",)
-FROM_ZERO = ("seed", "steps")
 UNITS = {"ELBO": " nats", "det_K": "", "experts_used": ""}  # of the results that are no shares
-POSITIVE = ("lr", "width", "generator_lr")
 
 
 def parser() -> Parser:
     """Returns the parser; flags left out take the benchmark's values."""
     out = Parser(prog=PROGRAM, description="HVCL on supervised tasks with a shared head, or one per task.")
     out.add_argument("--benchmark", choices=BENCHMARKS, default="split-mnist", help="the stream of tasks")
-    defaults = SupervisedSettings()
-    for field in fields(SupervisedSettings):
-        if field.name in ("benchmark", "compat"):
-            continue
-        kind: Any = {int: positive_int, float: non_negative_float, str: str}[
-            type(getattr(defaults, field.name))
-        ]
-        kind = non_negative_int if field.name in FROM_ZERO else kind
-        kind = finite_float if field.name in ANY_SIGN else positive_float if field.name in POSITIVE else kind
-        out.add_argument(
-            f"--{field.name}", type=kind, choices=CHOICES.get(field.name), help=HELP[field.name], default=None
-        )
-    out.add_argument(
-        "--compat", type=compat_text, default=None,
-        help=f"original, or parts of it joined by +: {', '.join(LAYER_PARTS)} (default: fixed)",
-    )  # fmt: skip
+    add_flags(out, SupervisedSettings, unset=True)
     out.add_argument(
         "--profile", choices=("full", "quick"), default="full", help="quick: data that packages bring"
     )
@@ -123,9 +66,7 @@ def settings_of(flags: dict[str, Any]) -> SupervisedSettings:
         **(QUICK if quick_run else FULL)[benchmark],
         "images": (QUICK_IMAGES if quick_run else FULL_IMAGES)[benchmark],
     }
-    known = {field.name for field in fields(SupervisedSettings)}
-    chosen |= {name: value for name, value in flags.items() if name in known and value is not None}
-    return SupervisedSettings(**chosen)
+    return SupervisedSettings(**chosen | given(SupervisedSettings, flags))
 
 
 @dataclass(frozen=True)

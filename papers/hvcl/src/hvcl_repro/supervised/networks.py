@@ -1,6 +1,6 @@
 """Classifiers of MoVE or plain layers, of equal depth and width, and the auto-encoder for replay."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from clrepro.seeding import Seeds
 from hvcl_repro.layers import Conv2DMoVE, DenseMoVE, MoVE
 from hvcl_repro.layers.noise import Noise
-from hvcl_repro.supervised.settings import SupervisedSettings
 
 FILTERS = (32, 32, 64, 64)
 SMALL_FILTERS = (8, 16)  # for images of 16 pixels or fewer
@@ -130,15 +129,21 @@ class Classifier:
 class Networks:
     """Makes a run's networks: each call the same one anew, weights and random generators included.
 
-    shape — of one image; n_classes — outputs of a head; n_tasks — heads, if each task has its own; seeds —
-    streams "init/*", "generator/*".
+    shape — of one image; n_classes — outputs of a head; n_heads; seeds — streams "init/*", "generator/*";
+    hidden — units of a dense hidden layer; experts — per MoVE layer, 0: plain layers; moves — what all MoVE
+    layers share; width — factor of the convolutions' filters, None: no convolutions; generator — keyword
+    arguments of `AutoEncoder`.
     """
 
-    settings: SupervisedSettings
     shape: tuple[int, ...]
     n_classes: int
-    n_tasks: int
+    n_heads: int
     seeds: Seeds
+    hidden: int
+    experts: int
+    moves: Mapping[str, Any]
+    width: float | None
+    generator: Mapping[str, Any]
 
     @property
     def pixels(self) -> int:
@@ -147,89 +152,65 @@ class Networks:
 
     def classifier(self) -> Classifier:
         """Returns a network from flat images in [0, 1] (B, inputs) to logits (B, n_classes)."""
-        s = self.settings
         numbers = (self.seeds.integer(f"init/{i}") for i in count())
         layers: list[Any] = []
-        if s.convolutional:
-            layers += [tf_keras.layers.Reshape(self.shape), *_convolutions(s, self.shape, numbers)]
-            layers += [tf_keras.layers.Flatten(), _dense(s, s.hidden, "relu", numbers)]
+        if self.width is not None:
+            layers += [tf_keras.layers.Reshape(self.shape), *self._convolutions(self.width, numbers)]
+            layers += [tf_keras.layers.Flatten(), self._dense(self.hidden, "relu", numbers)]
         else:
-            layers += [_dense(s, s.hidden, "relu", numbers) for _ in range(2)]
-        heads = self.n_tasks if s.heads == "task" else 1
-        return Classifier(
-            Stack(layers, self.pixels), [_dense(s, self.n_classes, None, numbers) for _ in range(heads)]
-        )
+            layers += [self._dense(self.hidden, "relu", numbers) for _ in range(2)]
+        heads = [self._dense(self.n_classes, None, numbers) for _ in range(self.n_heads)]
+        return Classifier(Stack(layers, self.pixels), heads)
 
     def auto_encoder(self) -> "AutoEncoder":
         """Returns the auto-encoder."""
-        return AutoEncoder(self.settings, self.pixels, self.seeds)
+        return AutoEncoder(self.pixels, self.seeds, **self.generator)
 
+    def _convolutions(self, width: float, numbers: Iterator[int]) -> Iterator[Any]:
+        small = self.shape[0] <= 16
+        for number, filters in enumerate(SMALL_FILTERS if small else FILTERS):
+            wide = max(1, round(filters * width))
+            if self.experts:
+                yield Conv2DMoVE(
+                    wide, self.experts, 3, padding="same", expert_activation="relu", **self.moves,
+                    seed=next(numbers),
+                )  # fmt: skip
+            else:
+                he = tf_keras.initializers.HeUniform(seed=next(numbers))
+                yield tf_keras.layers.Conv2D(
+                    wide, 3, padding="same", activation="relu", kernel_initializer=he
+                )
+            if small or number % 2:
+                yield tf_keras.layers.MaxPool2D()
 
-def _convolutions(
-    settings: SupervisedSettings, shape: tuple[int, ...], numbers: Iterator[int]
-) -> Iterator[Any]:
-    small = shape[0] <= 16
-    for number, filters in enumerate(SMALL_FILTERS if small else FILTERS):
-        wide = max(1, round(filters * settings.width))
-        if settings.bayesian:
-            yield Conv2DMoVE(
-                wide, settings.experts, 3, padding="same", expert_activation="relu", **move_options(settings),
-                seed=next(numbers),
-            )  # fmt: skip
-        else:
-            he = tf_keras.initializers.HeUniform(seed=next(numbers))
-            yield tf_keras.layers.Conv2D(wide, 3, padding="same", activation="relu", kernel_initializer=he)
-        if small or number % 2:
-            yield tf_keras.layers.MaxPool2D()
-
-
-def _dense(settings: SupervisedSettings, units: int, activation: str | None, numbers: Iterator[int]) -> Any:
-    if settings.bayesian:
-        return DenseMoVE(
-            units,
-            settings.experts,
-            expert_activation=activation,
-            **move_options(settings),
-            seed=next(numbers),
-        )
-    he = tf_keras.initializers.HeUniform(seed=next(numbers))
-    return tf_keras.layers.Dense(units, activation, kernel_initializer=he)
-
-
-def move_options(settings: SupervisedSettings) -> dict[str, Any]:
-    """Returns the options that all MoVE layers of a run's classifier share.
-
-    The KL terms are sums over all weights; their weights are set per task, divided by its number of images.
-    """
-    sharing = "node" if settings.method == "ucl" else settings.rho_sharing
-    return {
-        "k": settings.k, "diversity_bonus": settings.bonus, "rho_init": settings.rho_init,
-        "rho_sharing": sharing, "noise": settings.noise, "kl_reduction": "sum_over_n",
-        "compat": settings.compat,
-    }  # fmt: skip
+    def _dense(self, units: int, activation: str | None, numbers: Iterator[int]) -> Any:
+        if self.experts:
+            return DenseMoVE(
+                units, self.experts, expert_activation=activation, **self.moves, seed=next(numbers)
+            )
+        he = tf_keras.initializers.HeUniform(seed=next(numbers))
+        return tf_keras.layers.Dense(units, activation, kernel_initializer=he)
 
 
 class AutoEncoder:
-    """A variational auto-encoder of MoVE layers over flat images in [0, 1], with options of its own.
+    """A variational auto-encoder of MoVE layers over flat images in [0, 1].
 
+    Args: pixels — numbers per image; seeds — streams "generator/*"; hidden — units of both hidden layers;
+    experts — per layer; latent — latent variables; moves — what all its layers share.
     Source: Kingma and Welling 2014.
     """
 
-    def __init__(self, settings: SupervisedSettings, pixels: int, seeds: Seeds) -> None:
-        self.latent = settings.latent
+    def __init__(
+        self, pixels: int, seeds: Seeds, *, hidden: int, experts: int, latent: int, moves: Mapping[str, Any]
+    ) -> None:
+        self.latent = latent
         numbers = (seeds.integer(f"generator/{i}") for i in count())
         self.noise = Noise(seeds.integer("generator/noise"))
-        options = {
-            **move_options(settings), "noise": settings.generator_noise,
-            "diversity_bonus": settings.generator_bonus,
-        }  # fmt: skip
 
         def stack(inputs: int, outputs: int) -> Stack:
-            sizes = ((settings.generator_hidden, "relu"),) * 2 + ((outputs, None),)
+            sizes = ((hidden, "relu"),) * 2 + ((outputs, None),)
             layers = [
-                DenseMoVE(
-                    units, settings.generator_exp, expert_activation=activation, **options, seed=next(numbers)
-                )
+                DenseMoVE(units, experts, expert_activation=activation, **moves, seed=next(numbers))
                 for units, activation in sizes
             ]
             return Stack(layers, inputs)

@@ -7,19 +7,18 @@ Source: spec 8, row "Generative" ("classifier accuracy on samples"); scores from
 as the inception score (Salimans et al. 2016).  The quantities are ours: the paper's could not be read.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from clrepro.seeding import Seeds
-from hvcl_repro.supervised.benchmarks import Parts, TaskStream, parts
-from hvcl_repro.supervised.build import make
+from hvcl_repro.supervised.benchmarks import TaskStream, joined
 from hvcl_repro.supervised.measure import Measure
+from hvcl_repro.supervised.methods import Method
 from hvcl_repro.supervised.passes import Passes
-from hvcl_repro.supervised.settings import SupervisedSettings
 
 SAMPLES = 2000
 METRICS = ("SAMPLE_ACC", "SAMPLE_H", "SAMPLE_EARLIER", "SAMPLE_CONF", "JUDGE_ACC", "SAMPLE_SD")
@@ -69,7 +68,7 @@ class Judge:
         ])  # fmt: skip
 
 
-def deviations(tasks: Sequence[NDArray[np.uint8]]) -> tuple[float, ...]:
+def deviations(tasks: Iterable[NDArray[np.uint8]]) -> tuple[float, ...]:
     """Returns how far images lie apart, in grey levels: of the first task's, the first two tasks', and so on.
 
     It is the root of the mean over pixels of the variance.  Args: tasks — images (n, inputs) each.
@@ -83,40 +82,30 @@ def deviations(tasks: Sequence[NDArray[np.uint8]]) -> tuple[float, ...]:
     return tuple(out)
 
 
-def judge_seeds(settings: SupervisedSettings) -> Seeds:
+def judge_seeds(seed: int) -> Seeds:
     """Returns the judge's own random generators: apart from the run's, and the same when it is resumed."""
-    return Seeds(Seeds(settings.seed).integer("judge"))
+    return Seeds(Seeds(seed).integer("judge"))
 
 
-def latents(settings: SupervisedSettings, number: int) -> NDArray[np.float32]:
+def latents(seed: int, number: int, latent: int) -> NDArray[np.float32]:
     """Returns the latent variables (SAMPLES, latent) of the samples after task `number`, standard normal."""
-    rng = judge_seeds(settings).generator(f"latents/{number}")
-    return rng.standard_normal((SAMPLES, settings.latent), dtype=np.float32)
+    rng = judge_seeds(seed).generator(f"latents/{number}")
+    return rng.standard_normal((SAMPLES, latent), dtype=np.float32)
 
 
-def kinds_of(benchmark: TaskStream, eval_on: str) -> Parts:
-    """Returns all tasks' images in one, labelled by kind: number of the task · labels per task + label."""
-    every = [parts(task, eval_on) for task in benchmark.stream]
-    x, x_eval = (np.concatenate([getattr(part, name) for part in every]) for name in ("x", "x_eval"))
-    y, y_eval = (
-        np.concatenate([t * benchmark.n_classes + getattr(part, name) for t, part in enumerate(every)])
-        for name in ("y", "y_eval")
-    )
-    return Parts(x, y, x_eval, y_eval)
+def train_judge(
+    joint: Method, benchmark: TaskStream, shuffle: np.random.Generator, *, epochs: int, batch: int
+) -> Judge:
+    """Returns the judge: a `joint` baseline trained on the kinds of all tasks' images.
 
-
-def train_judge(settings: SupervisedSettings, benchmark: TaskStream) -> Judge:
-    """Returns the judge: the `joint` baseline on kinds, with the run's sizes, epochs (not steps) and rate."""
-    seeds = judge_seeds(settings)
-    everything = kinds_of(benchmark, settings.eval_on)
-    n_kinds = len(benchmark.stream) * benchmark.n_classes
-    joint = make(replace(settings, method="joint", heads="shared"), benchmark.shape, n_kinds, 1, seeds)
-    joint.begin_task(0, len(everything.y))
-    passes, measure = Passes(joint, settings.batch), Measure(joint)
-    shuffle = seeds.generator("shuffle")
-    x, y = tf.constant(everything.x), tf.constant(everything.y)
-    for _ in range(settings.epochs):
-        passes.train(x, y, shuffle.permutation(len(everything.y)), 0)
-    accuracy = measure.accuracy(everything.x_eval, everything.y_eval, 0)
-    spread = deviations([parts(task, settings.eval_on).x for task in benchmark.stream])
+    Args: joint — fresh, an output per kind; epochs — passes, in batches of `batch` images.
+    """
+    everything = joined(benchmark.stream, benchmark.n_classes)
+    joint.begin_task(0, len(everything.y_train))
+    passes, measure = Passes(joint, batch), Measure(joint)
+    x, y = tf.constant(everything.x_train), tf.constant(everything.y_train)
+    for _ in range(epochs):
+        passes.train(x, y, shuffle.permutation(len(everything.y_train)), 0)
+    accuracy = measure.accuracy(everything.x_test, everything.y_test, 0)
+    spread = deviations(task.x_train for task in benchmark.stream)
     return Judge(lambda images: measure.answer(images, 0), accuracy, benchmark.n_classes, spread)

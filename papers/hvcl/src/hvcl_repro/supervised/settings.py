@@ -1,7 +1,11 @@
 """What one supervised run does: one frozen dataclass, filled by the parser, kept whole in the record."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
+
+from clrepro.settings import check, fingerprint, option
+from hvcl_repro.compat import LAYER_PARTS
+from hvcl_repro.program import compat_help, compat_text
 
 BENCHMARKS = ("split-mnist", "permuted-mnist", "split-cifar10", "split-cifar100")
 METHODS = (
@@ -29,58 +33,61 @@ QUICK_IMAGES = {
 }  # fmt: skip
 
 
+NOISES = ("local", "flipout", "none")
+FROM_ZERO, ABOVE_ZERO, FROM_ONE = "[0, inf)", "(0, inf)", "[1, inf)"
+
+
 @dataclass(frozen=True)
 class SupervisedSettings:
-    """All that decides a run.
+    """All that decides a run, see each field's help; `generator_*` and `latent` belong to the variational
+    auto-encoder of the methods "-gr" and "-vae".
 
-    hidden — units of each dense hidden layer; width — factor of the convolutions' filters 32-32-64-64;
-    epochs — per task; e_beta, g_beta — weights of the experts' and the gates' KL from the second task on,
-    first_beta — of both in the first; bonus — of allocation and diversity; rho_init — softplus of it is the
-    spread of every weight at the start; rho_sharing — one spread per output unit, as the original, or
-    "full": for every weight; ucl_beta — of the deviations' term of UCL, which has one per unit or filter;
-    compat — see `hvcl_repro.compat`; eval_on — "validation" holds a tenth of the
-    training images back and never looks at the test images; steps — of training per task in place of
-    epochs, 0: epochs count; heads — "shared": one for all tasks, which is not told the task; "task": one per
-    task, known at test too; generator_* and latent — the variational auto-encoder of "-gr" and "-vae":
-    units, experts, kind of noise, bonus, rate, steps on each batch, weights of its KL terms.
+    Raises: UsageError for a value out of range.
     """
 
-    benchmark: str = "split-mnist"
-    images: str = "mnist"
-    method: str = "hvcl"
-    tasks: int = 5
-    hidden: int = 256
-    width: float = 1.0
-    n_exp: int = 4
-    k: int = 1
-    heads: str = "shared"
-    epochs: int = 10
-    steps: int = 0
-    batch: int = 128
-    lr: float = 1e-3
-    e_beta: float = 0.01
-    g_beta: float = 0.1
-    first_beta: float = 1e-5
-    bonus: float = 0.1
-    rho_init: float = -4.0
-    rho_sharing: str = "unit"
-    noise: str = "local"
-    ewc_lambda: float = 100.0
-    si_c: float = 0.1
-    ucl_beta: float = 0.01
-    fisher_samples: int = 1000
-    generator_hidden: int = 400
-    generator_exp: int = 1
-    generator_noise: str = "none"
-    generator_bonus: float = 0.0
-    generator_lr: float = 1e-3
-    generator_steps: int = 1
-    generator_e_beta: float = 0.0
-    generator_g_beta: float = 0.0
-    latent: int = 100
-    compat: str = "fixed"
-    eval_on: str = "test"
-    seed: int = 1234
+    benchmark: str = option("split-mnist", "the stream of tasks", choices=BENCHMARKS, flag=False)
+    images: str = option("mnist", "what the tasks are made of", choices=IMAGES)
+    method: str = option("hvcl", "what is trained", choices=METHODS)
+    tasks: int = option(5, "number of tasks", within=FROM_ONE)
+    hidden: int = option(256, "units of a dense hidden layer", within=FROM_ONE)
+    width: float = option(1.0, "factor of the convolutions' filters 32-32-64-64", within=ABOVE_ZERO)
+    n_exp: int = option(4, "experts per layer", within=FROM_ONE)
+    k: int = option(1, "experts per example", within=FROM_ONE)
+    heads: str = option("shared", "one for all tasks, or per task, known at test", choices=("shared", "task"))
+    epochs: int = option(10, "passes per task", within=FROM_ONE)
+    steps: int = option(0, "training steps per task in place of epochs; 0: epochs", within=FROM_ZERO)
+    batch: int = option(128, "images per batch", within=FROM_ONE)
+    lr: float = option(1e-3, "learning rate of Adam", within=ABOVE_ZERO)
+    e_beta: float = option(0.01, "weight of the experts' KL from the second task on", within=FROM_ZERO)
+    g_beta: float = option(0.1, "weight of the gates' KL from the second task on", within=FROM_ZERO)
+    first_beta: float = option(1e-5, "weight of both in the first task", within=FROM_ZERO)
+    bonus: float = option(0.1, "weight of allocation and diversity", within=FROM_ZERO)
+    rho_init: float = option(-4.0, "spread of every weight at the start, before softplus")
+    rho_sharing: str = option(
+        "unit", "one spread per output unit, as the original, or for every weight", choices=("unit", "full")
+    )
+    noise: str = option("local", "noise of the weights", choices=NOISES)
+    ewc_lambda: float = option(100.0, "strength of EWC", within=FROM_ZERO)
+    si_c: float = option(0.1, "strength of SI", within=FROM_ZERO)
+    ucl_beta: float = option(0.01, "weight of UCL's term for the deviations", within=FROM_ZERO)
+    fisher_samples: int = option(1000, "images for EWC's Fisher information", within=FROM_ONE)
+    generator_hidden: int = option(400, "units of the auto-encoder", within=FROM_ONE)
+    generator_exp: int = option(1, "its experts per layer", within=FROM_ONE)
+    generator_noise: str = option("none", "noise of its weights", choices=NOISES)
+    generator_bonus: float = option(0.0, "its weight of allocation and diversity", within=FROM_ZERO)
+    generator_lr: float = option(1e-3, "its learning rate", within=ABOVE_ZERO)
+    generator_steps: int = option(1, "its steps on each batch", within=FROM_ONE)
+    generator_e_beta: float = option(0.0, "weight of its experts' KL", within=FROM_ZERO)
+    generator_g_beta: float = option(0.0, "weight of its gates' KL", within=FROM_ZERO)
+    latent: int = option(100, "its latent variables", within=FROM_ONE)
+    compat: str = option("fixed", compat_help(LAYER_PARTS), parse=compat_text)
+    eval_on: str = option(
+        "test", "validation: a tenth of the training images held back", choices=("test", "validation")
+    )
+    seed: int = option(1234, "of every random choice", within=FROM_ZERO)
+
+    def __post_init__(self) -> None:
+        check(self)
 
     @property
     def base(self) -> str:
@@ -114,4 +121,4 @@ class SupervisedSettings:
 
     def fingerprint(self) -> dict[str, Any]:
         """Returns the settings for the record, plain values."""
-        return asdict(self)
+        return fingerprint(self)

@@ -1,6 +1,7 @@
 """The supervised loop: task after task, all seen ones measured after each; resumable after every task."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 
 from clrepro.io.checkpoint import RunDir
 from clrepro.metrics import continual
-from clrepro.progress import Course, Progress
+from clrepro.progress import Progress
 from clrepro.seeding import Seeds
+from clrepro.streams import Task
 from hvcl_repro.supervised import mixture, samples
-from hvcl_repro.supervised.benchmarks import Parts, TaskStream, parts
-from hvcl_repro.supervised.build import make
+from hvcl_repro.supervised.benchmarks import TaskStream, joined
+from hvcl_repro.supervised.build import make, make_judge
 from hvcl_repro.supervised.measure import MC_SAMPLES, Measure
 from hvcl_repro.supervised.methods import Method
 from hvcl_repro.supervised.passes import Passes
@@ -28,15 +30,15 @@ ARRAYS = ("accuracy", "elbo", "sampled", "seconds", "samples")
 class SupervisedResult:
     """What a run measured.
 
-    accuracy — (T, T) fractions, [after task, on task], nan where not measured; elbo — the same of the
+    joint — whether all tasks were trained at once, and measured after the last alone; accuracy — (T, T)
+    fractions, [after task, on task], nan where not measured; elbo — the same of the
     generator's bound, nats per image; sampled — (T,) accuracy after the last task with ten drawn networks;
     seconds — of each task (T,); routes — after each task the expert (layers, images) of each of its images;
     mixture — of a network of mixtures, after the last task: det_K, experts_used and gate_moved;
     samples — (T, 6) after each task, what the judge says of the generator's (see `samples.METRICS`).
     """
 
-    settings: SupervisedSettings
-    checksums: dict[str, str]
+    joint: bool
     accuracy: Matrix
     elbo: Matrix
     sampled: NDArray[np.float64]
@@ -52,15 +54,15 @@ class SupervisedResult:
         """
         r = self.accuracy
         out = {"ACC": continual.average_accuracy(r), "ACC_mc": float(np.mean(self.sampled))}
-        if self.settings.method != "joint":  # which measures after the last task alone
+        if not self.joint:
             out |= {
                 "BWT": continual.backward_transfer(r), "F": continual.forgetting(r),
                 "LA": continual.learning_accuracy(r),
             }  # fmt: skip
-        if self.settings.generative:
+        if np.isfinite(self.elbo[-1]).all():
             out["ELBO"] = float(np.mean(self.elbo[-1]))
-            if np.isfinite(self.samples[-1]).all():  # not where the judge was left out
-                out |= dict(zip(samples.METRICS, self.samples[-1].tolist(), strict=True))
+        if np.isfinite(self.samples[-1]).all():
+            out |= dict(zip(samples.METRICS, self.samples[-1].tolist(), strict=True))
         return out | self.mixture
 
 
@@ -76,95 +78,85 @@ def run(
 
     Raises: FloatingPointError if the loss is no number any more.
     """
-    n = len(benchmark.stream)
+    n, joint = len(benchmark.stream), settings.method == "joint"
     empty = np.full((n, n), np.nan)
     result = SupervisedResult(
-        settings, benchmark.checksums, empty, empty.copy(), np.full(n, np.nan), np.zeros(n),
+        joint,
+        empty,
+        empty.copy(),
+        np.full(n, np.nan),
+        np.zeros(n),
         np.full((n, len(samples.METRICS)), np.nan),
-    )  # fmt: skip
+    )
     method = make(settings, benchmark.shape, benchmark.n_classes, n, seeds)
     passes, measure = Passes(method, settings.batch), Measure(method)
     _resume(result, method, seeds, checkpoint)
-    judge = samples.train_judge(settings, benchmark) if settings.generative and result.done < n else None
-    shuffle = seeds.generator("shuffle")
-    course = _course(progress or Progress.silent(), settings, benchmark, result.done)
-    for number in range(result.done, n):
+    judge = make_judge(settings, benchmark) if result.done < n else None
+    drawn, shuffle = MC_SAMPLES if settings.bayesian else 0, seeds.generator("shuffle")
+    progress = progress or Progress.silent()
+    left = range(max(result.done, n - 1 if joint else 0), n)
+    if joint:  # one training on everything, in place of the last task
+        everything = joined(benchmark.stream)
+        epochs = len(rounds(len(everything.y_train), settings.epochs, settings.steps, settings.batch))
+        course = progress.run(epochs, 0 if left else epochs, noun="epoch")
+    else:
+        course = progress.run(n, result.done)
+    for number in left:
         began = time.perf_counter()
-        if settings.method == "joint" and number < n - 1:
-            continue  # one training on everything, in place of the last task
-        task = (
-            _joined(benchmark, settings)
-            if settings.method == "joint"
-            else parts(benchmark.stream[number], settings.eval_on)
-        )
-        _train(passes, task, settings, shuffle, number, course)
-        _evaluate(result, measure, benchmark, number)
+        task = everything if joint else benchmark.stream[number]
+        sizes = rounds(len(task.y_train), settings.epochs, settings.steps, settings.batch)
+        first, step = (0, 1) if joint else (number, 1 / (len(sizes) + 1))  # the evaluation counts as a pass
+        for epoch, loss in enumerate(_epochs(passes, task, sizes, shuffle, number)):
+            if not np.isfinite(loss):
+                raise FloatingPointError(
+                    f"the loss is {loss} in task {number + 1}, epoch {epoch + 1}; lower --lr"
+                )
+            course.at(first + (epoch + 1) * step)
+        _evaluate(result, measure, benchmark, number, drawn)
         if judge is not None:
-            images = measure.samples(samples.latents(settings, number))
+            images = measure.samples(samples.latents(settings.seed, number, settings.latent))
             labels = [measure.answer(images, head).argmax(axis=1) for head in range(len(method.net.heads))]
             result.samples[number] = judge.measure(images, np.stack(labels), number)
         result.seconds[number] = time.perf_counter() - began
         result.done = number + 1
-        course.at(course.n_tasks if settings.method == "joint" else number + 1)
+        course.at(course.n_tasks if joint else number + 1)
         print(_line(result, number), flush=True)
         if checkpoint is not None:
             checkpoint.save_state("task", _state(result, method, seeds))
     return result
 
 
-def _course(progress: Progress, settings: SupervisedSettings, benchmark: TaskStream, done: int) -> Course:
-    """The way through the tasks, or through the epochs of one training on everything."""
-    n_tasks = len(benchmark.stream)
-    if settings.method != "joint":
-        return progress.run(n_tasks, done)
-    images = sum(len(parts(task, settings.eval_on).y) for task in benchmark.stream) if settings.steps else 0
-    epochs = len(rounds(settings, images))
-    return progress.run(epochs, epochs if done == n_tasks else 0, noun="epoch")
-
-
-def rounds(settings: SupervisedSettings, n: int) -> list[int]:
-    """Returns how many of n images each pass over a task trains on: all, but that the last ends with the
-    given number of steps.
+def rounds(n: int, epochs: int, steps: int, batch: int) -> list[int]:
+    """Returns how many of a task's n images each pass over it trains on: all, but that the last ends with the
+    given number of steps, if that is not 0.
     """
-    if not settings.steps:
-        return [n] * settings.epochs
-    per_pass = -(-n // settings.batch)
-    whole, left = divmod(settings.steps, per_pass)
-    return [n] * whole + ([left * settings.batch] if left else [])
+    if not steps:
+        return [n] * epochs
+    whole, left = divmod(steps, -(-n // batch))
+    return [n] * whole + ([left * batch] if left else [])
 
 
-def _train(
-    passes: Passes,
-    task: Parts,
-    settings: SupervisedSettings,
-    shuffle: np.random.Generator,
-    number: int,
-    course: Course,
+def _epochs(
+    passes: Passes, task: Task, sizes: list[int], shuffle: np.random.Generator, number: int
+) -> Iterator[float]:
+    """Train on a task; yields the loss after each pass."""
+    passes.method.begin_task(number, len(task.y_train))
+    x, y = tf.constant(task.x_train), tf.constant(task.y_train)
+    for size in sizes:
+        yield passes.train(x, y, shuffle.permutation(len(task.y_train))[:size], number)
+    passes.method.end_task(task.x_train, number)
+
+
+def _evaluate(
+    result: SupervisedResult, measure: Measure, benchmark: TaskStream, number: int, drawn: int
 ) -> None:
-    passes.method.begin_task(number, len(task.y))
-    x, y = tf.constant(task.x), tf.constant(task.y)
-    sizes = rounds(settings, len(task.y))
-    for epoch, size in enumerate(sizes):
-        loss = passes.train(x, y, shuffle.permutation(len(task.y))[:size], number)
-        if not np.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {loss} in task {number + 1}, epoch {epoch + 1}; lower --lr"
-            )
-        part = (epoch + 1) / (len(sizes) + 1)  # then the evaluation
-        course.at(epoch + 1 if settings.method == "joint" else number + part)
-    passes.method.end_task(task.x, number)
-
-
-def _evaluate(result: SupervisedResult, measure: Measure, benchmark: TaskStream, number: int) -> None:
-    """Fill row `number`: the tasks seen so far; after the last also with drawn networks."""
-    last = number == len(benchmark.stream) - 1
+    """Fill row `number`: the tasks seen so far; after the last also with `drawn` networks."""
     for seen in range(number + 1):
-        task = parts(benchmark.stream[seen], result.settings.eval_on)
-        result.accuracy[number, seen] = measure.accuracy(task.x_eval, task.y_eval, seen)
-        result.elbo[number, seen] = measure.elbo(task.x_eval)
-        if last:
-            samples = MC_SAMPLES if result.settings.bayesian else 0
-            result.sampled[seen] = measure.accuracy(task.x_eval, task.y_eval, seen, samples=samples)
+        task = benchmark.stream[seen]
+        result.accuracy[number, seen] = measure.accuracy(task.x_test, task.y_test, seen)
+        result.elbo[number, seen] = measure.elbo(task.x_test)
+        if number == len(benchmark.stream) - 1:
+            result.sampled[seen] = measure.accuracy(task.x_test, task.y_test, seen, samples=drawn)
     if mixture.mixtures(measure.net.moves):
         _look(result, measure, benchmark, number)
 
@@ -176,7 +168,7 @@ def _look(result: SupervisedResult, measure: Measure, benchmark: TaskStream, num
     `mixture`); gate_moved — share of the earlier tasks' images whose expert is another than right after their
     task, mean over layers and tasks.
     """
-    every = [parts(task, result.settings.eval_on).x_eval for task in benchmark.stream][: number + 1]
+    every = [benchmark.stream[seen].x_test for seen in range(number + 1)]
     result.routes.append(mixture.routes(measure.gate_weights(every[-1], number)))
     if number < len(benchmark.stream) - 1:
         return
@@ -190,13 +182,6 @@ def _look(result: SupervisedResult, measure: Measure, benchmark: TaskStream, num
         pairs = zip(result.routes[:-1], weights[:-1], strict=True)
         moved = [np.mean(then != mixture.routes(now)) for then, now in pairs]
         result.mixture["gate_moved"] = float(np.mean(moved))
-
-
-def _joined(benchmark: TaskStream, settings: SupervisedSettings) -> Parts:
-    """Returns all tasks in one."""
-    each = [parts(task, settings.eval_on) for task in benchmark.stream]
-    names = ("x", "y", "x_eval", "y_eval")
-    return Parts(*(np.concatenate([getattr(part, name) for part in each]) for name in names))
 
 
 def _line(result: SupervisedResult, number: int) -> str:

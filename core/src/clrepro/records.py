@@ -26,7 +26,8 @@ from clrepro.io.strict_json import parse_json_object as parse_json_object
 
 SCHEMA = 1
 SEAL = "sha256"  # the checksum's key in a file; no field of a record
-STATUSES = ("done", "failed", "diverged")  # diverged: a loss or a weight was no finite number any more
+# diverged: a loss or a weight was no finite number any more; over budget: it took longer than it was given
+STATUSES = ("done", "failed", "diverged", "over budget")
 _OPTIONAL = {"origin"}  # fields that records of older versions lack; left out of a file where they are empty
 MAX_BYTES = 64 * 2**20  # a record with a 100 x 100 matrix has about 200 kB
 PACKED = "records.jsonl"  # the name of a file with a record per line
@@ -50,6 +51,7 @@ class Outcome:
         settings: everything that the program was told, after defaults.
         data: name and sha256 of what it read.
         cost: seconds and megabytes by name, e.g. {"train_s": 3.2, "eval_s": 0.4}.
+        versions: of the software, where it was another process's; empty: this one's.
     """
 
     metrics: Mapping[str, float]
@@ -57,6 +59,7 @@ class Outcome:
     settings: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     cost: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ class RunRecord:
     def _body(self) -> dict[str, Any]:
         body = {f.name: getattr(self, f.name) for f in fields(self)}
         for name in ("metrics", "cost", "series"):
-            body[name] = _numbers_to_json(body[name])
+            body[name] = numbers_to_json(body[name])
         for name in _OPTIONAL:
             if not body[name]:
                 del body[name]
@@ -342,11 +345,12 @@ def _number_tree(value: Any, where: str) -> Any:
     return value
 
 
-def _numbers_to_json(value: Any) -> Any:
+def numbers_to_json(value: Any) -> Any:
+    """`value`, nested dicts and lists of numbers, as JSON can hold it: nan as null, infinities as text."""
     if isinstance(value, dict):
-        return {name: _numbers_to_json(item) for name, item in value.items()}
+        return {name: numbers_to_json(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_numbers_to_json(item) for item in value]
+        return [numbers_to_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
     return value

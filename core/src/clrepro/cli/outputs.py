@@ -11,6 +11,7 @@ from clrepro.records import RunRecord, load_many
 from clrepro.report.odd import without_odd
 from clrepro.report.tables import Table, results_table
 from clrepro.sweep import load_profiles
+from clrepro.sweep.jobs import ARENA
 
 
 def make_table(home: Path, paper: str, profile: str, records: Sequence[RunRecord]) -> Table:
@@ -49,7 +50,7 @@ def tables_from(home: Path, folders: Sequence[Path]) -> tuple[list[Table], list[
         records, bad = load_many(folder)
         problems += bad
         for record in records:
-            if record.status == "done":
+            if record.status == "done" and record.paper != ARENA:  # which has a page of its own
                 found.setdefault((record.paper, record.profile), {}).setdefault(record.key, record)
     tables = []
     for key, runs in sorted(found.items()):

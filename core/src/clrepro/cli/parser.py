@@ -13,6 +13,7 @@ from clrepro.arguments import (
     non_negative_float,
     positive_int,
 )
+from clrepro.cli.compare_parser import add_compare
 
 
 def make_parser() -> Parser:
@@ -28,6 +29,7 @@ def make_parser() -> Parser:
     _add_data(commands)
     _add_reproduce(commands)
     _add_sweep(commands)
+    add_compare(commands, _add)
     _add_report(commands)
     _add_check(commands)
     _add_records(commands)
@@ -131,6 +133,9 @@ def _add_report(commands: "argparse._SubParsersAction[Parser]") -> None:
     _add_out(report)
     report.add_argument(
         "--records", type=existing_dir, nargs="+", default=[], metavar="DIR", help="read these folders too"
+    )
+    report.add_argument(
+        "--metric", metavar="NAME", help="print this metric of all records from their matrices, and end"
     )
     report.add_argument("--open", action="store_true", dest="show", help="show the page in the browser")
     report.add_argument(

@@ -77,11 +77,12 @@ def _reproduce_one(
 
 def _write_page(home: Path, out: Path) -> None:
     """Write the site behind `<out>/report.html` from all records of all papers and profiles under `out`."""
+    from clrepro.cli.arena_page import page_of
     from clrepro.cli.outputs import tables_from
     from clrepro.cli.site import write_report
 
     if tables := tables_from(home, [out])[0]:
-        say(f"report: {write_report(home, out, tables, [out])}")
+        say(f"report: {write_report(home, out, tables, [out], page_of(home, [out]))}")
 
 
 def _check_selection(profile: Profile, only: str | None, seeds: int | None) -> None:

@@ -11,6 +11,7 @@ from clrepro.errors import DataError
 from clrepro.io.paths import is_file
 from clrepro.io.regular_files import read_regular_text
 from clrepro.records import MAX_BYTES, PACKED, record_files
+from clrepro.report.arena import ArenaPage
 from clrepro.report.bench_results import Bench, Faults, read_bench, read_faults
 from clrepro.report.page import Offer, PaperFacts
 from clrepro.report.site import Measured, write_site
@@ -21,10 +22,12 @@ from clrepro.sweep.host import say
 GIT_TIMEOUT_S = 10
 
 
-def write_report(home: Path, out: Path, tables: Sequence[Table], folders: Sequence[Path]) -> Path:
+def write_report(
+    home: Path, out: Path, tables: Sequence[Table], folders: Sequence[Path], arena: ArenaPage | None = None
+) -> Path:
     """Write the site below `out` and say on stderr which file had to be left out.
 
-    Args: folders — where the tables' records were looked for.
+    Args: folders — where the tables' records were looked for; arena — its page, if any.
     Returns: `<out>/report.html`.  Raises: DataError if it cannot be written.
     """
     return write_site(
@@ -33,6 +36,7 @@ def write_report(home: Path, out: Path, tables: Sequence[Table], folders: Sequen
         list(_facts(home)),
         made_when(home, folders),
         _measured([out, home / "docs" / "measured"]),
+        arena,
     )
 
 

@@ -24,6 +24,8 @@ from clrepro.claims import STATUSES
 from clrepro.io.atomic import make_folder, remove_temporaries, write_atomically
 from clrepro.io.lock import hold_lock
 from clrepro.metrics.stats import MOST_SEEDS
+from clrepro.report.arena import ArenaPage
+from clrepro.report.arena_table import NOTE
 from clrepro.report.bench_results import Bench, Faults
 from clrepro.report.budget import reproduce_command
 from clrepro.report.exports import table_json
@@ -35,7 +37,7 @@ START, FOLDER = "report.html", "report"
 LOCK, PATIENCE_S = ".report.lock", 60.0
 ASSETS = ("report.css", "report.js")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-NAMES_OF_PAGES = ("index", "bench", "faults")  # a paper of one of these names would be overwritten
+NAMES_OF_PAGES = ("index", "arena", "bench", "faults")  # a paper of one of these names would be overwritten
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,12 @@ def write_site(
     papers: Sequence[PaperFacts] = (),
     made: Mapping[tuple[str, str], str] | None = None,
     measured: Measured | None = None,
+    arena: ArenaPage | None = None,
 ) -> Path:
     """Write the site below `out`.  Returns: `<out>/report.html`, which leads to it.
 
     Args: papers — all papers that are to be shown, with runs or without; those of the tables come beside
-        them; made — (paper, profile) to when its records were made, in words.
+        them; made — (paper, profile) to when its records were made, in words; arena — of the arena.
     Raises: DataError if it cannot be written.
     """
     folder = make_folder(out / FOLDER)
@@ -66,7 +69,7 @@ def write_site(
     with hold_lock(out / LOCK, patience_s=PATIENCE_S):  # two sweeps may end at the same time
         remove_temporaries(folder)  # of a killed one
         remove_temporaries(out, top_only=True)
-        _write(out, folder, tables, _html(pages, measured or Measured()))
+        _write(out, folder, tables, _html(pages, measured or Measured(), arena))
         (out / LOCK).unlink(missing_ok=True)
     return out / START
 
@@ -94,7 +97,7 @@ def _papers(
     return [paper_page(facts, tables, made) for facts in sorted(shown, key=lambda facts: facts.order)]
 
 
-def _html(pages: Sequence[PaperPage], measured: Measured) -> dict[str, str]:
+def _html(pages: Sequence[PaperPage], measured: Measured, arena: ArenaPage | None) -> dict[str, str]:
     """Name of each page to its text."""
     environment = _environment()
     sections = [section for page in pages for section in page.sections]
@@ -104,6 +107,7 @@ def _html(pages: Sequence[PaperPage], measured: Measured) -> dict[str, str]:
         "statuses": STATUSES,
         "version": __version__,
         "measured": measured,
+        "arena": arena,
         "cells": added([section.counts for section in sections], CELL_WORDS),
         "orderings": added([section.ordering_counts for section in sections], ORDERING_WORDS),
         "runs": sum(section.runs for section in sections),
@@ -119,6 +123,7 @@ def _html(pages: Sequence[PaperPage], measured: Measured) -> dict[str, str]:
         **{one.facts.name: page("paper.html.j2", one.facts.name, paper=one) for one in pages},
         "bench": page("bench.html.j2", "bench", **pictures),
         "faults": page("faults.html.j2", "faults"),
+        **({"arena": page("arena.html.j2", "arena", note=NOTE)} if arena is not None else {}),
     }
 
 

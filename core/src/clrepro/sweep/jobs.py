@@ -31,6 +31,7 @@ from clrepro.sweep.host import Meter, versions
 from clrepro.sweep.owned import refuse_links, remove_stamped, set_aside
 
 _STAMP = "job.json"  # in a work folder: which settings began what lies there
+ARENA = "arena"  # stands in a job for the paper where the program is the arena's
 PATIENCE_S = 60.0  # how long a job waits for another process that is at it
 PLACEHOLDERS = ("data", "artefacts")  # filled in when the job runs; {seed} is filled in by `expand`
 
@@ -110,10 +111,11 @@ def is_good(record: RunRecord, job: Job) -> bool:
 def run_job(job: Job, out: Path) -> Path:
     """Run `job`, or find it done, and return the path of its record.
 
-    The program is `<paper>_repro.cli.run_program(argv, work_dir=...)`.  Its exception makes a record of
-    status "failed" (for FloatingPointError, what a loop raises when a loss or a weight is no finite number,
-    "diverged") with the reason in `error`; the work folder with its log then stays.  Checkpoints found in
-    the work folder are used only if the same settings made them.
+    The program is `<paper>_repro.cli.run_program(argv, work_dir=...)`, the arena's that of `clrepro.arena`.
+    Its exception makes a record of status "failed" (for FloatingPointError, what a loop raises when a loss or
+    a weight is no finite number, "diverged"; for TimeoutError "over budget") with the reason in `error`; the
+    work folder with its log then stays.  Checkpoints found in the work folder are used only if the same
+    settings made them.
     Raises: DataError if the record cannot be written or a link leads to the job's folders; BusyError if
         another process runs the same job.
     """
@@ -149,7 +151,7 @@ def _run(job: Job, out: Path) -> Path:
         try:
             outcome = _program(job.paper)(argv, work_dir=work.path)
         except (Exception, SystemExit) as problem:
-            status = "diverged" if isinstance(problem, FloatingPointError) else "failed"
+            status = _status(problem)
             error = _one_line(problem)
             traceback.print_exc()
     record = _record(job, outcome, places | {"work": str(work.path)}, meter.cost(), made_by, status, error)
@@ -225,9 +227,15 @@ def _work_folder(job: Job, out: Path) -> RunDir:
 
 
 def _program(paper: str) -> Callable[..., Outcome]:
-    module = importlib.import_module(f"{paper}_repro.cli")
+    module = importlib.import_module("clrepro.arena.program" if paper == ARENA else f"{paper}_repro.cli")
     program: Callable[..., Outcome] = module.run_program
     return program
+
+
+def _status(problem: BaseException) -> str:
+    if isinstance(problem, FloatingPointError):
+        return "diverged"
+    return "over budget" if isinstance(problem, TimeoutError) else "failed"
 
 
 def _record(
@@ -253,9 +261,9 @@ def _record(
             metrics=dict(outcome.metrics),
             series=dict(outcome.series),
             data=_neutral(dict(outcome.data), places),
-            versions=versions(),
+            versions=dict(outcome.versions) or versions(),
             origin=made_by,
-            cost={**outcome.cost, **cost},
+            cost={**cost, **outcome.cost},
             status=status,
             error=error,
         )

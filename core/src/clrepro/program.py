@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from clrepro import arguments
+from clrepro.checkout import install_hint
 from clrepro.errors import DataError, UsageError
 from clrepro.exit_codes import guarded
 from clrepro.io.checkpoint import RunDir
@@ -88,9 +89,8 @@ def exit_code(
         except ModuleNotFoundError as missing:
             if (missing.name or "").partition(".")[0] not in packages:
                 raise  # our own mistake
-            extra = paper.replace("_", "-")  # the pip that comes with Python 3.11 knows no other spelling
             raise DataError(
-                f"{missing}; run 'pip install -e .[{extra}]' in the repository, or 'nox -s env-{paper}'"
+                f"{missing}; run {install_hint(paper)}, or 'nox -s env-{paper}' in a checkout"
             ) from None
         except FloatingPointError as problem:  # what a loop raises when its loss is no number any more
             raise DataError(str(problem)) from None

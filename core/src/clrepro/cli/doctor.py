@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clrepro import __version__
+from clrepro.checkout import install_hint
 from clrepro.cli.data import EMBEDDED, look
 from clrepro.datasets import CATALOG
 from clrepro.datasets.locate import cache_folder
@@ -21,9 +22,9 @@ from clrepro.sweep.host import show
 
 MIN_FREE_GB = 2.0
 ENGINES = {
-    "numba": "compiled kernels for small networks: pip install -e '.[mer]'",
-    "torch": "reference engines: pip install -e '.[mer]'",
-    "matplotlib": "figures in the report: pip install -e '.[mer]'",
+    "numba": f"compiled kernels for small networks: {install_hint('mer')}",
+    "torch": f"reference engines: {install_hint('mer')}",
+    "matplotlib": f"figures in the report: {install_hint('mer')}",
 }
 
 Finding = tuple[bool, str]  # all is well?, the line

@@ -4,11 +4,12 @@ import webbrowser
 from pathlib import Path
 
 from clrepro.arena.tuning import PROFILE
+from clrepro.checkout import BROUGHT
 from clrepro.cli.arena_page import page_of
 from clrepro.cli.outputs import tables_from, write_table
 from clrepro.cli.readmes import update_readmes
 from clrepro.cli.site import paper_facts, write_report
-from clrepro.errors import DataError
+from clrepro.errors import DataError, UsageError
 from clrepro.io.atomic import make_folder
 from clrepro.records import RunRecord, load_many
 from clrepro.report.any_metric import find_metric, metric_table
@@ -26,6 +27,8 @@ def run(out: Path, records: list[Path], show: bool, into_readmes: bool, metric: 
     Returns: 0.  Raises: DataError if there is no record or something cannot be written.
     """
     home = find_home()
+    if into_readmes and home == BROUGHT:
+        raise UsageError("--update-readmes: the READMEs are in a checkout, and this is an installed package")
     folders = [out, *records, *sorted(home.glob("papers/*/results/*/"))]
     if metric is not None:
         return _one_metric(metric, [*folders, home / ARENA])

@@ -17,7 +17,6 @@ Anything else in the file is an error that names the file and the key.
 """
 
 import math
-import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from clrepro.errors import DataError, UsageError
-from clrepro.io.paths import is_dir, is_file
+from clrepro.io.paths import is_file
 from clrepro.io.strict_json import load_toml
 from clrepro.records import check_name
 from clrepro.sweep.jobs import PLACEHOLDERS, Job, fill
@@ -60,22 +59,6 @@ class Profile:
     rows: list[Row]
     prepare: list[list[str]]
     data_note: str = ""
-
-
-def find_home() -> Path:
-    """The checkout's root: $CL_REPRO_HOME, else the first folder with papers/ above this package or the cwd.
-
-    Raises: UsageError if there is none.
-    """
-    if given := os.environ.get("CL_REPRO_HOME"):
-        if is_dir(Path(given) / "papers"):
-            return Path(given).resolve()
-        raise UsageError(f"CL_REPRO_HOME is {given!r}, which has no folder papers/; point it to the checkout")
-    for start in (Path(__file__).resolve(), Path.cwd()):
-        for folder in start.parents if is_file(start) else (start, *start.parents):
-            if any(folder.glob("papers/*/profiles.toml")):
-                return folder
-    raise UsageError("no folder with papers/ found; run inside the checkout or set CL_REPRO_HOME to it")
 
 
 def paper_names(home: Path) -> list[str]:

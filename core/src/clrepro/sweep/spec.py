@@ -146,7 +146,7 @@ def _own(table: dict[str, Any], path: Path, home: Path) -> Iterator[Part]:
         most = f"at most {MAX_RUNS:,} rows in all, not {n_points:,}"
         _need(n_points <= MAX_RUNS, f"{where}: grid", most)
         paper = row["paper"]
-        if not isinstance(paper, str) or not is_dir(home / "papers" / check_name(paper, where) / "src"):
+        if not isinstance(paper, str) or not is_dir(home / "papers" / check_name(paper, where)):
             raise DataError(f"{where}: no paper {paper!r} in {home}")
         rows.setdefault(paper, []).extend(_points(row))
     steps = table.get("prepare", {})

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from clrepro.checkout import find_home
 from clrepro.errors import DataError, UsageError
 from clrepro.io.atomic import make_folder
 from clrepro.io.paths import exists, is_link
@@ -24,7 +25,7 @@ from clrepro.sweep.host import say
 from clrepro.sweep.jobs import Job, finished_record, is_good, run_job, save_record
 from clrepro.sweep.outbox import NotStarted, Outbox, Waiting, artefacts_of, own_files
 from clrepro.sweep.prepare import prepare_together
-from clrepro.sweep.profiles import Profile, find_home
+from clrepro.sweep.profiles import Profile
 
 STORE_PATIENCE_S = 180.0  # how long a store that does not answer is asked again
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 15.0  # between two questions

@@ -1,9 +1,9 @@
 """The configuration tree `configs/`: composing it, and turning it into Settings."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from clrepro.checkout import paper_folder
 from clrepro.errors import UsageError
 from rewire_repro.settings import (
     CriticSettings,
@@ -16,7 +16,7 @@ from rewire_repro.settings import (
     fill,
 )
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+CONFIGS = paper_folder(__file__) / "configs"
 METHODS = ("rewire", "ft_1", "sac_n", "ft_n", "ft_l2", "ewc", "pnn", "packnet", "csp")
 FRAMEWORKS = ("OneStep", "TwoSteps", "Subspace", "Rewire")
 SCENARIO_CLASSES = ("scenarios.Brax", "scenarios.ContinualWorld", "scenarios.Toy")

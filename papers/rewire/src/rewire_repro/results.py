@@ -4,12 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clrepro.checkout import paper_folder
 from clrepro.io.strict_json import load_json_object
 from clrepro.metrics import continual
 from clrepro.records import canonical_json
@@ -19,7 +19,7 @@ from rewire_repro.networks import Net
 from rewire_repro.scenarios import Scenario
 from rewire_repro.settings import Settings
 
-REFERENCES = Path(__file__).resolve().parents[2] / "references.json"
+REFERENCES = paper_folder(__file__) / "references.json"
 SILENT = ("path", "checkpoint", "dry_run", "checkpoint_minutes")  # of no influence on the numbers
 HUNDRED = 100.0  # records hold fractions, tables show hundredths: so returns appear as they are
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from clrepro.checkout import paper_folder
 from clrepro.errors import DataError, UsageError
 from clrepro.io.regular_files import read_regular_text
 from ta_agem_repro.settings import FIELDS, TASK_TYPES, Settings
 
-PAPER = Path(__file__).resolve().parents[2]  # of a checkout
+PAPER = paper_folder(__file__)
 DEFAULT = "utils/default.yaml"
 MERGE = "tag:yaml.org,2002:merge"  # "<<" may occur twice
 SECOND = "config/default.yaml"  # as another part of the original's README has it

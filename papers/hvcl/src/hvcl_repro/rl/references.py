@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from clrepro.checkout import paper_folder
 from clrepro.io.atomic import write_atomically
 from clrepro.io.strict_json import load_json_object
 from hvcl_repro.rl.environments import SETS
 from hvcl_repro.rl.points import POINTS, Point
 
-FILE = Path(__file__).resolve().parents[3] / "references.json"
+FILE = paper_folder(__file__) / "references.json"
 LAST = 5  # evaluations that make a reference, spec 6.3
 BUDGET = 0.05  # by how much a run's steps per task may differ from the references'
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from clrepro.checkout import install_hint
 from clrepro.errors import DataError
 from clrepro.io.checkpoint import RunDir
 from clrepro.progress import Progress
@@ -67,9 +68,7 @@ def run_job(command: Command, work: RunDir) -> Outcome:
 def need_tensorflow() -> None:
     """Raises: NoTensorFlowError where it is missing."""
     if importlib.util.find_spec("tensorflow") is None:
-        raise NoTensorFlowError(
-            "TensorFlow is not installed; run 'pip install -e .[tag-tf]' in the repository"
-        )
+        raise NoTensorFlowError(f"TensorFlow is not installed; run {install_hint('tag-tf')}")
 
 
 def run_all(command: Command, files: Files) -> list[RunRecord]:

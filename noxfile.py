@@ -42,8 +42,10 @@ EXTRAS = {  # beyond the paper's own: a second framework, and what the core's te
 }
 # Tests of the core that need what only a paper's environment has.
 BORROWED = {
-    "tag": ["core/tests/test_tf_adapter.py", "core/tests/test_project.py"],
-    "hvcl": ["core/tests/test_examples.py"],
+    "tag": ["core/tests/test_tf_adapter.py", "core/tests/test_project.py", "core/tests/test_documents.py"],
+    "hvcl": ["core/tests/test_examples.py", "core/tests/test_documents.py"],
+    "rewire": ["core/tests/test_documents.py"],
+    "ta_agem": ["core/tests/test_documents.py"],
 }
 IN_DOCKER = "--in-docker"
 # One thread per process: the parallelism of this suite is over runs, and small matrices lose by more.

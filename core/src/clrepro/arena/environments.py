@@ -5,6 +5,7 @@ answers run after run: importing a framework takes longer than a quick run.
 """
 
 import atexit
+import contextlib
 import functools
 import importlib.util
 import json
@@ -12,7 +13,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from clrepro.arena.methods import Entry
 from clrepro.errors import DataError, UsageError
@@ -66,7 +67,8 @@ def run_elsewhere(python: str, argv: list[str], work_dir: Path) -> Outcome:
     except OSError:
         answer = ""
     if not answer:
-        _children.pop(python).kill()
+        child.kill()
+        _end(_children.pop(python))
         raise RuntimeError(f"the process of {python} ended in the middle (out of memory?)")
     body = parse_json_object(answer, "the answer of the other Python")
     if "error" in body:
@@ -78,7 +80,10 @@ def run_elsewhere(python: str, argv: list[str], work_dir: Path) -> Outcome:
 
 def _child(python: str) -> "subprocess.Popen[str]":
     child = _children.get(python)
-    if child is None or child.poll() is not None:
+    if child is not None and child.poll() is not None:  # it has died between two runs
+        _end(_children.pop(python))
+        child = None
+    if child is None:
         child = subprocess.Popen(
             [python, "-m", "clrepro.arena.elsewhere"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             text=True,
@@ -92,15 +97,17 @@ def _child(python: str) -> "subprocess.Popen[str]":
 def end_children() -> None:
     """End the processes of other Pythons; they end by themselves when this one is gone."""
     for child in _children.values():
-        _close(child.stdin)
-        child.wait()
-        _close(child.stdout)
+        _end(child)
     _children.clear()
 
 
-def _close(stream: IO[Any] | None) -> None:
-    if stream is not None:
-        stream.close()
+def _end(child: "subprocess.Popen[str]") -> None:
+    """Close the requests, which ends the process, and then what it answers on."""
+    for stream in (child.stdin, child.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError):  # what it had not read yet, if it is dead
+                stream.close()
+        child.wait()
 
 
 def check_answer(text: str) -> dict[str, Any]:

@@ -22,7 +22,8 @@ PROGRAMS = ("dockerd", "containerd", "runc", "docker", "debootstrap")
 PACKAGES = ("docker.io", "containerd", "runc", "debootstrap")
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
 START_SECONDS = 60
-NEEDED_GB = 6.0  # two images of a torch paper, their layers and the base
+NEEDED_GB = 8.0  # for an image of one paper, its layers, pip's downloads and the base
+MORE_GB = 5.0  # for each further image
 
 
 class NoEngine(Exception):
@@ -55,13 +56,13 @@ class Engine:
 
 
 @contextmanager
-def engine() -> Iterator[Engine]:
-    """An engine for the length of a `with` block.  Raises: NoEngine."""
+def engine(n_images: int = 1) -> Iterator[Engine]:
+    """An engine for the length of a `with` block, with room for `n_images`.  Raises: NoEngine."""
     with _temporary_folder() as folder:
         if client := running_client():
             yield Engine(client, folder, own=False)
         else:
-            with _own_engine(folder) as ours:
+            with _own_engine(folder, NEEDED_GB + MORE_GB * (n_images - 1)) as ours:
                 yield ours
 
 
@@ -71,12 +72,12 @@ def running_client() -> str:
 
 
 @contextmanager
-def _own_engine(folder: Path) -> Iterator[Engine]:
+def _own_engine(folder: Path, needed_gb: float) -> Iterator[Engine]:
     if os.geteuid() != 0:
         raise NoEngine("no container engine runs here, and only root can start one")
     free = shutil.disk_usage(folder).free / 1e9
-    if free < NEEDED_GB:
-        raise NoEngine(f"{folder} has {free:.1f} GB free; an engine of our own needs {NEEDED_GB:g}")
+    if free < needed_gb:
+        raise NoEngine(f"{folder} has {free:.1f} GB free; an engine of our own needs {needed_gb:g}")
     variables = _programs(folder) | {"DOCKER_HOST": f"unix://{folder}/docker.sock"}
     client = next(filter(_builds, _clients(variables["PATH"])), "")
     if not client:

@@ -156,7 +156,7 @@ def reproduce(session: nox.Session) -> None:
 
 @nox.session(python=False, default=False)
 def docker(session: nox.Session) -> None:
-    """Build images and try what they promise, mer and ta_agem unless others are named after `--`."""
+    """Build images and try what they promise: those due today, or others after `--`; `-- all`: every one."""
     images(session, "check", *session.posargs)
 
 

@@ -161,6 +161,12 @@ def docker(session: nox.Session) -> None:
 
 
 @nox.session(python=False, default=False)
+def slurm(session: nox.Session) -> None:
+    """Run a sweep on a real Slurm of one node, started for it, with all that happens to jobs there."""
+    run(session, CORE, "ci/slurm_trial.py")
+
+
+@nox.session(python=False, default=False)
 def audit(session: nox.Session) -> None:
     """Look the locked versions up among the known vulnerabilities; needs the network."""
     session.run(sys.executable, "ci/audit.py", external=True)

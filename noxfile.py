@@ -186,8 +186,14 @@ def reproduce(session: nox.Session) -> None:
 
 @nox.session(python=False, default=False)
 def docker(session: nox.Session) -> None:
-    """Build images and try what they promise, mer and ta_agem unless others are named after `--`."""
+    """Build images and try what they promise: those due today, or others after `--`; `-- all`: every one."""
     images(session, "check", *session.posargs)
+
+
+@nox.session(python=False, default=False)
+def slurm(session: nox.Session) -> None:
+    """Run a sweep on a real Slurm of one node, started for it, with all that happens to jobs there."""
+    run(session, CORE, "ci/slurm_trial.py")
 
 
 @nox.session(python=False, default=False)

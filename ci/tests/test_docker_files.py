@@ -1,5 +1,6 @@
 """The files under docker/ agree with each other and with the papers; nothing that is not needed is sent."""
 
+import json
 import re
 import sys
 import tomllib
@@ -16,7 +17,6 @@ DOCKER = ROOT / "docker"
 DOCKERFILE = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = PROJECT["project"]["optional-dependencies"]
-# tag-tf is not in the image of tag: it is as large as the rest.
 PAPERS = sorted(path.parent.name for path in ROOT.glob("papers/*/src"))
 STAGES = re.findall(r"(?m)^FROM \S+ AS (\S+)$", DOCKERFILE)
 
@@ -29,24 +29,38 @@ import install  # noqa: E402
 def test_every_paper_and_all_are_targets() -> None:
     targets = [stage for stage in STAGES if f"deps-{stage}" in STAGES]
     assert sorted(targets) == sorted([*PAPERS, "all"])
-    assert set(STAGES) - set(targets) - {f"deps-{name}" for name in targets} == {"runtime", "build", "source"}
+    rest = set(STAGES) - set(targets) - {f"deps-{name}" for name in targets}
+    assert rest == {"runtime", "build", "source", "deps-common", "shared"}
 
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_a_target_gets_its_environment_before_its_source_and_nothing_of_another(paper: str) -> None:
-    stage = DOCKERFILE.partition(f"FROM runtime AS {paper}\n")[2].partition("FROM ")[0].strip()
+    stage = DOCKERFILE.partition(f"FROM shared AS {paper}\n")[2].partition("FROM ")[0].strip()
     lines = [line.split(" ")[1:3] for line in stage.splitlines() if line.startswith("COPY ")]
     source, home = "--from=source", "/opt/cl-repro"
     assert lines == [
-        [f"--from=deps-{paper}", "/opt/venv"],
+        [f"--from=deps-{paper}", f"/opt/venv/{paper}"],
         [source, f"{home}/docker"],
         [source, f"{home}/ci"],
         [source, f"{home}/core"],
         [source, f"{home}/papers/{paper}"],
     ]
-    assert stage.endswith("ENV CL_REPRO_COMMIT=${COMMIT}")  # last: a new commit remakes no layer of files
-    assert f"FROM build AS deps-{paper}\n" in DOCKERFILE
+    # Last: a new commit remakes no layer of files.
+    assert stage.endswith(
+        'ENV CL_REPRO_COMMIT=${COMMIT}\nLABEL org.opencontainers.image.revision="${COMMIT}"'
+    )
+    assert f"FROM deps-common AS deps-{paper}\n" in DOCKERFILE
     assert f'install.py --wheels "$WHEELS" {paper}\n' in DOCKERFILE
+
+
+def test_every_image_begins_with_the_layer_that_all_share_and_all_has_every_paper() -> None:
+    shared = DOCKERFILE.partition("FROM runtime AS shared\n")[2].partition("\nFROM ")[0]
+    assert "COPY --from=deps-common /opt/venv/common /opt/venv/common\n" in shared
+    assert f"ARG VERSION={PROJECT['project']['version']}\n" in shared
+    joined = DOCKERFILE.partition("FROM build AS deps-all\n")[2].partition("\nFROM ")[0]
+    assert re.findall(r"from=deps-(\w+),source=/opt/venv/\1,target=/papers/\1 ", joined) == [
+        paper for paper in ("mer", "tag", "ta_agem", "rewire", "hvcl") if paper in PAPERS
+    ]
 
 
 def test_environments_depend_on_no_source() -> None:
@@ -56,6 +70,7 @@ def test_environments_depend_on_no_source() -> None:
         "LICENSE",
         "ci/constraints.py",
         "docker/install.py",
+        "docker/symbols.py",
         "poetry.lock",
         "pyproject.toml",
     ]
@@ -78,7 +93,7 @@ def test_bake_has_the_same_targets_and_defaults() -> None:
     assert matrix is not None
     assert sorted(re.findall(r'"(\w+)"', matrix[1])) == PAPERS
     assert re.search(r'(?m)^target "all" \{\n  inherits = \["image"\]\n  target   = "all"$', text)
-    for name in re.findall(r"(?m)^ARG (\w+)=", DOCKERFILE):
+    for name in set(re.findall(r"(?m)^ARG (\w+)=", DOCKERFILE)) - {"VERSION"}:  # pyproject.toml's
         default = re.search(rf'variable "{name}" {{\n  default = "(.*)"\n', text)
         assert default is not None, name
         assert f"ARG {name}={default[1]}\n" in DOCKERFILE
@@ -120,7 +135,7 @@ def test_context_is_a_list_of_what_is_wanted() -> None:
 def test_pins_are_those_of_the_lock_and_choose_the_build_of_torch(
     paper: str, wheels: str, torch: str
 ) -> None:
-    lines = install.pins(ROOT / "poetry.lock", paper, wheels)
+    lines = install.pins(ROOT / "poetry.lock", [paper], wheels)
     plain = constraints.constraints(ROOT / "poetry.lock", [paper])
     changed = [line for line, before in zip(lines, plain, strict=True) if line != before]
     assert changed == ([] if wheels == "auto" else [line for line in lines if line.startswith("torch=")])
@@ -131,8 +146,10 @@ def test_pins_are_those_of_the_lock_and_choose_the_build_of_torch(
 @pytest.mark.parametrize("paper", PAPERS)
 def test_requirements_are_the_extra_s_and_cuda_adds_libraries(paper: str) -> None:
     asked = [*PROJECT["project"]["dependencies"], *EXTRAS[paper]]
-    assert install.requirements(PROJECT["project"], paper, "cpu") == asked
-    with_cuda = [Requirement(text) for text in install.requirements(PROJECT["project"], paper, "cuda")]
+    if paper == "tag":  # both frameworks
+        asked += [text for text in EXTRAS["tag-tf"] if text not in EXTRAS["tag"]]
+    assert install.requirements(PROJECT, paper, "cpu") == asked
+    with_cuda = [Requirement(text) for text in install.requirements(PROJECT, paper, "cuda")]
     assert [want.name for want in with_cuda] == [Requirement(text).name for text in asked]
     assert {want.name: want.extras for want in with_cuda if want.extras} == {
         name: {extra}
@@ -141,9 +158,71 @@ def test_requirements_are_the_extra_s_and_cuda_adds_libraries(paper: str) -> Non
     }
 
 
-def test_all_means_the_papers_that_are_packaged() -> None:
+def test_common_is_what_every_paper_asks_for() -> None:
     present = sorted(folder.name for folder in (ROOT / "papers").iterdir() if (folder / "src").is_dir())
     assert install.packaged(PROJECT) == present
+    common = install.requirements(PROJECT, install.COMMON, "cpu")
+    assert "torch (==2.13.0)" in common
+    for paper in PAPERS:
+        assert set(common) <= {*PROJECT["project"]["dependencies"], *EXTRAS[paper]}
+    extras = install.extras_of(install.COMMON, PROJECT)
+    assert sorted(extras) == sorted([*PAPERS, "tag-tf"])
+
+
+def test_what_is_trimmed_are_tests_headers_symbols_and_compilers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = ["torch/bin/torch_shm_manager", "tensorflow/_api/v2/test/__init__.py", "numpy/core.so", "a/b.py"]
+    gone = ["certifi/tests/__init__.py", "torch/test/x", "torch/include/ATen/x", "tensorflow/include/Eigen"]
+    gone += [
+        "sympy/core/test/x.py",
+        "clang/native/libclang.so",
+        "torch/bin/protoc",
+        "a/b.c",
+        "a/deep/tests/x",
+    ]
+    for name in [*kept, *gone]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "a" / "link.so").symlink_to(tmp_path / "numpy" / "core.so")
+    stripped: list[str] = []
+    monkeypatch.setattr(install, "drop_symbols", lambda library: stripped.append(library.name))
+    install._trim(tmp_path)
+    assert [name for name in gone if (tmp_path / name).exists()] == []
+    assert [name for name in kept if not (tmp_path / name).exists()] == []
+    assert stripped == ["core.so"]
+
+
+def test_cuda_libraries_of_the_common_environment_are_shown_beside_a_framework(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "ENVS", tmp_path)
+    shared, own = (tmp_path / name / "lib/python3.11/site-packages" for name in (install.COMMON, "rewire"))
+    for place in (shared / "nvidia/cu13/lib/libcublas.so", own / "nvidia/cu13/lib/libnvrtc.so"):
+        place.parent.mkdir(parents=True)
+        place.write_text(place.name)
+    install._link_cuda(own)
+    assert not (own / "nvidia/cu13/lib/libcublas.so").exists()  # no framework here asks for it
+    (own / "jax_cuda13_plugin").mkdir()
+    install._link_cuda(own)
+    assert (own / "nvidia/cu13/lib/libcublas.so").read_text() == "libcublas.so"
+    assert not (own / "nvidia/cu13/lib/libnvrtc.so").is_symlink()
+
+
+def test_inventory_has_the_licences_that_an_old_pip_does_not_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "x-1.dist-info"
+    place.mkdir()
+    (place / "METADATA").write_text("Metadata-Version: 2.4\nName: x\nLicense-Expression: MIT\n")
+    package = {
+        "metadata": {"name": "x", "version": "1", "description": "long"},
+        "metadata_location": str(place),
+    }
+    told = json.dumps({"installed": [package]})
+    install._write_inventory([sys.executable, "-c", f"print({told!r})"], tmp_path)
+    (written,) = json.loads((tmp_path / "inventory.json").read_text())["installed"]
+    assert written["metadata"] == {"name": "x", "version": "1", "license_expression": "MIT"}
 
 
 # --- what a build is told of this machine

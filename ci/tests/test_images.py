@@ -1,16 +1,23 @@
 """docker/tools with a fake docker that writes down what it is asked; nox -s docker has a real one."""
 
+import datetime
+import io
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import engine
 import image
 import image_base
+import image_inventory
+import image_layers
 import image_runs
+import image_turn
 import images
 import pytest
 
@@ -176,3 +183,204 @@ def test_a_difference_of_records_is_named(
 ) -> None:
     with pytest.raises(image.CheckFailed, match=words):
         image_runs.compare(inside, outside)
+
+
+# --- what is in the layers
+
+
+def layer(names: list[str]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name in names:
+            archive.addfile(tarfile.TarInfo(name))
+    return packed.getvalue()
+
+
+def saved(layers: dict[str, bytes]) -> bytes:
+    """What `docker save` writes of an image with `layers`, place in the archive -> archive."""
+    files = {"0123/json": b"{}", "blobs/sha256/c0": b'{"architecture": "amd64"}', **layers}
+    files["manifest.json"] = json.dumps([{"Layers": list(layers)}]).encode()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def engine_that_saves(folder: Path, layers: dict[str, bytes], digests: list[str]) -> engine.Engine:
+    (folder / "image.tar").write_bytes(saved(layers))
+    client = folder / "docker"
+    client.write_text(f"""#!/bin/sh
+case $1 in save) cat '{folder}/image.tar' ;; *) echo '{json.dumps(digests)}' ;; esac
+""")
+    client.chmod(0o755)
+    return engine.Engine(str(client), folder, own=False)
+
+
+SITE = "opt/venv/common/lib/python3.11/site-packages"
+
+
+@pytest.mark.parametrize(
+    ("what", "paths"),
+    [
+        ("a compiler", ["usr/bin/gcc-12", "usr/bin/x86_64-linux-gnu-ld", f"{SITE}/clang/native/libclang.so"]),
+        ("a package cache", ["var/cache/pip/http/x", "var/lib/apt/lists/deb_dists", "root/.cache/pip/x"]),
+        ("tests", [f"{SITE}/certifi/tests/__init__.py", "opt/cl-repro/papers/mer/tests/test_x.py"]),
+        ("results", ["results/mer/table.md", "opt/cl-repro/papers/mer/results/quick/records.jsonl"]),
+    ],
+)
+def test_what_no_layer_may_hold_is_found_even_where_a_later_layer_removes_it(
+    what: str, paths: list[str], tmp_path: Path
+) -> None:
+    good = [
+        "usr/bin/python3",
+        f"{SITE}/torch/testing/_comparison.py",
+        "usr/bin/as31",
+        "var/lib/apt/lists/lock",
+    ]
+    layers = {
+        "a/layer.tar": layer([*good, *(f"./{path}" for path in paths)]),
+        "blobs/sha256/b": layer(["etc/x"]),
+    }
+    found = image_layers.read_layers(engine_that_saves(tmp_path, layers, ["sha256:1", "sha256:2"]), "x")
+    assert {kind: names for kind, names in found.unwanted.items() if names} == {what: paths}
+    assert found.n_files == len(good) + len(paths) + 1
+    assert found.sizes == {"sha256:1": len(layers["a/layer.tar"]), "sha256:2": len(layers["blobs/sha256/b"])}
+
+
+def test_an_image_that_is_not_saved_whole_is_an_error(tmp_path: Path) -> None:
+    short = engine_that_saves(tmp_path, {"a/layer.tar": layer(["x"])}, ["sha256:1", "sha256:2"])
+    with pytest.raises(image.CheckFailed, match="with 0 and 1 layers"):
+        image_layers.read_layers(short, "x")
+
+
+def test_an_image_adds_what_no_other_holds() -> None:
+    mer, every = {"base": 10, "common": 50, "mer": 7}, {"base": 10, "common": 50, "rest": 30}
+    assert image_layers.shared_and_own(mer, []) == (0, 67)
+    assert image_layers.shared_and_own(every, [mer, {"other": 1}]) == (60, 30)
+
+
+# --- licences
+
+
+@pytest.mark.parametrize(
+    ("metadata", "named"),
+    [
+        ({"license_expression": "MIT", "license": "something else"}, "MIT"),
+        ({"license": "BSD-3-Clause"}, "BSD-3-Clause"),
+        ({"license": "UNKNOWN", "classifier": ["License :: OSI Approved :: MIT License"]}, "MIT License"),
+        ({"license": "Copyright\n" * 99, "classifier": ["License :: OSI Approved :: ISC"]}, "ISC"),
+        ({"license": "Apache License\nVersion 2.0 ..."}, "Apache License"),
+        ({}, ""),
+    ],
+)
+def test_the_licence_of_a_package_is_named(metadata: dict[str, object], named: str) -> None:
+    assert image_inventory.licence(metadata) == named
+
+
+def test_packages_of_several_environments_are_listed_once_with_their_licences() -> None:
+    def inventory(*names: str) -> dict[str, object]:
+        return {"installed": [{"metadata": {"name": n, "version": "1", "license": "MIT"}} for n in names]}
+
+    packages = image_inventory.distinct({"common": inventory("torch"), "mer": inventory("Numba", "torch")})
+    assert [package["name"] for package in packages] == ["Numba", "torch"]
+    page = image_inventory.licence_table("x", packages, ["bash 5"])
+    assert "| torch | 1 | MIT |\n" in page
+    assert "1 Debian packages" in page
+    assert page.endswith("- bash 5\n")
+
+
+# --- whose turn it is
+
+PAPERS = ["hvcl", "mer", "rewire"]
+DAY = datetime.date(2026, 1, 1)
+
+
+def test_all_papers_have_their_turn_one_a_day() -> None:
+    days = [DAY + datetime.timedelta(days=n) for n in range(3)]
+    assert sorted(name for day in days for name in image_turn.due(PAPERS, [], day)) == PAPERS
+
+
+def test_a_paper_that_changed_is_always_built_and_never_more_than_two() -> None:
+    for n in range(6):
+        day = DAY + datetime.timedelta(days=n)
+        for paper in PAPERS:
+            chosen = image_turn.due(PAPERS, [paper], day)
+            assert paper in chosen
+            assert len(chosen) == len(set(chosen)) <= 2
+        assert len(image_turn.due(PAPERS, PAPERS, day)) <= 2
+
+
+def test_changed_papers_are_asked_of_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*words: str) -> str:
+        names = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+        return subprocess.run(
+            ["git", "-C", str(tmp_path), *names, *words], check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    monkeypatch.setattr(image_turn, "ROOT", tmp_path)
+    monkeypatch.delenv(image_turn.BASE, raising=False)
+    git("init", "--quiet")
+    commits = []
+    for name in ("papers/mer/a b.py", "papers/tag/x", "docs/x"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+        git("add", ".")
+        git("commit", "--quiet", "--message", name)
+        commits.append(git("rev-parse", "HEAD"))
+    assert image_turn.changed_papers() == set()  # the last commit changed the docs only
+    monkeypatch.setenv(image_turn.BASE, commits[0])
+    assert image_turn.changed_papers() == {"tag"}
+    monkeypatch.setenv(image_turn.BASE, "0" * 40)  # a forge's word for: there was none
+    assert image_turn.changed_papers() == set()
+    git("reset", "--quiet", "--hard", commits[1])
+    assert image_turn.changed_papers() == {"tag"}
+    git("reset", "--quiet", "--hard", commits[0])  # no parent, as in a shallow clone
+    assert image_turn.changed_papers() == set()
+
+
+def test_words_of_the_command_line_mean_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_turn, "due_today", lambda papers: ["mer"])
+    papers = images.present()
+    assert images._named(["all"]) == [*papers, "all"]
+    assert images._named(["due"]) == ["mer"]
+    assert images._named(["tag", "together", "tag"]) == ["tag", "all"]
+
+
+# --- figures and READMEs
+
+
+def test_the_table_has_a_dash_for_what_was_not_measured() -> None:
+    line = images.row("mer", {"size": "1.02 GB", "equal": "32 of 32"})
+    assert line == "| `mer` | 1.02 GB | – | – | – | – | 32 of 32 | – |"
+    assert line.count("|") == images.HEAD.splitlines()[0].count("|") == images.HEAD.splitlines()[1].count("|")
+
+
+@pytest.mark.parametrize("paper", images.present())
+def test_every_readme_has_small_command_lines_of_programs_that_are_there(paper: str) -> None:
+    commands = image_runs.readme_commands(paper)
+    assert commands
+    for command in commands:
+        words = command.split()
+        assert words[0] == "python"
+        assert "#" not in command
+        if words[1] != "-m":
+            assert (image_runs.ROOT / "papers" / paper / words[1]).is_file(), command
+
+
+@pytest.mark.parametrize(
+    ("records", "states", "ready"), [(0, 1, False), (1, 0, False), (1, 1, True), (2, 0, True)]
+)
+def test_a_sweep_is_stopped_when_a_run_is_done_and_another_has_a_checkpoint(
+    records: int, states: int, ready: bool, tmp_path: Path
+) -> None:
+    quick = tmp_path / "mer" / "quick"
+    for number in range(records):
+        (quick / "records" / "a").mkdir(parents=True, exist_ok=True)
+        (quick / "records" / "a" / f"seed{number}.json").write_text("{}")
+    for number in range(states):
+        (quick / "work" / "b" / f"seed{number}").mkdir(parents=True)
+        (quick / "work" / "b" / f"seed{number}" / "run.state").touch()
+    assert image_runs._ready(tmp_path, "mer", enough=2) is ready

@@ -18,11 +18,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from debian import NoPackages, unpack
+
 PROGRAMS = ("dockerd", "containerd", "runc", "docker", "debootstrap")
 PACKAGES = ("docker.io", "containerd", "runc", "debootstrap")
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
 START_SECONDS = 60
-NEEDED_GB = 6.0  # two images of a torch paper, their layers and the base
+NEEDED_GB = 8.0  # for an image of one paper, its layers, pip's downloads and the base
+MORE_GB = 5.0  # for each further image
 
 
 class NoEngine(Exception):
@@ -55,13 +58,13 @@ class Engine:
 
 
 @contextmanager
-def engine() -> Iterator[Engine]:
-    """An engine for the length of a `with` block.  Raises: NoEngine."""
+def engine(n_images: int = 1) -> Iterator[Engine]:
+    """An engine for the length of a `with` block, with room for `n_images`.  Raises: NoEngine."""
     with _temporary_folder() as folder:
         if client := running_client():
             yield Engine(client, folder, own=False)
         else:
-            with _own_engine(folder) as ours:
+            with _own_engine(folder, NEEDED_GB + MORE_GB * (n_images - 1)) as ours:
                 yield ours
 
 
@@ -71,12 +74,12 @@ def running_client() -> str:
 
 
 @contextmanager
-def _own_engine(folder: Path) -> Iterator[Engine]:
+def _own_engine(folder: Path, needed_gb: float) -> Iterator[Engine]:
     if os.geteuid() != 0:
         raise NoEngine("no container engine runs here, and only root can start one")
     free = shutil.disk_usage(folder).free / 1e9
-    if free < NEEDED_GB:
-        raise NoEngine(f"{folder} has {free:.1f} GB free; an engine of our own needs {NEEDED_GB:g}")
+    if free < needed_gb:
+        raise NoEngine(f"{folder} has {free:.1f} GB free; an engine of our own needs {needed_gb:g}")
     variables = _programs(folder) | {"DOCKER_HOST": f"unix://{folder}/docker.sock"}
     client = next(filter(_builds, _clients(variables["PATH"])), "")
     if not client:
@@ -142,7 +145,10 @@ def _programs(folder: Path) -> dict[str, str]:
     if all(shutil.which(name, path=path) for name in PROGRAMS):
         return {"PATH": path}
     print("fetching the programs of a container engine ...", file=sys.stderr, flush=True)
-    root = _unpack(folder)
+    try:
+        root = unpack(PACKAGES, folder)
+    except NoPackages as problem:
+        raise NoEngine(f"no container engine runs here, and none can be had: {problem}") from None
     unpacked = [str(root / name.lstrip("/")) for name in SYSTEM_FOLDERS]
     libraries = [str(place) for lib in ("usr/lib", "lib") for place in (root / lib).glob("*-linux-*")]
     return {
@@ -150,24 +156,6 @@ def _programs(folder: Path) -> dict[str, str]:
         "LD_LIBRARY_PATH": os.pathsep.join(libraries),
         "DEBOOTSTRAP_DIR": str(root / "usr/share/debootstrap"),
     }
-
-
-def _unpack(folder: Path) -> Path:
-    """Fetch PACKAGES with the libraries they need and unpack them in `folder`; nothing is installed."""
-    if not shutil.which("apt-get") or not shutil.which("dpkg"):
-        raise NoEngine("no container engine runs here, and it can be fetched on Debian only")
-    debs, root = folder / "debs", folder / "root"
-    (debs / "partial").mkdir(parents=True)
-    fetch = ["apt-get", "install", "--yes", "-qq", "--download-only", "--no-install-recommends"]
-    subprocess.run(["apt-get", "update", "-qq"], capture_output=True, timeout=600)  # else older lists will do
-    command = [*fetch, f"-oDir::Cache::archives={debs}", *PACKAGES]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise NoEngine(f"the packages of an engine cannot be fetched: {last[:300]}")
-    for deb in sorted(debs.glob("*.deb")):
-        subprocess.run(["dpkg", "--extract", str(deb), str(root)], check=True)
-    return root
 
 
 def _clients(path: str | None = None) -> list[str]:

@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,9 +23,11 @@ class CheckFailed(Exception):
 
 @dataclass(frozen=True)
 class Image:
-    """An image of `paper` under test.  `scratch` is an empty folder of ours; `seeds` 0 means the profile's.
+    """An image under test; its quick table is that of `paper`, and it has `papers`.
 
-    `outside` holds the records of the same quick run made without a container; None: make them.
+    `scratch` is an empty folder of ours; `seeds` 0 means the profile's.  `outside` holds the records of the
+    same quick run made without a container; None: make them.  `thorough`: also what takes minutes.  `figures`
+    (what was measured, by column of the table) and `layers` (digest -> bytes) are filled by the checks.
     """
 
     engine: Engine
@@ -34,6 +36,10 @@ class Image:
     scratch: Path
     seeds: int = 0
     outside: Path | None = None
+    papers: tuple[str, ...] = ()
+    thorough: bool = False
+    figures: dict[str, str] = field(default_factory=dict)
+    layers: dict[str, int] = field(default_factory=dict)
 
     def run(self, *words: str, flags: tuple[str, ...] = (), timeout: float = 1800) -> Done:
         """`docker run FLAGS image WORDS` without a network; the container is removed at its end."""

@@ -17,7 +17,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import image_checks
+import image_inventory
+import image_layers
 import image_runs
+import image_turn
 from checkout import ROOT
 from engine import Engine, NoEngine, engine
 from image import DOCKERFILE, CheckFailed, Image, build, same_arithmetic
@@ -25,6 +28,18 @@ from image_base import base_image, default_base, pip_secrets
 
 REBUILD_SECONDS = 15  # after a change of the source
 IGNORED = shutil.ignore_patterns("results", "tests", "__pycache__", ".mypy_cache", "*.pt")
+ALL = "all"  # the target of the Dockerfile with every paper in it
+QUICKEST = "ta_agem"  # whose quick table the image with all papers is tried with
+COLUMNS = {
+    "size": "size",
+    "adds": "adds to those above",
+    "build": "build",
+    "rebuild": "after a change of the source",
+    "table": "quick table",
+    "equal": "records equal to those outside",
+    "signal": "from SIGTERM to the end",
+}
+HEAD = f"| image | {' | '.join(COLUMNS.values())} |\n|---|{'---|' * len(COLUMNS)}"
 CHECKS: list[Callable[[Image], str]] = [
     image_checks.check_help,
     image_checks.check_unknown_paper,
@@ -32,7 +47,12 @@ CHECKS: list[Callable[[Image], str]] = [
     image_checks.check_no_secrets,
     image_checks.check_source,
     image_checks.check_size,
+    image_layers.check_layers,
+    image_inventory.check_inventory,
+    image_inventory.check_labels,
+    image_checks.check_devices,
     image_runs.check_original_command,
+    image_runs.check_readme_commands,
     image_runs.check_stop,
     image_runs.check_quick_table,
 ]
@@ -60,31 +80,60 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def check(targets: list[str], wheels: str, seeds: int, outside: Path | None) -> int:
-    """Build each of `targets` and try every promise; prints a line for each, then sizes and times."""
-    failures, summary = 0, []
+    """Build each of `targets` and try every promise; prints a line for each, then a table of figures.
+
+    Args: targets — papers, "together" (the image with all of them), "all" (those six) or "due" (image_turn).
+    """
+    failures, rows, layers = 0, [], dict[str, dict[str, int]]()
+    names = _named(targets)
     with ExitStack() as stack:
         started = time.monotonic()
-        ours = stack.enter_context(engine())
+        ours = stack.enter_context(engine(len(names)))
         base = base_image(ours, default_base(DOCKERFILE))
         secrets = stack.enter_context(pip_secrets(ours.folder))
-        summary.append(f"engine and base {base}: {time.monotonic() - started:.0f} s")
-        for target in targets:
+        _say(True, "engine", "start", time.monotonic() - started, f"base {base}")
+        for target in names:
             tag, seconds = build(ours, target, base, wheels=wheels, secrets=secrets)
             _say(True, target, "build", seconds, "")
             scratch = ours.folder / f"check-{target}"
             scratch.mkdir()
-            image = Image(ours, tag, _paper_of(target), scratch, seeds, outside)
-            size = ""
+            papers = tuple(present()) if target == ALL else (target,)
+            paper = QUICKEST if target == ALL else target
+            thorough = targets != ["due"]
+            image = Image(ours, tag, paper, scratch, seeds, outside, papers, thorough)
+            image.figures["build"] = f"{seconds:.0f} s"
             for name, took, found, holds in try_all(image, CHECKS):
                 _say(holds, target, name, took, found)
                 failures += not holds
-                size = found if name == "size" else size
             again, holds = rebuild(ours, target, base, wheels, secrets)
             _say(holds, target, "rebuild", again, f"after a change of the source, limit {REBUILD_SECONDS} s")
             failures += not holds
-            summary.append(f"{target}: {size}, built in {seconds:.0f} s, rebuilt in {again:.1f} s")
-    print("\n".join(["", *summary, f"{failures} promises broken" if failures else "every promise kept"]))
+            image.figures["rebuild"] = f"{again:.1f} s"
+            shared, own = image_layers.shared_and_own(image.layers, layers.values())
+            image.figures["adds"] = f"{own / 1e9:.2f} GB" if shared else "all"
+            layers[target] = image.layers
+            rows.append(row(target, image.figures))
+            subprocess.run(["rm", "-rf", str(scratch)], check=True)
+    verdict = f"{failures} promises broken" if failures else "every promise kept"
+    print("\n".join(["", HEAD, *rows, "", verdict]))
     return int(failures > 0)
+
+
+def row(target: str, figures: dict[str, str]) -> str:
+    """The line of the table for the image `target`; a figure that no check came to is a dash."""
+    return f"| `{target}` | " + " | ".join(figures.get(name, "–") for name in COLUMNS) + " |"
+
+
+def present() -> list[str]:
+    """The papers that are in the tree."""
+    return sorted(folder.name for folder in (ROOT / "papers").iterdir() if (folder / "src").is_dir())
+
+
+def _named(targets: list[str]) -> list[str]:
+    """The targets of the Dockerfile that the words of the command line mean, each once."""
+    words = {"all": [*present(), ALL], "together": [ALL]}
+    words["due"] = image_turn.due_today(present()) if "due" in targets else []
+    return list(dict.fromkeys(name for word in targets for name in words.get(word, [word])))
 
 
 def try_all(image: Image, checks: list[Callable[[Image], str]]) -> Iterator[tuple[str, float, str, bool]]:
@@ -170,21 +219,16 @@ def _taken(arguments: list[str], flag: str) -> tuple[str, list[str]]:
     return found.value, rest
 
 
-def _paper_of(target: str) -> str:
-    """The paper that `target` is tried with: itself, or for `all` the first one."""
-    present = sorted(folder.name for folder in (ROOT / "papers").iterdir() if (folder / "src").is_dir())
-    return present[0] if target == "all" else target
-
-
 def _say(holds: bool, target: str, what: str, seconds: float, found: str) -> None:
     print(f"{'ok    ' if holds else 'BROKEN'} {target:8} {what:17} {seconds:6.1f} s  {found}", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Build the images and try what they promise.")
+    targets = "papers, together (one image of all), all (these six), due (those of today; the default)"
     commands = parser.add_subparsers(dest="command", required=True)
     tried = commands.add_parser("check", help="build and try images", allow_abbrev=False)
-    tried.add_argument("targets", nargs="*", default=["mer", "ta_agem"], metavar="TARGET")
+    tried.add_argument("targets", nargs="*", default=["due"], metavar="TARGET", help=targets)
     tried.add_argument("--seeds", type=int, default=0, help="seeds per row (default: the profile's)")
     tried.add_argument("--outside", type=Path, help="records of the same run without a container")
     used = commands.add_parser("run", help="reproduce a paper in its image", allow_abbrev=False)

@@ -104,9 +104,9 @@ def _add_sweep(commands: "argparse._SubParsersAction[Parser]") -> None:
     sweep.add_argument("spec", type=existing_file, metavar="SPEC.toml", help="see docs/scale.md")
     sweep.add_argument(
         "--executor",
-        type=choice("serial", "processes", "ray"),
+        type=choice("serial", "processes", "ray", "slurm"),
         default="processes",
-        help="processes (default) of this machine, serial: in this process, or ray: a cluster",
+        help="processes (default) of this machine, serial: in this process, or a cluster: ray, slurm",
     )
     sweep.add_argument("--address", metavar="HOST:PORT", help="the Ray cluster (default: a new one, here)")
     sweep.add_argument("--jobs", type=n_workers, metavar="N", help="runs at a time (default: one per core)")
@@ -124,6 +124,9 @@ def _add_sweep(commands: "argparse._SubParsersAction[Parser]") -> None:
     sweep.add_argument("--shard", metavar="K/N", help="run only part K (from 0) of N, beside the others")
     sweep.add_argument(
         "--show-jobs", action="store_true", dest="show_jobs", help="print the jobs, a JSON line each, and end"
+    )
+    sweep.add_argument(
+        "--follow", action="store_true", help="slurm: watch the array that an earlier call has submitted"
     )
     sweep.add_argument("--slurm", type=Path, metavar="FILE", help="write an array script for sbatch and end")
 

@@ -1,4 +1,4 @@
-"""`cl-repro sweep`: run a sweep file, here or on a cluster; or write a Slurm array that does."""
+"""`cl-repro sweep`: run a sweep file, here or on a cluster, by Slurm or Ray."""
 
 import contextlib
 import os
@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from clrepro.cli import array
 from clrepro.cli.reproduce import no_row
 from clrepro.cli.running import n_cores, run_jobs, say_waiting, show_table, stop_on_signals
 from clrepro.errors import DataError, UsageError
 from clrepro.io.atomic import make_folder, write_atomically
 from clrepro.sweep import (
     Executor,
+    Folder,
     Job,
     Part,
     Processes,
@@ -44,12 +46,13 @@ def run(
     show_jobs: bool,
     slurm: Path | None,
     store_patience: float,
+    follow: bool,
 ) -> int:
     """Run the sweep file `spec`; records go to `out`, a folder or an fsspec URL.
 
     Args: shard — "k/n": only part k (from 0) of n; show_jobs — print the jobs as JSON lines, run nothing;
         slurm — write an array script to this file, run nothing; store_patience — seconds for which a store
-        that does not answer is asked again.
+        that does not answer is asked again; follow — watch the array that an earlier call submitted.
     Returns: 0; 1 if a run failed; 130 or 143 if stopped by Ctrl-C or SIGTERM (what is done by then stays).
     Raises: UsageError, DataError and BusyError before anything runs.
     """
@@ -57,6 +60,7 @@ def run(
     plan = load_spec(spec, home)
     part = _shard(shard)
     _check(plan, executor, address, jobs)
+    _check_slurm(executor, part, follow)
     if data_dir is not None:
         os.environ["CL_REPRO_DATA"] = str(data_dir.resolve())  # the prepare steps and workers inherit it
     if show_jobs:
@@ -70,6 +74,11 @@ def run(
     if out.startswith("memory://") and executor == "serial":
         raise UsageError(f"--out {out}: the memory of this process ends with it; name a folder or an address")
     with stop_on_signals() as exit_code:
+        if executor == "slurm":
+            try:
+                return _run_array(plan, store, home, follow)
+            except KeyboardInterrupt:  # what it says then was said; nothing of ours runs here
+                return exit_code()
         try:
             return _run(plan, store, executor, address, jobs or n_cores(), part)
         except KeyboardInterrupt:
@@ -119,6 +128,18 @@ def _run(
     return 0 if good else 1
 
 
+def _run_array(spec: Spec, store: Store, home: Path, watch: bool) -> int:
+    """Submit `spec` as an array, or find the one that was, watch it and print the tables."""
+    if not isinstance(store, Folder):
+        raise UsageError("--executor slurm: --out must be a folder that all nodes see, not an address")
+    before = array.submitted_before(spec, store.out) if watch else None
+    every = _jobs(spec, lambda each: prepare_together(each.profile, store.out, say))
+    submitted = before or array.submit_array(spec, every, store, home)
+    good = submitted is None or array.follow(spec, every, store, submitted)
+    _show_tables(spec, every, store)
+    return 0 if good else 1
+
+
 def _show_tables(spec: Spec, every: Sequence[Job], store: Store) -> None:
     for part in spec.parts:
         own = [job for job in every if (job.paper, job.profile) == (part.profile.paper, part.profile.name)]
@@ -146,8 +167,8 @@ def _write_slurm(spec: Spec, store: Store, home: Path, script: Path) -> int:
 def _check(spec: Spec, executor: str, address: str | None, jobs: int | None) -> None:
     if address is not None and executor != "ray":
         raise UsageError(f"--address is for --executor ray, not {executor}")
-    if jobs is not None and executor == "ray":
-        raise UsageError("--jobs is not for --executor ray: the cluster's size and [share] decide")
+    if jobs is not None and executor in ("ray", "slurm"):
+        raise UsageError(f"--jobs is not for --executor {executor}: the cluster's size and [share] decide")
     n_runs = 0
     for part in spec.parts:
         check_size(part.profile, part.n_seeds)
@@ -156,6 +177,13 @@ def _check(spec: Spec, executor: str, address: str | None, jobs: int | None) -> 
             raise UsageError(no_row(part.profile, part.only, f"{spec.path}: only ="))
         if (n_runs := n_runs + n_own) > MAX_RUNS:
             raise UsageError(f"{spec.path}: more than {MAX_RUNS:,} runs; make several sweeps of it")
+
+
+def _check_slurm(executor: str, part: tuple[int, int] | None, follow: bool) -> None:
+    if follow and executor != "slurm":
+        raise UsageError(f"--follow is for --executor slurm, not {executor}")
+    if part is not None and executor == "slurm":
+        raise UsageError("--shard is not for --executor slurm: each task of the array takes its own")
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:

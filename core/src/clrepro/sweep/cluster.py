@@ -76,6 +76,7 @@ class Ray:
             name=job.name,
             num_cpus=share.cpus,
             num_gpus=share.gpus,
+            memory=int(share.memory_gb * 1e9) or None,
             resources=dict(share.resources) or None,
             max_retries=share.retries,
             retry_exceptions=False,

@@ -6,6 +6,7 @@ A job is a small JSON document, so any executor can carry it anywhere; `run_job`
 import contextlib
 import hashlib
 import importlib
+import os
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
@@ -32,6 +33,7 @@ from clrepro.sweep.owned import refuse_links, remove_stamped, set_aside
 
 _STAMP = "job.json"  # in a work folder: which settings began what lies there
 ARENA = "arena"  # stands in a job for the paper where the program is the arena's
+TASK_LOG = "CL_REPRO_TASK_LOG"  # the variable with the name of the log of a cluster's task
 PATIENCE_S = 60.0  # how long a job waits for another process that is at it
 PLACEHOLDERS = ("data", "artefacts")  # filled in when the job runs; {seed} is filled in by `expand`
 
@@ -114,8 +116,8 @@ def run_job(job: Job, out: Path) -> Path:
     The program is `<paper>_repro.cli.run_program(argv, work_dir=...)`, the arena's that of `clrepro.arena`.
     Its exception makes a record of status "failed" (for FloatingPointError, what a loop raises when a loss or
     a weight is no finite number, "diverged"; for TimeoutError "over budget") with the reason in `error`; the
-    work folder with its log then stays.  Checkpoints found in the work folder are used only if the same
-    settings made them.
+    work folder with its log then stays, and `origin` names it.  Checkpoints found in the work folder are used
+    only if the same settings made them.
     Raises: DataError if the record cannot be written or a link leads to the job's folders; BusyError if
         another process runs the same job.
     """
@@ -154,6 +156,8 @@ def _run(job: Job, out: Path) -> Path:
             status = _status(problem)
             error = _one_line(problem)
             traceback.print_exc()
+    if status != "done":
+        made_by = made_by | log_names(job)
     record = _record(job, outcome, places | {"work": str(work.path)}, meter.cost(), made_by, status, error)
     path = save_record(record, out)
     if record.status == "done":
@@ -175,7 +179,15 @@ def _output_to(path: Path) -> Iterator[None]:
 
 def failed_record(job: Job, error: str) -> RunRecord:
     """The record of a job that ended with no result, `error` saying why in one line."""
-    return _record(job, Outcome({}), {}, {}, origin(), "failed", error)
+    return _record(job, Outcome({}), {}, {}, origin() | log_names(job), "failed", error)
+
+
+def log_names(job: Job) -> dict[str, str]:
+    """What the record of a failed run says of its logs: the run's own, as a path in the folder of results,
+    and that of the cluster's task it was in, if that told us (TASK_LOG).
+    """
+    named = {"log": (Path(job.paper, job.profile, "work") / _folder_name(job) / "log.txt").as_posix()}
+    return named | ({"task_log": os.environ[TASK_LOG]} if os.environ.get(TASK_LOG) else {})
 
 
 def save_record(record: RunRecord, out: Path) -> Path:

@@ -23,6 +23,7 @@
     [share]                                 # optional: what a run gets on a cluster
     cpus = 1
     gpus = 0
+    memory_gb = 4                           # of memory; 0: what the cluster gives unasked
     retries = 3                             # times a run whose worker was lost is tried again
     [share.hvcl]                            # optional: of one paper
     gpus = 0.25
@@ -30,10 +31,11 @@
     env = { CL_REPRO_DATA = "/data" }
     resources = { big = 1 }                 # of one's own cluster
 
-    [slurm]                                 # optional: for `cl-repro sweep --slurm`
-    lines = ["--partition=short", "--time=04:00:00"]
+    [slurm]                                 # optional: for `--executor slurm` and `--slurm`
+    lines = ["--partition=short"]           # flags of sbatch, such as --time, which are taken before ours
     setup = ["source .nox/mer/bin/activate"]
     tasks = 20                              # of the array; each runs its part of the jobs
+    time_factor = 3                         # the time limit is that many times what the rows' seconds say
 
 Anything else in the file is an error that names the file and the key.
 """
@@ -69,10 +71,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Share:
-    """What a run gets on a cluster: processors, (parts of) accelerators, environment, own resources."""
+    """What a run gets on a cluster: processors, (parts of) accelerators, memory in GB (10^9 bytes; 0: not
+    asked for), environment, own resources.
+    """
 
     cpus: float = 1.0
     gpus: float = 0.0
+    memory_gb: float = 0.0
     retries: int = 3
     python: str = ""
     image: str = ""
@@ -82,11 +87,14 @@ class Share:
 
 @dataclass(frozen=True)
 class Slurm:
-    """What the array template needs beyond the jobs: lines for sbatch, shell lines before the run, tasks."""
+    """What the array template needs beyond the jobs: lines for sbatch, shell lines before the run, tasks, and
+    the time limit over the rows' own seconds.
+    """
 
     lines: list[str] = field(default_factory=list)
     setup: list[str] = field(default_factory=list)
     tasks: int = 10
+    time_factor: float = 3.0
 
 
 @dataclass(frozen=True)
@@ -207,7 +215,7 @@ def _shares(table: dict[str, Any], path: Path, home: Path) -> tuple[Share, dict[
 
 
 def _share(body: dict[str, Any], where: str) -> Share:
-    for key in {"cpus", "gpus"} & set(body):
+    for key in {"cpus", "gpus", "memory_gb"} & set(body):
         _need(type(body[key]) in (int, float) and 0 <= body[key] < 1e4, f"{where}: {key}", "a number >= 0")
     _need(
         type(body.get("retries", 0)) is int and body.get("retries", 0) >= 0,
@@ -235,6 +243,12 @@ def _slurm(table: dict[str, Any], path: Path) -> Slurm:
         _need(line.startswith("-") and bool(shlex.split(line)), f"{where}: lines", "flags of sbatch")
     tasks = body.get("tasks", 1)
     _need(type(tasks) is int and 1 <= tasks <= 100_000, f"{where}: tasks", "an integer from 1 to 100000")
+    factor = body.get("time_factor", 1.0)
+    _need(
+        type(factor) in (int, float) and 1 <= factor <= 1000,
+        f"{where}: time_factor",
+        "a number from 1 to 1000",
+    )
     return Slurm(**body)
 
 

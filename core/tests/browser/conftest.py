@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from clrepro.arena.runs import shipped
 from clrepro.claims import Claims, Ordering, Reference, Value
 from clrepro.records import RunRecord
 from clrepro.report import results_table, write_site
+from clrepro.report.arena import arena_page
 from clrepro.report.bench_results import Bench, Benchmark, Fault, Faults, Line, Ratio, Scaling, Variant
 from clrepro.report.page import Offer, PaperFacts
 from clrepro.report.site import Measured
@@ -186,7 +188,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for seed, value in enumerate(values)
     ]  # fmt: skip
     table = results_table("mer", "full", records, CLAIMS)
-    write_site(out, [table], [FACTS], {("mer", "full"): "committed 1 May 2026"}, MEASURED)
+    arena = arena_page([record for record in shipped() if record.profile == "quick"], "er")
+    write_site(out, [table], [FACTS], {("mer", "full"): "committed 1 May 2026"}, MEASURED, arena)
     return out
 
 

@@ -25,7 +25,7 @@ def methods(browser: Any) -> Any:
 
 def test_every_page_loads_without_errors_and_asks_only_for_its_own_files(site: Path, browser: Any) -> None:
     pages = names_of_pages(site)
-    assert [page.stem for page in pages] == ["bench", "faults", "index", "mer"]
+    assert [page.stem for page in pages] == ["arena", "bench", "faults", "index", "mer"]
     for page in pages:
         events = browser.open(page.as_uri())
         bad = (

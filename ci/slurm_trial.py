@@ -101,7 +101,7 @@ class Trial:
         _expect(len(arrays) == 2, f"{MAX_ARRAY + 2} tasks in arrays of at most {MAX_ARRAY}: {arrays}")
         _expect("| short |" in done.stdout, f"no table: {done.stdout[-300:]!r}")
         script = (self.folder / "out/.slurm/short/array.sh").read_text(encoding="utf-8")
-        for line in ("--time=11", "--mem-per-cpu=859M", "--requeue", "--signal=B:TERM@60"):
+        for line in ("--time=12", "--mem-per-cpu=859M", "--requeue", "--signal=B:TERM@60"):
             _expect(f"#SBATCH {line}\n" in script, f"the script lacks {line}")
         again = self._sweep(self.short, "--executor", "slurm")
         _expect(

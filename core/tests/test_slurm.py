@@ -260,7 +260,8 @@ def test_the_script_asks_for_time_memory_and_a_signal(fake_paper: Any, spec: Pat
     assert time_limit(plan, jobs, 2) == 0  # the rows do not say
     text = array_script(plan, jobs, fake_paper.home, tmp_path, tmp_path / "array.sh")
     assert "#SBATCH --time" not in text
-    timed = [replace(job, seconds=float(seconds)) for job, seconds in zip(jobs, (600, 60, 300, 60))]
+    stated = zip(jobs, (600.0, 60.0, 300.0, 60.0), strict=True)
+    timed = [replace(job, seconds=seconds) for job, seconds in stated]
     # Task 0 has 600 and 60 s, two at a time: as long as the longest; then 2 x 600 s and a minute to stop.
     assert time_limit(plan, timed, 2) == LEAST_MINUTES + 21
     assert time_limit(plan, timed, 1) == LEAST_MINUTES + 23

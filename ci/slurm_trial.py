@@ -37,9 +37,9 @@ mer = [["get_data.py", "rotations", "--source", "quick", "--out_dir", "{data}"]]
 [share]
 memory_gb = 0.9
 """
-# Longer than the two minutes less the 60 to 90 seconds for which Slurm says so before.
-LONG = "--lr 0.03 --beta 0.03 --gamma 1.0 --memories 200 --replay_batch_size 25 --batches_per_example 5"
-PATIENCE_S = 1800.0
+# A minute and more of one core: it must have a checkpoint when its time is over.
+LONG = "--lr 0.03 --beta 0.03 --gamma 1.0 --memories 200 --replay_batch_size 25 --batches_per_example 8"
+START_S, PATIENCE_S = 600.0, 3600.0  # for a task to begin, for a sweep to end
 
 
 class Broken(Exception):
@@ -83,15 +83,17 @@ class Trial:
             seeds=list(range(7)),
         )
         self.short = self._file("short", f"{HEAD}{short}[slurm]\ntasks = {MAX_ARRAY + 2}\n")
-        self.long_text = HEAD + ROW.format(
-            setting="long",
-            model="meralg1",
-            command=COMMAND,
-            flags=f"{LONG} --samples_per_task 1000",
-            seconds=90,
-            seeds=[0, 1],
-        )
-        self.long = self._file("long", f'{self.long_text}[slurm]\ntasks = 2\nlines = ["--time=2"]\n')
+        rows = ""
+        for setting, flags, seconds in (("long", "1000", 90), ("medium", "200", 20)):  # of task 0, of task 1
+            rows += ROW.format(
+                setting=setting,
+                model="meralg1",
+                command=COMMAND,
+                flags=f"{LONG} --samples_per_task {flags}",
+                seconds=seconds,
+                seeds=[0],
+            )
+        self.long = self._file("long", f"{HEAD}{rows}[slurm]\ntasks = 2\n")
 
     def split_array(self) -> str:
         """More tasks than the site's MaxArraySize: two arrays, all records, the table."""
@@ -114,6 +116,7 @@ class Trial:
         with self._start(self.long, "--executor", "slurm") as watching:
             self._wait(lambda: self._submitted("long") and self._running() == 2, "two running tasks")
             (array,) = self._submitted("long")
+            started = time.monotonic()
             watching.send_signal(signal.SIGINT)
             said = watching.communicate(timeout=60)[1]
         _expect(watching.returncode == 130, f"Ctrl-C: code {watching.returncode}: {said[-300:]}")
@@ -125,20 +128,21 @@ class Trial:
         )
         _expect("2 running" in second.stderr, f"a second submission: {second.stderr[-300:]!r}")
         self.ours.ask("scancel", f"{array}_1")
+        self._wait(self._states, "a checkpoint")
+        minutes = (time.monotonic() - started) / 60  # the warning is due a minute before the new limit: soon
+        self.ours.ask("scontrol", "update", f"JobId={array}_0", f"TimeLimit={int(minutes) + 1}")
         followed = self._sweep(self.long, "--executor", "slurm", "--follow")
         _expect(followed.returncode == 1, f"--follow: code {followed.returncode}: {followed.stderr[-300:]}")
         _expect("left: 2 runs" in followed.stderr, f"--follow: {followed.stderr[-500:]!r}")
         log = (self.folder / f"out/.slurm/long/{array}_0.log").read_text(encoding="utf-8")
         _expect("stopped; finished runs are kept" in log, f"the time limit: {log[-300:]!r}")
-        states = list((self.folder / "out/mer/slurm/work").rglob("*.state"))
-        _expect(bool(states), "the time limit left no checkpoint")
-        return f"task 1 cancelled, task 0 told to stop by its time limit, {len(states)} checkpoints"
+        _expect(bool(self._states()), "the time limit left no checkpoint")
+        return f"task 1 cancelled, task 0 told to stop by its time limit, {len(self._states())} checkpoints"
 
     def lost_and_requeued(self) -> str:
         """Submitted again; slurmd is killed and comes back, a task is requeued; every run ends."""
-        self._file("long", f"{self.long_text}[slurm]\ntasks = 2\n")
+        before = self._submitted("long")
         with self._start(self.long, "--executor", "slurm") as watching:
-            before = self._submitted("long")
             self._wait(
                 lambda: self._submitted("long") != before and self._running() == 2, "two running tasks"
             )
@@ -211,6 +215,10 @@ class Trial:
     def _running(self) -> int:
         return self.ours.ask("squeue", "--noheader", "--array", "--states=RUNNING", "--format=%i").count("\n")
 
+    def _states(self) -> list[Path]:
+        """The checkpoints of runs that are not done."""
+        return list((self.folder / "out" / "mer" / "slurm" / "work").rglob("*.state"))
+
     def _records(self, out: str) -> dict[str, Any]:
         """Name -> what a record says of its result."""
         made = ("cost", "versions", "origin", "sha256")
@@ -225,10 +233,10 @@ class Trial:
         }
 
     def _wait(self, ready: Callable[[], Any], what: str) -> None:
-        give_up = time.monotonic() + 300
+        give_up = time.monotonic() + START_S
         while not ready():
             if time.monotonic() > give_up:
-                raise Broken(f"waited 300 s for {what}: {self.ours.ask('squeue', '--array')}")
+                raise Broken(f"waited {START_S:g} s for {what}: {self.ours.ask('squeue', '--array')}")
             time.sleep(0.5)
 
 

@@ -181,11 +181,11 @@ def test_ctrl_c_ends_the_watching_only_and_a_second_array_is_refused(
         _, said = watching.communicate(timeout=60)
     assert watching.returncode == 130, said
     last = said.strip().splitlines()[-1]
-    assert last.startswith("jobs 1, 2 goes on; watch it: cl-repro sweep ")
+    assert last.startswith("jobs 1, 2 go on; watch it: cl-repro sweep ")
     assert last.endswith("end it: scancel 1 2")
     second = fake_paper.cli(*command)
     assert second.returncode == 1
-    assert second.stderr.startswith("error: jobs 1, 2 of this sweep is in the queue (1 pending, 1 running)")
+    assert second.stderr.startswith("error: jobs 1, 2 of this sweep: still in the queue (1 pending, 1 running)")
     assert second.stderr.count("\n") == 1
 
 

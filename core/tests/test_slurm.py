@@ -185,7 +185,8 @@ def test_ctrl_c_ends_the_watching_only_and_a_second_array_is_refused(
     assert last.endswith("end it: scancel 1 2")
     second = fake_paper.cli(*command)
     assert second.returncode == 1
-    assert second.stderr.startswith("error: jobs 1, 2 of this sweep: still in the queue (1 pending, 1 running)")
+    queued = "still in the queue (1 pending, 1 running)"
+    assert second.stderr.startswith(f"error: jobs 1, 2 of this sweep: {queued}")
     assert second.stderr.count("\n") == 1
 
 

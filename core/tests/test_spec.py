@@ -81,6 +81,8 @@ def test_a_paper_s_share_begins_from_the_general_one(fake_paper: Any, tmp_path: 
         ("[prepare]", "[slurm]\nlines = ['rm -rf /']\n[prepare]", "flags of sbatch"),
         ("[prepare]", '[slurm]\nlines = ["--a\\nrm"]\n[prepare]', "list of lines"),
         ("[prepare]", "[slurm]\ntasks = 0\n[prepare]", "tasks"),
+        ("[prepare]", "[slurm]\ntime_factor = 0.5\n[prepare]", "time_factor"),
+        ("[prepare]", "[share]\nmemory_gb = -1\n[prepare]", "memory_gb"),
         ("[prepare]", "[prepare", "not a readable TOML"),
     ],
 )
@@ -131,5 +133,5 @@ def test_the_array_script_quotes_what_it_is_given(fake_paper: Any, tmp_path: Pat
     assert f"cl-repro sweep '{odd}/sweep.toml' --out {tmp_path}/out" in text
     assert "#SBATCH --array=0-2\n" in text
     assert "#SBATCH --gpus-per-task=1\n#SBATCH --partition=short\n" in text
-    assert '--shard "$SLURM_ARRAY_TASK_ID/3"' in text
+    assert '--shard "$((SLURM_ARRAY_TASK_ID + ${1:-0}))/3"' in text
     assert "\nmodule load x\n" in text

@@ -78,7 +78,8 @@ def follow(spec: Spec, every: Sequence[Job], store: Folder, submitted: Submitted
 
             _watch(submitted.arrays, look, lambda: not left)
     except KeyboardInterrupt:
-        say(f"{_jobs(submitted.arrays)} goes on; {_how_to(spec, submitted.arrays)}")
+        verb = "goes" if len(submitted.arrays) == 1 else "go"
+        say(f"{_jobs(submitted.arrays)} {verb} on; {_how_to(spec, submitted.arrays)}")
         raise
     _say_end(spec, store.out, failed, list(left.values()))
     return not (failed or left)
@@ -141,7 +142,7 @@ def _refuse_second(spec: Spec, before: Submitted) -> None:
         raise UsageError(str(problem)) from None
     if states:
         tasks = ", ".join(f"{n} {state.lower()}" for state, n in sorted(states.items()))
-        queued = f"{_jobs(before.arrays)} of this sweep is in the queue ({tasks})"
+        queued = f"{_jobs(before.arrays)} of this sweep: still in the queue ({tasks})"
         raise BusyError(f"{queued}; {_how_to(spec, before.arrays)}")
 
 

@@ -122,7 +122,7 @@ class Trial:
         expect(again.returncode == 0, f"after the outage: code {again.returncode}: {again.stderr[-400:]}")
         expect("sent: " in again.stderr, f"after the outage: {again.stderr[-400:]!r}")
         expect(len(self._stored()) == 6, f"{len(self._stored())} records are in the store")
-        return re.findall(r"sent: .*", again.stderr)[0]
+        return str(re.findall(r"sent: .*", again.stderr)[0])
 
     def compared(self) -> str:
         """Every record in the store equals the serial executor's."""

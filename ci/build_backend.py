@@ -43,7 +43,7 @@ def build_wheel(
     wheel_directory: str, config_settings: dict[str, Any] | None = None, metadata_directory: str | None = None
 ) -> str:
     """Build the wheel; returns its name."""
-    name = api.build_wheel(wheel_directory, config_settings, metadata_directory)
+    name = str(api.build_wheel(wheel_directory, config_settings, metadata_directory))
     add(Path(wheel_directory) / name, ROOT)
     return name
 

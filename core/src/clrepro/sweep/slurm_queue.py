@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from clrepro.errors import DataError, UsageError
 from clrepro.io.atomic import make_folder, write_atomically
@@ -50,10 +51,14 @@ def remembered(place: Path) -> Submitted:
     """What `remember` wrote to `place`.  Raises: DataError if it is not there or damaged."""
     body = parse_json_object(read_regular_text(place, MAX_BYTES), str(place))
     arrays, before = body.get("arrays"), body.get("before")
-    good = isinstance(arrays, list) and all(isinstance(n, str) and _NUMBER.fullmatch(n) for n in arrays)
-    if not good or not isinstance(before, dict) or not all(type(t) is int for t in before.values()):
+    if not isinstance(arrays, list) or not isinstance(before, dict) or not _are_numbers(arrays, before):
         raise DataError(f"{place}: does not say what was submitted; remove it and submit again")
     return Submitted(arrays, before)
+
+
+def _are_numbers(arrays: list[Any], before: dict[str, Any]) -> bool:
+    of_arrays = all(isinstance(n, str) and _NUMBER.fullmatch(n) for n in arrays)
+    return of_arrays and all(type(t) is int for t in before.values())
 
 
 def submit(script: Path, first: int, n_tasks: int) -> str:

@@ -94,7 +94,7 @@ def cluster() -> Iterator[Cluster]:
         folder.chmod(0o755)
         ours = _prepared(folder)
         daemons = [_start(ours, "munged", *_munge_flags(folder))]
-        held.callback(lambda: [_stop(daemon) for daemon in reversed(daemons)])
+        held.callback(_stop_all, daemons)
         _wait_for("munged", daemons[0], lambda: (folder / "munge.socket").exists())
         daemons.append(_start(ours, "slurmctld", "-D", "-f", f"{folder}/slurm.conf"))
         ours.start_node()
@@ -167,6 +167,11 @@ def _start(ours: Cluster, name: str, *flags: str) -> "subprocess.Popen[bytes]":
             stderr=log,
             start_new_session=True,  # Ctrl-C is for us; we then stop it
         )
+
+
+def _stop_all(daemons: list["subprocess.Popen[bytes]"]) -> None:
+    for daemon in reversed(daemons):
+        _stop(daemon)
 
 
 def _stop(daemon: "subprocess.Popen[bytes] | None") -> None:

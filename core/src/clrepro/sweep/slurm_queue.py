@@ -50,8 +50,12 @@ def remembered(place: Path) -> Submitted:
     """What `remember` wrote to `place`.  Raises: DataError if it is not there or damaged."""
     body = parse_json_object(read_regular_text(place, MAX_BYTES), str(place))
     arrays, before = body.get("arrays"), body.get("before")
-    good = isinstance(arrays, list) and all(isinstance(n, str) and _NUMBER.fullmatch(n) for n in arrays)
-    if not good or not isinstance(before, dict) or not all(type(t) is int for t in before.values()):
+    if not (
+        isinstance(arrays, list)
+        and all(isinstance(n, str) and _NUMBER.fullmatch(n) for n in arrays)
+        and isinstance(before, dict)
+        and all(type(written) is int for written in before.values())
+    ):
         raise DataError(f"{place}: does not say what was submitted; remove it and submit again")
     return Submitted(arrays, before)
 

@@ -26,7 +26,7 @@ NUMBER = r"O?\d+(?:\.\d+)*"
 MANY = rf"{NUMBER}(?:(?:, | and | to |, and ){NUMBER}(?![.\d]*\w))*"
 NAME = rf"(?:\b(?P<name>{'|'.join(NAMES)})(?:'s)? )?"
 REFERENCE = re.compile(
-    rf"{NAME}(?:papers/(?P<folder>\w+)/)?\b(?P<word>spec|contract|oracles?|SPEC\.md)\)?(?:'s)?,? ?\(?"
+    rf"{NAME}(?:papers/(?P<folder>\w+)/)?(?<![.\w])(?P<word>spec|contract|oracles?|SPEC\.md)\)?(?:'s)?,? ?\(?"
     rf"(?:sections? )?(?P<numbers>{MANY}(?:(?: and |, )section {MANY})?)\b"
     rf"(?:,? (?:item|step|point) (?P<item>\d+)| \(?(?P<letter>[a-e])\b\)?)?",
     re.IGNORECASE,

@@ -1,4 +1,4 @@
-"""The rules of the contract: kept by the starter, each broken by a method that departs from it."""
+"""The rules of the arena: kept by the starter, each broken by a method that departs from it."""
 
 import numpy as np
 import pytest

@@ -266,7 +266,7 @@ def test_help_lists_the_flags_at_once(program):
         (["--gamma", "1.5"], "from 0 to 1"),
         (["--hvcl", "--method", "dense"], "one of the two"),
         (["--save_pref", "../elsewhere"], "without folders"),
-        (["--env_set", "mars"], "invalid choice"),
+        (["--env_set", "mars"], "one of pybullet"),
     ],
 )
 def test_bad_flags_end_in_one_line(words, reason):

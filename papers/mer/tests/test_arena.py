@@ -60,5 +60,5 @@ def test_joint_learns_all_tasks_at_once() -> None:
 
 def test_a_budget_is_shared_out() -> None:
     spec = ArenaStream(validate.small_plan(), 0).spec
-    gem = Contestant(METHODS["gem"], spec, 0).method.learner
+    gem = Contestant(METHODS["gem"], spec, seed=0).method.learner
     assert gem.q * spec.n_tasks == spec.memory

@@ -97,7 +97,7 @@ def test_a_simulator_that_is_not_installed_is_named_with_its_extra(package, scen
     (tmp_path / f"{package}.py").write_text(absent)
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     _, err = run(f"scenario={scenario}", "profile=quick", code=1, cwd=tmp_path, PYTHONPATH=path)
-    assert f"error: No module named '{package}'; run 'pip install -e .[rewire]' in the repository" in err
+    assert f"error: No module named '{package}'; run pip install -e '.[rewire]'" in err
 
 
 def test_wandb_is_asked_for_and_absent(tmp_path):

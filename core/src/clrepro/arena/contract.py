@@ -26,7 +26,7 @@ NEEDED = ("observe", "predict")
 
 
 class RuleBroken(ValueError):
-    """A method does not keep a rule of the contract; the text is one line that names the rule."""
+    """A method does not keep a rule of the arena; the text is one line that names the rule."""
 
 
 def takes_task(function: Any) -> bool:
@@ -59,7 +59,7 @@ class Contestant:
     """A method as the loop calls it: what it returns is checked, what it is not told is not passed.
 
     Args: kind — its class; options — its own arguments.
-    Raises: RuleBroken where it departs from the contract; whatever the method itself raises.
+    Raises: RuleBroken where it breaks a rule; whatever the method itself raises.
     """
 
     def __init__(

@@ -68,6 +68,7 @@ def test_environments_depend_on_no_source() -> None:
     copied = [word for line in re.findall(r"(?m)^COPY (.*)$", build) for word in line.split(" ")[:-1]]
     assert sorted(copied) == [
         "LICENSE",
+        "ci/build_backend.py",
         "ci/constraints.py",
         "docker/install.py",
         "docker/symbols.py",

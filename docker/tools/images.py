@@ -156,7 +156,8 @@ def rebuild(ours: Engine, target: str, base: str, wheels: str, secrets: list[str
     shutil.rmtree(context, ignore_errors=True)
     for name in ["core/src", "papers", "docker", "ci/baselines"]:
         shutil.copytree(ROOT / name, context / name, ignore=IGNORED)
-    for name in ["pyproject.toml", "poetry.lock", "LICENSE", ".dockerignore", "ci/constraints.py"]:
+    programs = ["ci/build_backend.py", "ci/constraints.py"]
+    for name in ["pyproject.toml", "poetry.lock", "LICENSE", ".dockerignore", *programs]:
         shutil.copy(ROOT / name, context / name)
     changed, best, there = context / "core" / "src" / "clrepro" / "errors.py", float("inf"), True
     for attempt in (1, 2):

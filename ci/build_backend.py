@@ -6,6 +6,7 @@ where the originals have theirs.  They go to clrepro/_checkout, where `clrepro.c
 
 import base64
 import hashlib
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -22,19 +23,6 @@ from poetry.core.masonry.api import (  # noqa: F401 (what a build backend offers
 )
 
 ROOT = Path(__file__).resolve().parent.parent
-DATA = (
-    "papers/*/*.py",
-    "papers/*/*.sh",
-    "papers/*/*.toml",
-    "papers/*/*.json",
-    "papers/*/README.md",
-    "papers/*/configs/**/*.yaml",
-    "papers/*/utils/*.yaml",
-    "papers/*/results/*/records.jsonl",
-    "arena/*/records.jsonl",
-    "ci/baselines/*.json",
-    "docs/measured/*.json",
-)
 TARGET = "clrepro/_checkout"
 EPOCH = (2016, 1, 1, 0, 0, 0)  # of all files, as poetry-core has it: the same tree gives the same wheel
 
@@ -48,8 +36,15 @@ def build_wheel(
     return name
 
 
+def data(root: Path) -> list[Path]:
+    """Returns the files below `root` that pyproject.toml includes beside the packages, this one excepted."""
+    listed = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["poetry"]["include"]
+    found = {path for one in listed for path in root.glob(one["path"])}
+    return sorted(found - {root / "ci" / "build_backend.py"})
+
+
 def add(wheel: Path, root: Path) -> None:
-    """Put the files of `DATA` below `root` into a wheel, and into its RECORD."""
+    """Put the files of `data` into a wheel, and into its RECORD."""
     made = wheel.with_suffix(".part")
     with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:
         (record,) = [name for name in old.namelist() if name.endswith(".dist-info/RECORD")]
@@ -57,11 +52,11 @@ def add(wheel: Path, root: Path) -> None:
         for item in old.infolist():
             if item.filename != record:
                 new.writestr(item, old.read(item))
-        for path in sorted({path for pattern in DATA for path in root.glob(pattern)}):
-            data, name = path.read_bytes(), f"{TARGET}/{path.relative_to(root).as_posix()}"
-            new.writestr(_entry(name), data)
-            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-            lines.append(f"{name},sha256={digest},{len(data)}")
+        for path in data(root):
+            content, name = path.read_bytes(), f"{TARGET}/{path.relative_to(root).as_posix()}"
+            new.writestr(_entry(name), content)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+            lines.append(f"{name},sha256={digest},{len(content)}")
         own = next(line for line in lines if line.startswith(f"{record},"))
         lines.remove(own)
         new.writestr(_entry(record), "\n".join([*lines, own]) + "\n")

@@ -58,6 +58,23 @@ def test_record_names_every_file_with_its_hash(wheel: Path) -> None:
             assert int(rows[name][2]) == archive.getinfo(name).file_size
 
 
+def test_a_wheel_made_from_the_sdist_is_the_same(wheel: Path, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"  # pip itself makes no sdist
+    pip = [sys.executable, "-m", "pip"]
+    subprocess.run([*pip, "install", "-q", "--target", str(tools), "poetry-core>=2.2,<3.0"], check=True)
+    code = "import build_backend, sys; build_backend.build_sdist(sys.argv[1])"
+    path = os.pathsep.join([str(ROOT / "ci"), str(tools)])
+    build = [sys.executable, "-c", code, str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, check=True)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    command = [*pip, "wheel", "--no-deps", "-q", "-w", str(tmp_path), str(sdist)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (again,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as one, zipfile.ZipFile(again) as other:
+        assert sorted(one.namelist()) == sorted(other.namelist())
+
+
 def test_it_brings_what_commands_read_and_no_tests(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())

@@ -20,6 +20,7 @@ from clrepro.errors import DataError, UsageError
 from clrepro.records import Outcome, parse_json_object
 
 VARIABLE = "CL_REPRO_PYTHON_"  # and the paper in capitals: the interpreter of its environment
+PATIENCE_S = 5.0  # for a process to end whose requests are closed
 _children: dict[str, "subprocess.Popen[str]"] = {}
 
 
@@ -102,11 +103,15 @@ def end_children() -> None:
 
 
 def _end(child: "subprocess.Popen[str]") -> None:
-    """Close the requests, which ends the process, and then what it answers on."""
+    """Close the requests, which ends the process unless it is in the middle of a run: then it is killed."""
     for stream in (child.stdin, child.stdout):
         if stream is not None:
             with contextlib.suppress(OSError):  # what it had not read yet, if it is dead
                 stream.close()
+    try:
+        child.wait(timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
         child.wait()
 
 

@@ -1,6 +1,7 @@
 """The command line: argument types, one line per error and its exit code, each command from end to end."""
 
 import argparse
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -331,6 +332,24 @@ def test_report_merges_folders_fills_readmes_and_names_bad_files(
     assert "longer" in (out / "report" / "fake.html").read_text()
     again = here(*words)
     assert "README" not in again.stdout  # nothing left to change
+    some = "<!-- results:fake-quick */short -->\n<!-- /results:fake-quick -->"
+    (fake_paper.folder / "README.md").write_text(
+        f"{some}\n<!-- results:overview -->\n<!-- /results:overview -->\n"
+    )
+    (fake_paper.folder / "results" / "quick").mkdir(parents=True)
+    assert here(*words).returncode == 0
+    headline = (fake_paper.folder / "README.md").read_text()
+    assert "| short | 2 |" in headline
+    assert "| longer |" not in headline
+    assert "All 2 rows, orderings and notes: [results/quick/table.md](results/quick/table.md)." in headline
+    assert re.search(r"\| \[\w+\]\(papers/fake\) \| \d", headline)
+    assert (fake_paper.folder / "results/quick/table.md").read_bytes() == (
+        out / "fake/quick/table.md"
+    ).read_bytes()
+    (fake_paper.folder / "README.md").write_text(some.replace("*/short", "*/none"))
+    nowhere = here(*words)
+    assert (nowhere.returncode, nowhere.stderr.count("matches no row")) == (1, 1)
+    (fake_paper.folder / "README.md").write_text("no markers\n")
     (fake_paper.home / "README.md").write_text(block.replace("/results", "results"))
     broken = here(*words)
     assert broken.returncode == 1

@@ -10,12 +10,18 @@ from typing import Any
 
 import pytest
 
+from clrepro.claims import STATUSES
 from clrepro.cli.outputs import tables_from
+from clrepro.cli.readmes import update_readmes
 from clrepro.cli.report import open_page
 from clrepro.cli.site import made_when, paper_facts, write_report
+from clrepro.errors import DataError
 from clrepro.io.atomic import make_folder
 from clrepro.packed import pack
 from clrepro.records import RunRecord
+from clrepro.report.page import PaperFacts
+from clrepro.report.tables import DOUBT, MARKS
+from clrepro.sweep import paper_names
 
 DAY = datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()
 
@@ -142,3 +148,39 @@ def test_the_page_is_opened_or_a_line_says_why_not(
     assert said == (
         "" if answer is True else f"no browser found here; open {tmp_path / 'report.html'} in one\n"
     )
+
+
+def test_papers_come_in_the_order_of_their_place(tmp_path: Path) -> None:
+    for name, place in (("first", 2), ("second", 1), ("third", None), ("fourth", None)):
+        folder = make_folder(tmp_path / "papers" / name)
+        (folder / "profiles.toml").write_text("")
+        (folder / "claims.toml").write_text("" if place is None else f"place = {place}\n")
+    assert paper_names(tmp_path) == ["second", "first", "fourth", "third"]
+    facts = [PaperFacts("b", "", {}, place=2), PaperFacts("a", "", {}), PaperFacts("c", "", {}, place=1)]
+    assert [one.name for one in sorted(facts, key=lambda one: one.order)] == ["c", "b", "a"]
+    assert facts[0].label == "b"
+
+
+def test_the_page_of_verdicts_explains_every_mark() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "verdicts.md").read_text(encoding="utf-8")
+    for status, mark in MARKS.items():
+        assert f"| {mark or 'none'} | {STATUSES[status]} |" in page
+    assert f"| {DOUBT} |" in page
+
+
+def test_a_figure_shows_the_methods_by_the_names_that_its_marker_gives(tmp_path: Path) -> None:
+    """Of the front page: drawn anew from the committed records it is the committed file."""
+    home = Path(__file__).resolve().parents[2]
+    tables, _ = tables_from(home, [home / "papers" / "mer" / "results" / "full"])
+    (marker,) = [
+        line for line in (home / "README.md").read_text().splitlines() if line.startswith("<!-- figure:")
+    ]
+    (tmp_path / "README.md").write_text(f"{marker}\n")
+    make_folder(tmp_path / "docs")
+    update_readmes(tmp_path, tables, [])
+    drawn = (tmp_path / "docs" / "results.svg").read_text()
+    assert [name for name in ("MER", "ER", "GEM") if f">{name}</text>" in drawn] == ["MER", "ER", "GEM"]
+    assert drawn == (home / "docs" / "results.svg").read_text()
+    (tmp_path / "README.md").write_text(marker.replace("permutations", "nothing") + "\n")
+    with pytest.raises(DataError, match="against memory size in nothing"):
+        update_readmes(tmp_path, tables, [])

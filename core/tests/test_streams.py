@@ -1,6 +1,7 @@
 """Tasks: what is moved, what is kept, who gets which images."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,6 +58,22 @@ def test_tasks_are_made_when_asked_for_and_the_same_each_time():
     assert (len(stream), stream.n_inputs, stream.n_classes) == (100, 16, 6)
     np.testing.assert_array_equal(stream[7].x_train, stream[7].x_train)
     assert stream[7].classes == tuple(range(6))
+
+
+def test_a_mapped_stream_passes_each_task_through_a_function_when_it_is_asked_for():
+    seen = []
+
+    def halved(task):
+        seen.append(task.name)
+        return replace(task, x_train=task.x_train[::2], y_train=task.y_train[::2])
+
+    stream = streams.permuted(data(), 3, np.random.default_rng(0))
+    made = stream.map(halved)
+    assert seen == []
+    assert (len(made), made.n_inputs, made.n_classes) == (3, stream.n_inputs, stream.n_classes)
+    np.testing.assert_array_equal(made[1].x_train, stream[1].x_train[::2])
+    np.testing.assert_array_equal(made[1].x_test, stream[1].x_test)
+    assert seen == [stream[1].name] * 2
 
 
 def test_many_permutations_draw_a_few_examples_each():

@@ -77,6 +77,16 @@ def test_the_sentence_counts_and_says_what_would_decide() -> None:
     assert "with fewer than 6 seeds the exact test of 1 can find no difference; 4 more seeds" in few
 
 
+def test_better_is_the_higher_accuracy() -> None:
+    """Without a counterpart in the other direction, so that the two words cannot change places unseen."""
+    base = np.random.default_rng(0).normal(0.7, 0.02, 10)
+    own = values(*base)
+    (above,) = compare(own, {"below it": values(*(base - 0.2))})
+    assert (above.verdict, above.difference.mean, above.p_better) == ("better", pytest.approx(0.2), 1.0)
+    (below,) = compare(own, {"above it": values(*(base + 0.2))})
+    assert (below.verdict, below.difference.mean, below.p_better) == ("worse", pytest.approx(-0.2), 0.0)
+
+
 def test_pairs_are_of_one_seed_and_nothing_is_imputed() -> None:
     own = {0: 0.5, 1: 0.6, 2: 0.7}
     found = compare(own, {"a": {1: 0.5, 2: 0.5, 7: 0.0}, "none": {9: 1.0}})

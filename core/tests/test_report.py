@@ -6,6 +6,7 @@ import subprocess
 import webbrowser
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from clrepro.errors import DataError
 from clrepro.io.atomic import make_folder
 from clrepro.packed import pack
 from clrepro.records import RunRecord
+from clrepro.report.overview import overview_table
 from clrepro.report.page import PaperFacts
 from clrepro.report.tables import DOUBT, MARKS
 from clrepro.sweep import paper_names
@@ -184,3 +186,17 @@ def test_a_figure_shows_the_methods_by_the_names_that_its_marker_gives(tmp_path:
     (tmp_path / "README.md").write_text(marker.replace("permutations", "nothing") + "\n")
     with pytest.raises(DataError, match="against memory size in nothing"):
         update_readmes(tmp_path, tables, [])
+
+
+def test_the_overview_counts_cells_and_orderings_of_all_profiles() -> None:
+    def section(counts: dict[str, int], orderings: dict[str, int], runs: int, hours: float) -> Any:
+        return SimpleNamespace(counts=counts, ordering_counts=orderings, runs=runs, hours=hours)
+
+    sections = (
+        section({"reproduced": 2, "differs": 1, "no reference": 9}, {"holds": 3, "fails": 1}, 1200, 2.5),
+        section({"consistent": 4}, {"inconclusive": 2, "no runs": 5}, 34, 0.5),
+    )
+    page: Any = SimpleNamespace(facts=PaperFacts("x", "", {}, label="X"), sections=sections)
+    empty: Any = SimpleNamespace(facts=PaperFacts("y", "", {}), sections=())
+    lines = overview_table([page, empty]).splitlines()
+    assert lines[2:] == ["| [X](papers/x) | 2 | 4 | 0 | 1 | 3 of 6 | 1,234 | 3.0 h |"]
